@@ -1,0 +1,103 @@
+//! The strict plane: words to the engine that are never dropped. A door that cannot enqueue one
+//! tells its client why and lets it go.
+
+use std::sync::Arc;
+
+use crate::attention::Battery;
+use crate::attribute::AttributeType;
+use crate::id::{FeedId, ViewerId};
+use crate::ledger::Reason;
+use crate::load::Load;
+use crate::sample::SampleBatch;
+use crate::viewer::Quality;
+
+/// Everything that comes into one tick.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// In the order they were given. Applied before the samples: a feed opened and a sample sent
+    /// in the same tick find each other.
+    pub commands: Vec<Command>,
+    /// The lossy plane.
+    pub samples: SampleBatch,
+    /// Viewers whose mailbox is full: this tick delivers nothing to them, and their cursors wait.
+    pub busy: Vec<ViewerId>,
+    /// Samples that a door has already refused, by reason, since the last tick.
+    pub refused: Vec<(Reason, u64)>,
+}
+
+/// One word to the engine.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A device joins a sensor, which comes to be if it is not there. Answered by
+    /// [`FeedOpened`](crate::delivery::Notice::FeedOpened) or
+    /// [`FeedRefused`](crate::delivery::Notice::FeedRefused).
+    OpenFeed { feed: FeedId, card: Box<SensorCard>, owner: Arc<str> },
+    /// The feed will speak of `attribute_id` as number `index`. The first declaration of an
+    /// attribute fixes its type; a later one of the same id only maps the index.
+    DeclareAttribute {
+        feed: FeedId,
+        index: u16,
+        attribute_id: Box<str>,
+        kind: AttributeType,
+        /// Samples per second, if the device said so.
+        rate_hz: Option<f64>,
+    },
+    /// `update_attributes` with `unregister`: the attribute and its ring go.
+    ForgetAttribute { feed: FeedId, attribute_id: Box<str> },
+    RenameConnector { feed: FeedId, connector_name: Box<str> },
+    /// The device left. The sensor stays for the linger time, so that a device that returns
+    /// finds it. Answered by [`FeedClosed`](crate::delivery::Notice::FeedClosed).
+    CloseFeed { feed: FeedId },
+
+    OpenViewer { viewer: ViewerId, sensors: SensorSet, quality: Quality },
+    SetSensors { viewer: ViewerId, sensors: SensorSet },
+    SetQuality { viewer: ViewerId, quality: Quality },
+    /// Replaces everything this viewer claims. `None` as `visible` means: all of its sensors.
+    Attend { viewer: ViewerId, attention: Box<Attention> },
+    /// The viewer's connection is alive.
+    Renew { viewer: ViewerId },
+    CloseViewer { viewer: ViewerId },
+
+    /// The load, as measured at the server's edge or made up by a simulation.
+    SetLoad(Load),
+}
+
+/// What a device says about a sensor as it joins.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SensorCard {
+    pub sensor_id: Arc<str>,
+    pub sensor_name: Arc<str>,
+    pub sensor_type: Arc<str>,
+    pub connector_id: Arc<str>,
+    pub connector_name: Arc<str>,
+    /// Hz, as declared. May be fractional, 0 when unknown.
+    pub sampling_rate: f64,
+}
+
+/// Which sensors a lens is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SensorSet {
+    /// Every sensor, those to come included.
+    All,
+    Ids(Vec<Box<str>>),
+}
+
+/// What one viewer looks at. One message says all of it; the engine finds the difference.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attention {
+    /// On screen; `None`: all the sensors of the lens.
+    pub visible: Option<Vec<Box<str>>>,
+    pub hovered: Vec<Target>,
+    pub focused: Vec<Target>,
+    pub pinned: Vec<Target>,
+    /// The tab is hidden: nothing is delivered, only pins still claim.
+    pub hidden: bool,
+    pub battery: Battery,
+}
+
+/// A sensor, or one attribute of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub sensor_id: Box<str>,
+    pub attribute_id: Option<Box<str>>,
+}

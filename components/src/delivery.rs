@@ -1,0 +1,219 @@
+//! What a tick gives back: slices of streams for viewers, and notices for doors.
+//!
+//! A slice is taken from its ring once per tick, however many viewers asked for it; a flush is a
+//! list of slices. The doors encode each slice once and join the pieces.
+
+use std::sync::Arc;
+
+use crate::attention::Level;
+use crate::attribute::AttributeType;
+use crate::cell::{Cell, Leaf};
+use crate::command::SensorCard;
+use crate::id::{FeedId, StreamId, ViewerId};
+use crate::load::Load;
+use crate::sample::{Text, Timestamp};
+use crate::shape::Shape;
+
+/// Who a stream is. Fixed at its first sample.
+#[derive(Debug)]
+pub struct StreamCard {
+    pub stream: StreamId,
+    pub sensor_id: Arc<str>,
+    pub attribute_id: Arc<str>,
+    pub kind: AttributeType,
+    /// Hz, as declared.
+    pub rate_hz: Option<f64>,
+    pub shape: Arc<Shape>,
+}
+
+/// In what form a stream is delivered to a viewer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Form {
+    /// Every sample.
+    Raw,
+    /// The newest only.
+    Latest,
+    /// A [`Digest`] and the newest.
+    Digest,
+    /// The past from the ring, on arrival; the live forms go on at its `to`.
+    Seed,
+}
+
+/// What happened since the last flush, in five figures. `reference/core.md` 9.3.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Digest {
+    /// Samples covered, numeric or not.
+    pub count: u64,
+    /// Over the numeric samples; `None` when there was none.
+    pub numbers: Option<DigestNumbers>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct DigestNumbers {
+    pub avg: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+/// A run of one stream: samples `from..to` by push count.
+#[derive(Debug)]
+pub struct Slice {
+    pub card: Arc<StreamCard>,
+    pub form: Form,
+    /// Push count of the first sample covered.
+    pub from: u64,
+    /// Push count behind the last sample covered. The next slice of a regular viewer begins here.
+    pub to: u64,
+    /// Samples right before `from` that had aged out before this viewer could have them.
+    pub missed: u64,
+    pub digest: Option<Digest>,
+    /// Samples carried: `to - from` of them when raw or seed, one when latest or digest.
+    pub count: u32,
+    /// Where its timestamps begin in [`Deliveries::timestamps`], its cells in
+    /// [`Deliveries::cells`].
+    pub timestamps_at: u32,
+    pub cells_at: u32,
+}
+
+/// What one viewer gets this tick.
+#[derive(Debug, Clone)]
+pub struct Flush {
+    pub viewer: ViewerId,
+    /// Indices into [`Deliveries::slices`], at `parts_at..parts_at + part_count` of
+    /// [`Deliveries::parts`].
+    pub parts_at: u32,
+    pub part_count: u32,
+}
+
+/// Everything a tick gives back. Used again from tick to tick.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    pub slices: Vec<Slice>,
+    pub timestamps: Vec<Timestamp>,
+    pub cells: Vec<u64>,
+    /// What the text cells refer to.
+    pub texts: Vec<Text>,
+    pub parts: Vec<u32>,
+    pub flushes: Vec<Flush>,
+    pub notices: Vec<Notice>,
+}
+
+impl Deliveries {
+    pub fn clear(&mut self) {
+        self.slices.clear();
+        self.timestamps.clear();
+        self.cells.clear();
+        self.texts.clear();
+        self.parts.clear();
+        self.flushes.clear();
+        self.notices.clear();
+    }
+
+    /// The slices of one flush.
+    pub fn slices_of<'a>(&'a self, flush: &Flush) -> impl Iterator<Item = &'a Slice> + 'a {
+        let start = flush.parts_at as usize;
+        self.parts[start..start + flush.part_count as usize]
+            .iter()
+            .map(|&part| &self.slices[part as usize])
+    }
+
+    /// The samples of one slice, oldest first.
+    pub fn samples_of<'a>(&'a self, slice: &'a Slice) -> impl Iterator<Item = SampleView<'a>> + 'a {
+        let width = slice.card.shape.width();
+        (0..slice.count as usize).map(move |index| {
+            let cells_at = slice.cells_at as usize + index * width;
+            SampleView {
+                timestamp: self.timestamps[slice.timestamps_at as usize + index],
+                shape: &slice.card.shape,
+                cells: &self.cells[cells_at..cells_at + width],
+                texts: &self.texts,
+            }
+        })
+    }
+}
+
+/// One delivered sample.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleView<'a> {
+    pub timestamp: Timestamp,
+    pub shape: &'a Shape,
+    pub cells: &'a [u64],
+    texts: &'a [Text],
+}
+
+impl<'a> SampleView<'a> {
+    /// The sample's text, if it is kept as text.
+    pub fn text(&self) -> Option<&'a Text> {
+        match Cell(*self.cells.first()?).leaf() {
+            Leaf::Text(n) => Some(&self.texts[n as usize]),
+            _ => None,
+        }
+    }
+
+    /// The number, when the sample is a bare one.
+    pub fn number(&self) -> Option<f64> {
+        if self.shape.is_scalar() { Cell(self.cells[0]).number() } else { None }
+    }
+
+    /// Writes the payload as JSON.
+    pub fn write_payload(&self, out: &mut Vec<u8>) {
+        match self.text() {
+            Some(text) => out.extend_from_slice(text.payload().as_bytes()),
+            None => self.shape.write_json(self.cells, out),
+        }
+    }
+}
+
+/// Why a feed was not opened. Names as on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The sensor id belongs to another account.
+    NotOwner,
+    /// Names beginning with `__` are the platform's.
+    ReservedName,
+    /// The server holds as many sensors as it may.
+    TooManySensors,
+}
+
+impl Refusal {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotOwner => "not_owner",
+            Self::ReservedName => "reserved_name",
+            Self::TooManySensors => "too_many_sensors",
+        }
+    }
+}
+
+/// A word from the engine to its doors. Past facts, in the order they happened.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// The feed's sensor is there. Its device should hear this pacing.
+    FeedOpened { feed: FeedId, level: Level, load: Load },
+    FeedRefused { feed: FeedId, refusal: Refusal },
+    /// Nothing of the feed is left; its handle may be used again.
+    FeedClosed { feed: FeedId },
+    /// The sensor's attention or the load changed: the device should hear this pacing.
+    Paced { feed: FeedId, level: Level, load: Load },
+    /// The feed declared one attribute too many
+    /// ([`SENSOR_ATTRIBUTE_COUNT_MAX`](crate::limits::SENSOR_ATTRIBUTE_COUNT_MAX)).
+    AttributeRefused { feed: FeedId, attribute_id: Box<str> },
+
+    SensorCame { card: Arc<SensorCard> },
+    AttributeCame { sensor_id: Arc<str>, attribute_id: Arc<str>, kind: AttributeType, rate_hz: Option<f64> },
+    AttributeGone { sensor_id: Arc<str>, attribute_id: Arc<str> },
+    ConnectorRenamed { sensor_id: Arc<str>, connector_name: Arc<str> },
+    SensorGone { sensor_id: Arc<str> },
+    LevelChanged { sensor_id: Arc<str>, level: Level },
+
+    /// Nothing of the viewer is left; its handle may be used again.
+    ViewerClosed { viewer: ViewerId, why: ViewerEnd },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ViewerEnd {
+    /// Its door closed it.
+    Left,
+    /// Its lease ran out: no sign of life from its connection.
+    LeaseOver,
+}

@@ -1,0 +1,90 @@
+//! What became of every sample, so that nothing is ever lost in silence.
+//!
+//! The law, checked after every tick in every test:
+//! `received = delivered + coalesced + dropped(by reason) + kept`.
+//!
+//! It is kept twice. In the **store** ledger a sample is received once, at the door; it is kept
+//! while it is in a ring, and leaves it for a reason. In the **lens** ledger a sample is received
+//! once for every viewer it was meant for; it is kept while it waits in a ring ahead of that
+//! viewer's cursor.
+
+/// Why a sample went no further. Names as in `/metrics`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Reason {
+    /// Store: older than the ring's limits. The ordinary end of a sample.
+    Aged,
+    /// Store: the load or the memory budget made the ring shorter.
+    Trimmed,
+    /// Store: its sensor left.
+    SensorGone,
+    /// Store: it named a feed or attribute that is not (or no longer) open.
+    UnknownFeed,
+    /// Store: the intake queue was full.
+    IntakeFull,
+    /// Store: the connection sent faster than it may.
+    RateLimited,
+    /// Lens: it aged out of the ring before this viewer's next flush.
+    Overrun,
+    /// Lens: the viewer had paused (hidden tab, quality `paused`).
+    Paused,
+    /// Lens: the viewer left before it was sent, or no longer asks for the sensor.
+    ViewerGone,
+}
+
+impl Reason {
+    pub const COUNT: usize = 9;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Aged,
+        Self::Trimmed,
+        Self::SensorGone,
+        Self::UnknownFeed,
+        Self::IntakeFull,
+        Self::RateLimited,
+        Self::Overrun,
+        Self::Paused,
+        Self::ViewerGone,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aged => "aged",
+            Self::Trimmed => "trimmed",
+            Self::SensorGone => "sensor_gone",
+            Self::UnknownFeed => "unknown_feed",
+            Self::IntakeFull => "intake_full",
+            Self::RateLimited => "rate_limited",
+            Self::Overrun => "overrun",
+            Self::Paused => "paused",
+            Self::ViewerGone => "viewer_gone",
+        }
+    }
+}
+
+/// Counts of samples, running totals since the engine began.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Ledger {
+    pub received: u64,
+    pub delivered: u64,
+    /// Stood in for by a later sample (latest-only streams) or by a digest.
+    pub coalesced: u64,
+    pub dropped: [u64; Reason::COUNT],
+    pub kept: u64,
+}
+
+impl Ledger {
+    pub fn drop(&mut self, reason: Reason, count: u64) {
+        self.dropped[reason as usize] += count;
+    }
+
+    pub fn dropped(&self, reason: Reason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// What the law leaves unexplained. Anything but zero is our bug.
+    pub fn unexplained(&self) -> i64 {
+        let explained =
+            self.delivered + self.coalesced + self.dropped.iter().sum::<u64>() + self.kept;
+        self.received as i64 - explained as i64
+    }
+}

@@ -1,0 +1,63 @@
+//! How hard-pressed the machine is. Measured at the server's edge, told to the engine as input.
+
+/// `reference/core.md` 1.3, 8.3.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub enum LoadLevel {
+    #[default]
+    Normal,
+    Elevated,
+    High,
+    Critical,
+}
+
+impl LoadLevel {
+    pub const ALL: [Self; 4] = [Self::Normal, Self::Elevated, Self::High, Self::Critical];
+
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Elevated => "elevated",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// What a device's batch window is multiplied by (`reference/wire.md` 2.1b).
+    pub fn window_multiplier(self) -> f64 {
+        match self {
+            Self::Normal => 1.0,
+            Self::Elevated => 1.5,
+            Self::High => 3.0,
+            Self::Critical => 5.0,
+        }
+    }
+
+    /// What a hot limit is multiplied by (`reference/core.md` 6.1).
+    pub fn hot_multiplier(self) -> f64 {
+        match self {
+            Self::Normal => 1.0,
+            Self::Elevated => 0.8,
+            Self::High => 0.4,
+            Self::Critical => 0.2,
+        }
+    }
+
+    /// What a warm limit is multiplied by (the seed's layer 3).
+    pub fn warm_multiplier(self) -> f64 {
+        match self {
+            Self::Normal => 1.0,
+            Self::Elevated => 0.5,
+            Self::High => 0.2,
+            Self::Critical => 0.05,
+        }
+    }
+}
+
+/// The load as the engine was last told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Load {
+    pub level: LoadLevel,
+    /// Memory is above the protection threshold (the seed: 70 %).
+    pub memory_protection: bool,
+}

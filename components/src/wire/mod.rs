@@ -1,0 +1,1 @@
+//! The words of the outside world, and nothing of the world itself: bytes in, data out.
