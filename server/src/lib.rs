@@ -1,1 +1,3 @@
-//! The doors.
+//! The doors: sockets, HTTP, the clock, the pump.
+
+pub mod outbox;
