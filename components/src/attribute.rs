@@ -82,8 +82,9 @@ impl AttributeType {
             "skeleton" | "pose_skeleton" | "pose" | "body_pose" => return Self::Skeleton,
             _ => {}
         }
-        if let Some(serde_json::Value::Object(map)) =
-            payload.filter(|text| text.starts_with('{')).and_then(|text| serde_json::from_str(text).ok())
+        if let Some(serde_json::Value::Object(map)) = payload
+            .filter(|text| text.starts_with('{'))
+            .and_then(|text| serde_json::from_str(text).ok())
         {
             if map.contains_key("level") && map.contains_key("charging") {
                 return Self::Battery;
@@ -105,7 +106,9 @@ impl AttributeType {
     pub fn resolve(declared: Option<&str>, attribute_id: &str, payload: Option<&str>) -> Self {
         declared
             .and_then(Self::from_name)
-            .or_else(|| Self::from_name(attribute_id).filter(|_| declared.is_none() && payload.is_none()))
+            .or_else(|| {
+                Self::from_name(attribute_id).filter(|_| declared.is_none() && payload.is_none())
+            })
             .unwrap_or_else(|| Self::infer(attribute_id, payload))
     }
 
@@ -185,7 +188,10 @@ mod tests {
 
     #[test]
     fn a_declared_type_wins_over_the_id_and_an_unknown_one_does_not() {
-        assert_eq!(AttributeType::resolve(Some("temperature"), "celsius", None), AttributeType::Temperature);
+        assert_eq!(
+            AttributeType::resolve(Some("temperature"), "celsius", None),
+            AttributeType::Temperature
+        );
         assert_eq!(AttributeType::resolve(Some("spo2"), "ecg", None), AttributeType::SpO2);
         assert_eq!(AttributeType::resolve(Some("nonsense"), "ecg", None), AttributeType::Ecg);
         assert_eq!(AttributeType::resolve(None, "spo2", None), AttributeType::SpO2);

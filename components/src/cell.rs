@@ -132,9 +132,20 @@ mod tests {
 
     #[test]
     fn leaves_come_back_as_they_were_sent() {
-        for token in ["0", "-1", "42", "562949953421311", "-562949953421312", "1.5", "-0.0", "true",
-            "false", "null", "0.1", "1e300"]
-        {
+        for token in [
+            "0",
+            "-1",
+            "42",
+            "562949953421311",
+            "-562949953421312",
+            "1.5",
+            "-0.0",
+            "true",
+            "false",
+            "null",
+            "0.1",
+            "1e300",
+        ] {
             assert_eq!(json(Cell::parse(token).unwrap()), token);
         }
         assert_eq!(json(Cell::parse("-0").unwrap()), "-0.0", "a negative zero keeps its sign");

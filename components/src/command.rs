@@ -31,7 +31,11 @@ pub enum Command {
     /// A device joins a sensor, which comes to be if it is not there. Answered by
     /// [`FeedOpened`](crate::delivery::Notice::FeedOpened) or
     /// [`FeedRefused`](crate::delivery::Notice::FeedRefused).
-    OpenFeed { feed: FeedId, card: Box<SensorCard>, owner: Arc<str> },
+    OpenFeed {
+        feed: FeedId,
+        card: Box<SensorCard>,
+        owner: Arc<str>,
+    },
     /// The feed will speak of `attribute_id` as number `index`. The first declaration of an
     /// attribute fixes its type; a later one of the same id only maps the index.
     DeclareAttribute {
@@ -43,20 +47,45 @@ pub enum Command {
         rate_hz: Option<f64>,
     },
     /// `update_attributes` with `unregister`: the attribute and its ring go.
-    ForgetAttribute { feed: FeedId, attribute_id: Box<str> },
-    RenameConnector { feed: FeedId, connector_name: Box<str> },
+    ForgetAttribute {
+        feed: FeedId,
+        attribute_id: Box<str>,
+    },
+    RenameConnector {
+        feed: FeedId,
+        connector_name: Box<str>,
+    },
     /// The device left. The sensor stays for the linger time, so that a device that returns
     /// finds it. Answered by [`FeedClosed`](crate::delivery::Notice::FeedClosed).
-    CloseFeed { feed: FeedId },
+    CloseFeed {
+        feed: FeedId,
+    },
 
-    OpenViewer { viewer: ViewerId, sensors: SensorSet, quality: Quality },
-    SetSensors { viewer: ViewerId, sensors: SensorSet },
-    SetQuality { viewer: ViewerId, quality: Quality },
+    OpenViewer {
+        viewer: ViewerId,
+        sensors: SensorSet,
+        quality: Quality,
+    },
+    SetSensors {
+        viewer: ViewerId,
+        sensors: SensorSet,
+    },
+    SetQuality {
+        viewer: ViewerId,
+        quality: Quality,
+    },
     /// Replaces everything this viewer claims. `None` as `visible` means: all of its sensors.
-    Attend { viewer: ViewerId, attention: Box<Attention> },
+    Attend {
+        viewer: ViewerId,
+        attention: Box<Attention>,
+    },
     /// The viewer's connection is alive.
-    Renew { viewer: ViewerId },
-    CloseViewer { viewer: ViewerId },
+    Renew {
+        viewer: ViewerId,
+    },
+    CloseViewer {
+        viewer: ViewerId,
+    },
 
     /// The load, as measured at the server's edge or made up by a simulation.
     SetLoad(Load),

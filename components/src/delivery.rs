@@ -189,25 +189,62 @@ impl Refusal {
 #[derive(Debug, Clone)]
 pub enum Notice {
     /// The feed's sensor is there. Its device should hear this pacing.
-    FeedOpened { feed: FeedId, level: Level, load: Load },
-    FeedRefused { feed: FeedId, refusal: Refusal },
+    FeedOpened {
+        feed: FeedId,
+        level: Level,
+        load: Load,
+    },
+    FeedRefused {
+        feed: FeedId,
+        refusal: Refusal,
+    },
     /// Nothing of the feed is left; its handle may be used again.
-    FeedClosed { feed: FeedId },
+    FeedClosed {
+        feed: FeedId,
+    },
     /// The sensor's attention or the load changed: the device should hear this pacing.
-    Paced { feed: FeedId, level: Level, load: Load },
+    Paced {
+        feed: FeedId,
+        level: Level,
+        load: Load,
+    },
     /// The feed declared one attribute too many
     /// ([`SENSOR_ATTRIBUTE_COUNT_MAX`](crate::limits::SENSOR_ATTRIBUTE_COUNT_MAX)).
-    AttributeRefused { feed: FeedId, attribute_id: Box<str> },
+    AttributeRefused {
+        feed: FeedId,
+        attribute_id: Box<str>,
+    },
 
-    SensorCame { card: Arc<SensorCard> },
-    AttributeCame { sensor_id: Arc<str>, attribute_id: Arc<str>, kind: AttributeType, rate_hz: Option<f64> },
-    AttributeGone { sensor_id: Arc<str>, attribute_id: Arc<str> },
-    ConnectorRenamed { sensor_id: Arc<str>, connector_name: Arc<str> },
-    SensorGone { sensor_id: Arc<str> },
-    LevelChanged { sensor_id: Arc<str>, level: Level },
+    SensorCame {
+        card: Arc<SensorCard>,
+    },
+    AttributeCame {
+        sensor_id: Arc<str>,
+        attribute_id: Arc<str>,
+        kind: AttributeType,
+        rate_hz: Option<f64>,
+    },
+    AttributeGone {
+        sensor_id: Arc<str>,
+        attribute_id: Arc<str>,
+    },
+    ConnectorRenamed {
+        sensor_id: Arc<str>,
+        connector_name: Arc<str>,
+    },
+    SensorGone {
+        sensor_id: Arc<str>,
+    },
+    LevelChanged {
+        sensor_id: Arc<str>,
+        level: Level,
+    },
 
     /// Nothing of the viewer is left; its handle may be used again.
-    ViewerClosed { viewer: ViewerId, why: ViewerEnd },
+    ViewerClosed {
+        viewer: ViewerId,
+        why: ViewerEnd,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -216,4 +253,21 @@ pub enum ViewerEnd {
     Left,
     /// Its lease ran out: no sign of life from its connection.
     LeaseOver,
+}
+
+/// What a tick cost and what the world holds, for whoever watches the machine.
+#[derive(Debug, Default, Clone)]
+pub struct TickReport {
+    pub tick: u64,
+    /// Nanoseconds each system took in this tick, in the order they ran; zeros when the door gave
+    /// no stopwatch.
+    pub systems: Vec<(&'static str, u64)>,
+    pub sensor_count: usize,
+    pub viewer_count: usize,
+    /// Bytes held by all rings.
+    pub ring_bytes: i64,
+    /// Samples in the store: received at the door, kept in rings, dropped by reason.
+    pub store: crate::ledger::Ledger,
+    /// Samples on their way to viewers, without what waits: see `Engine::audit` for the whole.
+    pub lens: crate::ledger::Ledger,
 }

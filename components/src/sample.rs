@@ -48,7 +48,8 @@ pub struct Text {
 
 impl Text {
     pub fn new(payload: &str, extra: &str) -> Self {
-        let text = if extra.is_empty() { payload.into() } else { format!("{payload}{extra}").into() };
+        let text =
+            if extra.is_empty() { payload.into() } else { format!("{payload}{extra}").into() };
         Self { text, payload_bytes: payload.len() as u32 }
     }
 
@@ -112,11 +113,21 @@ impl SampleBatch {
     }
 
     /// Adds one sample of the feed's `attribute`-th declared attribute.
-    pub fn push(&mut self, feed: FeedId, attribute: u16, timestamp: Timestamp, payload: Payload<'_>) {
+    pub fn push(
+        &mut self,
+        feed: FeedId,
+        attribute: u16,
+        timestamp: Timestamp,
+        payload: Payload<'_>,
+    ) {
         let (form, value) = match payload {
             Payload::Scalar(cell) => (Form::Scalar, cell.0),
             Payload::Shaped { shape, cells } => {
-                debug_assert_eq!(cells.len(), shape.width(), "as many cells as the shape has holes");
+                debug_assert_eq!(
+                    cells.len(),
+                    shape.width(),
+                    "as many cells as the shape has holes"
+                );
                 self.shaped.push((Arc::clone(shape), self.cells.len() as u32));
                 self.cells.extend_from_slice(cells);
                 (Form::Shaped, self.shaped.len() as u64 - 1)
@@ -187,14 +198,26 @@ mod tests {
         let mut batch = SampleBatch::default();
         batch.push(feed, 0, Timestamp(5), Payload::Scalar(Cell::integer(7).unwrap()));
         batch.push(feed, 1, Timestamp(6), Payload::Shaped { shape: &shape, cells: &cells });
-        batch.push(feed, 2, Timestamp(7), Payload::Text { payload: "\"a\"", extra: ",\"event\":\"press\"" });
+        batch.push(
+            feed,
+            2,
+            Timestamp(7),
+            Payload::Text { payload: "\"a\"", extra: ",\"event\":\"press\"" },
+        );
 
         let mut moved = SampleBatch::default();
         moved.append(&mut batch);
         assert!(batch.is_empty());
         assert_eq!(moved.len(), 3);
-        assert!(matches!(moved.get(0), (f, 0, Timestamp(5), Payload::Scalar(c)) if f == feed && c.number() == Some(7.0)));
-        assert!(matches!(moved.get(1), (_, 1, Timestamp(6), Payload::Shaped { cells: c, .. }) if c == cells));
-        assert!(matches!(moved.get(2), (_, 2, Timestamp(7), Payload::Text { payload: "\"a\"", extra: ",\"event\":\"press\"" })));
+        assert!(
+            matches!(moved.get(0), (f, 0, Timestamp(5), Payload::Scalar(c)) if f == feed && c.number() == Some(7.0))
+        );
+        assert!(
+            matches!(moved.get(1), (_, 1, Timestamp(6), Payload::Shaped { cells: c, .. }) if c == cells)
+        );
+        assert!(matches!(
+            moved.get(2),
+            (_, 2, Timestamp(7), Payload::Text { payload: "\"a\"", extra: ",\"event\":\"press\"" })
+        ));
     }
 }

@@ -87,7 +87,9 @@ pub fn split(payload: &str, skeleton: &mut Vec<u8>, cells: &mut Vec<u64>) -> boo
                 let end = at
                     + bytes[at..]
                         .iter()
-                        .position(|b| matches!(b, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t'))
+                        .position(|b| {
+                            matches!(b, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t')
+                        })
                         .unwrap_or(bytes.len() - at);
                 let Some(cell) = Cell::parse(&payload[at..end]) else { return false };
                 cells.push(cell.0);
@@ -151,7 +153,10 @@ mod tests {
 
     #[test]
     fn white_space_outside_strings_is_not_kept() {
-        assert_eq!(round_trip(" { \"a b\" : 1 ,\n \"c\" : [ 2 ] } ").unwrap(), r#"{"a b":1,"c":[2]}"#);
+        assert_eq!(
+            round_trip(" { \"a b\" : 1 ,\n \"c\" : [ 2 ] } ").unwrap(),
+            r#"{"a b":1,"c":[2]}"#
+        );
     }
 
     #[test]

@@ -1,4 +1,16 @@
-//! How a viewer is served: cadence and form.
+//! Who looks, and how a viewer is served: cadence and form.
+
+use std::sync::Arc;
+
+use bevy_ecs::component::Component;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::attention::Level;
+use crate::command::{Attention, SensorSet};
+use crate::delivery::Form;
+use crate::id::{SensorKey, StreamId, ViewerId};
+use crate::sample::EngineTime;
 
 /// `reference/core.md` 9.3, intervals as in the seed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
@@ -13,8 +25,7 @@ pub enum Quality {
 }
 
 impl Quality {
-    pub const ALL: [Self; 5] =
-        [Self::Paused, Self::Minimal, Self::Low, Self::Medium, Self::High];
+    pub const ALL: [Self; 5] = [Self::Paused, Self::Minimal, Self::Low, Self::Medium, Self::High];
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
@@ -46,4 +57,85 @@ impl Quality {
     pub fn digests(self) -> bool {
         matches!(self, Self::Low | Self::Minimal)
     }
+}
+
+/// What a viewer asked for, in its own words. Written by `intake::apply_commands` alone.
+#[derive(Component, Debug)]
+pub struct Viewer {
+    pub id: ViewerId,
+    pub sensors: SensorSet,
+    pub attention: Attention,
+    pub quality: Quality,
+    /// Its claims end here unless its connection shows signs of life.
+    pub lease_until: EngineTime,
+    /// Set with each change, cleared when [`Watch`] has followed.
+    pub changed: bool,
+    /// Its mailbox is full in this tick.
+    pub busy: bool,
+}
+
+impl Viewer {
+    /// Whether anything is to be delivered at all.
+    pub fn delivering(&self) -> bool {
+        !self.attention.hidden && self.quality != Quality::Paused
+    }
+}
+
+/// What it asked for, resolved. Written by `attend::gather_claims` alone.
+#[derive(Component, Debug, Default)]
+pub struct Watch {
+    /// Every sensor there is or will be.
+    pub all: bool,
+    /// Sensors to deliver when not all: ascending, each once.
+    pub keys: Vec<SensorKey>,
+    /// What is hovered, focused or pinned and not held down by the battery; ascending by key.
+    /// `None`: every attribute.
+    pub strong: Vec<(SensorKey, Option<Arc<str>>)>,
+    /// Every claim held, as entered in the attendance book.
+    pub claims: Vec<(SensorKey, Option<Arc<str>>, Level)>,
+    /// The claim on all sensors, when `all`.
+    pub claim_on_all: Level,
+}
+
+impl Watch {
+    /// Whether the viewer wants all of this attribute.
+    pub fn wants_all_of(&self, key: SensorKey, attribute_id: &str) -> bool {
+        let start = self.strong.partition_point(|(strong, _)| *strong < key);
+        self.strong[start..]
+            .iter()
+            .take_while(|(strong, _)| *strong == key)
+            .any(|(_, attribute)| attribute.as_deref().is_none_or(|id| id == attribute_id))
+    }
+}
+
+/// How far a viewer has come in each stream. Written by `route` alone.
+#[derive(Component, Debug, Default)]
+pub struct Cursors {
+    /// Per sensor, one entry for each place in its list of attributes.
+    pub by_sensor: FxHashMap<SensorKey, SmallVec<[Cursor; 2]>>,
+    /// Look at everything wanted at the next flush, not only at what has changed: set when claims
+    /// or quality changed, when a flush was skipped, or when seeds are still owed.
+    pub scan_all: bool,
+    /// What the next flush is made of; kept for its room.
+    pub wants: Vec<Want>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    pub stream: StreamId,
+    /// The push count up to which this viewer has been served.
+    pub next: u64,
+    /// False while the stream is out of view: then the past is delivered on its return.
+    pub active: bool,
+}
+
+/// One stream's part in a flush, before it is known who else wants the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    pub row: u32,
+    pub index: u16,
+    pub form: Form,
+    pub stream: StreamId,
+    /// The viewer's cursor.
+    pub next: u64,
 }

@@ -1,30 +1,123 @@
 //! The engine's door: `tick(now, inputs) -> deliveries`.
+//!
+//! The engine owns no clock, no socket, no task and no file. Two doors lead to it: the server,
+//! with real time and real sockets, and the simulator, which makes both up. The same inputs give
+//! the same deliveries, bit for bit, on any number of threads.
 
+use bevy_app::App;
 pub use components::command::{Command, Inputs};
-pub use components::delivery::{Deliveries, Notice};
+pub use components::delivery::{Deliveries, Notice, TickReport};
 pub use components::sample::EngineTime;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+pub use systems::audit::Audit;
+pub use systems::world::Settings;
+use systems::world::{
+    Attendance, Books, CurrentLoad, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel,
+    SensorIndex, Stopwatch, Timings, ViewerIndex,
+};
 
-/// What an operator may set.
-#[derive(Debug, Clone, Default)]
-pub struct EngineConfig {}
+/// How an engine is built.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    pub settings: Settings,
+    /// Threads a tick may use. With 1, everything runs on the thread that calls `tick`.
+    pub threads: usize,
+    /// Reads nanoseconds, to time the systems; `None` leaves their times at zero.
+    pub stopwatch: Option<fn() -> u64>,
+}
 
-/// The world, and one way in. Being built: the signatures below are final.
-#[derive(Debug, Default)]
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { settings: Settings::default(), threads: 1, stopwatch: None }
+    }
+}
+
+/// The world, and one way in.
 pub struct Engine {
-    deliveries: Deliveries,
+    app: App,
+    pool: Option<ThreadPool>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("now", self.app.world().resource::<Now>()).finish()
+    }
 }
 
 impl Engine {
-    pub fn new(_config: EngineConfig) -> Self {
-        Self::default()
+    /// Builds the world and its schedule. With more than one thread, call this on the thread that
+    /// will tick: it becomes a worker of the pool, so that a parallel pass wakes nobody it does
+    /// not need.
+    pub fn new(config: EngineConfig) -> Self {
+        let mut app = App::empty();
+        app.insert_resource(config.settings)
+            .insert_resource(Stopwatch(config.stopwatch.unwrap_or(|| 0)))
+            .insert_resource(Parallel(config.threads > 1))
+            .init_resource::<Now>()
+            .init_resource::<Incoming>()
+            .init_resource::<Outgoing>()
+            .init_resource::<CurrentLoad>()
+            .init_resource::<Books>()
+            .init_resource::<SensorIndex>()
+            .init_resource::<Feeds>()
+            .init_resource::<ViewerIndex>()
+            .init_resource::<Attendance>()
+            .init_resource::<Fresh>()
+            .init_resource::<Memory>()
+            .init_resource::<systems::route::choose::NewReaders>();
+        systems::install(&mut app);
+        let pool = (config.threads > 1).then(|| {
+            let builder = || ThreadPoolBuilder::new().num_threads(config.threads);
+            // The calling thread may already belong to another engine's pool.
+            builder()
+                .use_current_thread()
+                .build()
+                .or_else(|_| builder().build())
+                .expect("threads can be started")
+        });
+        Self { app, pool }
     }
 
     /// One step. `now` never goes back. Takes what is in `inputs` and leaves it empty, with its
     /// room. What is returned is good until the next call.
-    pub fn tick(&mut self, _now: EngineTime, inputs: &mut Inputs) -> &Deliveries {
-        inputs.commands.clear();
-        inputs.samples.clear();
-        self.deliveries.clear();
-        &self.deliveries
+    ///
+    /// # Panics
+    /// When `now` lies before the last tick's: a door that loses its clock is broken.
+    pub fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries {
+        let world = self.app.world_mut();
+        let mut time = world.resource_mut::<Now>();
+        assert!(now >= time.time, "time does not go back: {now:?} after {:?}", time.time);
+        *time = Now { time: now, before: time.time, tick: time.tick + 1 };
+        std::mem::swap(&mut world.resource_mut::<Incoming>().0, inputs);
+        world.resource_mut::<Outgoing>().0.clear();
+        match &self.pool {
+            Some(pool) => pool.install(|| world.run_schedule(systems::Tick)),
+            None => world.run_schedule(systems::Tick),
+        }
+        world.clear_trackers();
+        std::mem::swap(&mut world.resource_mut::<Incoming>().0, inputs);
+        &world.resource::<Outgoing>().0
+    }
+
+    /// What the last tick cost and what the world holds.
+    pub fn report(&self) -> TickReport {
+        let world = self.app.world();
+        let books = world.resource::<Books>();
+        TickReport {
+            tick: world.resource::<Now>().tick,
+            systems: world.resource::<Timings>().by_system().collect(),
+            sensor_count: world.resource::<SensorIndex>().live_count(),
+            viewer_count: world.resource::<ViewerIndex>().count(),
+            ring_bytes: world.resource::<Memory>().bytes,
+            store: books.store,
+            lens: books.lens,
+        }
+    }
+
+    /// Walks the whole world and holds the books against it: the conservation law, every level
+    /// against the claims, the bytes against the rings. An error is a sentence about what is
+    /// broken.
+    pub fn audit(&mut self) -> Result<Audit, String> {
+        systems::audit::audit(self.app.world_mut())
     }
 }

@@ -1,1 +1,342 @@
-//! See the package's own files.
+//! Lab: a small language for tests of the engine, on made-up time.
+//!
+//! A test says what devices and viewers do and asserts what viewers received, value by value.
+//! After every tick the lab audits the world, so each test checks the conservation law, the
+//! levels against the claims and the memory against the rings, whatever else it is about.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use components::attention::Level;
+use components::attribute::AttributeType;
+use components::command::{Attention, Command, SensorCard, SensorSet, Target};
+use components::delivery::{Deliveries, Digest, Form, Notice};
+use components::id::{FeedId, Handles, ViewerId};
+use components::load::{Load, LoadLevel};
+use components::sample::{Payload, Timestamp};
+use components::shape::{self, Shape};
+use components::viewer::Quality;
+use engine::{Audit, Engine, EngineConfig, EngineTime, Inputs};
+
+/// Milliseconds between ticks: 250 a second, as in the server.
+pub const TICK_MS: u64 = 4;
+
+/// One slice as a viewer got it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// Engine time of its flush, in ms.
+    pub at_ms: u64,
+    pub sensor: String,
+    pub attribute: String,
+    pub form: Form,
+    pub from: u64,
+    pub to: u64,
+    pub missed: u64,
+    pub digest: Option<Digest>,
+    /// Device time and payload JSON (with what rode along).
+    pub samples: Vec<(i64, String)>,
+}
+
+#[derive(Debug)]
+pub struct Feed {
+    pub id: FeedId,
+    attributes: Vec<String>,
+}
+
+pub struct Lab {
+    pub engine: Engine,
+    inputs: Inputs,
+    now_ms: u64,
+    feeds: BTreeMap<String, Feed>,
+    feed_handles: Handles,
+    viewer_handles: Handles,
+    pub received: BTreeMap<ViewerId, Vec<Received>>,
+    pub notices: Vec<Notice>,
+    /// Which slice each viewer's parts were, by tick: to see what was shared.
+    pub parts: Vec<Vec<(ViewerId, Vec<u32>)>>,
+    /// A running hash over everything every tick gave back.
+    pub hash: u64,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self::with(EngineConfig::default())
+    }
+
+    pub fn with(config: EngineConfig) -> Self {
+        Self {
+            engine: Engine::new(config),
+            inputs: Inputs::default(),
+            now_ms: 0,
+            feeds: BTreeMap::new(),
+            feed_handles: Handles::default(),
+            viewer_handles: Handles::default(),
+            received: BTreeMap::new(),
+            notices: Vec::new(),
+            parts: Vec::new(),
+            hash: 0xcbf2_9ce4_8422_2325,
+        }
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.inputs.commands.push(command);
+    }
+
+    /// A device joins `sensor`, as owner "anonymous".
+    pub fn join(&mut self, sensor: &str) -> FeedId {
+        self.join_as(sensor, "anonymous")
+    }
+
+    pub fn join_as(&mut self, sensor: &str, owner: &str) -> FeedId {
+        let id = FeedId(self.feed_handles.take(usize::MAX).unwrap());
+        let card = SensorCard {
+            sensor_id: sensor.into(),
+            sensor_name: sensor.into(),
+            sensor_type: "ecg".into(),
+            connector_id: "lab".into(),
+            connector_name: "Lab".into(),
+            sampling_rate: 0.0,
+        };
+        self.command(Command::OpenFeed { feed: id, card: Box::new(card), owner: owner.into() });
+        self.feeds.insert(sensor.to_owned(), Feed { id, attributes: Vec::new() });
+        id
+    }
+
+    /// The device on `sensor` leaves.
+    pub fn leave(&mut self, sensor: &str) {
+        let feed = self.feeds.remove(sensor).expect("joined before");
+        self.command(Command::CloseFeed { feed: feed.id });
+    }
+
+    pub fn feed(&self, sensor: &str) -> FeedId {
+        self.feeds[sensor].id
+    }
+
+    /// The device on `sensor` sends one sample; the attribute's type follows from its id.
+    pub fn send(&mut self, sensor: &str, attribute: &str, timestamp: i64, json: &str) {
+        self.send_with(sensor, attribute, timestamp, json, "");
+    }
+
+    /// As [`send`](Self::send), with further members of the measurement.
+    pub fn send_with(
+        &mut self,
+        sensor: &str,
+        attribute: &str,
+        timestamp: i64,
+        json: &str,
+        extra: &str,
+    ) {
+        let feed = self.feeds.get_mut(sensor).expect("joined before");
+        let index = feed.attributes.iter().position(|id| id == attribute).unwrap_or_else(|| {
+            feed.attributes.push(attribute.to_owned());
+            let index = feed.attributes.len() - 1;
+            self.inputs.commands.push(Command::DeclareAttribute {
+                feed: feed.id,
+                index: index as u16,
+                attribute_id: attribute.into(),
+                kind: AttributeType::infer(attribute, Some(json)),
+                rate_hz: None,
+            });
+            index
+        });
+        let (mut skeleton, mut cells) = (Vec::new(), Vec::new());
+        let split = extra.is_empty() && shape::split(json, &mut skeleton, &mut cells);
+        let shape = Arc::new(Shape::from_skeleton(&skeleton));
+        let payload = match split {
+            true if shape.is_scalar() => Payload::Scalar(components::cell::Cell(cells[0])),
+            true => Payload::Shaped { shape: &shape, cells: &cells },
+            false => Payload::Text { payload: json, extra },
+        };
+        self.inputs.samples.push(feed.id, index as u16, Timestamp(timestamp), payload);
+    }
+
+    pub fn watch(&mut self, sensors: &[&str], quality: Quality) -> ViewerId {
+        self.open(SensorSet::Ids(sensors.iter().map(|id| (*id).into()).collect()), quality)
+    }
+
+    pub fn watch_all(&mut self, quality: Quality) -> ViewerId {
+        self.open(SensorSet::All, quality)
+    }
+
+    fn open(&mut self, sensors: SensorSet, quality: Quality) -> ViewerId {
+        let viewer = ViewerId(self.viewer_handles.take(usize::MAX).unwrap());
+        self.command(Command::OpenViewer { viewer, sensors, quality });
+        self.received.insert(viewer, Vec::new());
+        viewer
+    }
+
+    pub fn attend(&mut self, viewer: ViewerId, attention: Attention) {
+        self.command(Command::Attend { viewer, attention: Box::new(attention) });
+    }
+
+    pub fn load(&mut self, level: LoadLevel) {
+        self.command(Command::SetLoad(Load { level, memory_protection: false }));
+    }
+
+    /// These viewers' mailboxes are full in the next tick.
+    pub fn busy(&mut self, viewers: &[ViewerId]) {
+        self.inputs.busy.extend(viewers);
+    }
+
+    /// One tick, audited.
+    pub fn tick(&mut self) {
+        self.now_ms += TICK_MS;
+        let deliveries = self.engine.tick(EngineTime::from_millis(self.now_ms), &mut self.inputs);
+        self.hash = hash(self.hash, deliveries);
+        self.notices.extend(deliveries.notices.iter().cloned());
+        let mut parts = Vec::new();
+        for flush in &deliveries.flushes {
+            let at = flush.parts_at as usize;
+            parts.push((
+                flush.viewer,
+                deliveries.parts[at..at + flush.part_count as usize].to_vec(),
+            ));
+            let list = self.received.get_mut(&flush.viewer).expect("a viewer we opened");
+            for slice in deliveries.slices_of(flush) {
+                list.push(Received {
+                    at_ms: self.now_ms,
+                    sensor: slice.card.sensor_id.to_string(),
+                    attribute: slice.card.attribute_id.to_string(),
+                    form: slice.form,
+                    from: slice.from,
+                    to: slice.to,
+                    missed: slice.missed,
+                    digest: slice.digest,
+                    samples: deliveries
+                        .samples_of(slice)
+                        .map(|sample| {
+                            let mut json = Vec::new();
+                            sample.write_payload(&mut json);
+                            let extra = sample.text().map_or("", |text| text.extra());
+                            let json = String::from_utf8(json).unwrap() + extra;
+                            (sample.timestamp.0, json)
+                        })
+                        .collect(),
+                });
+            }
+        }
+        self.parts.push(parts);
+        if let Err(broken) = self.engine.audit() {
+            panic!("after the tick at {} ms: {broken}", self.now_ms);
+        }
+    }
+
+    /// Ticks for `ms` milliseconds.
+    pub fn run(&mut self, ms: u64) {
+        for _ in 0..ms / TICK_MS {
+            self.tick();
+        }
+    }
+
+    /// Lets `ms` milliseconds pass with two ticks, one at their beginning and one at their end,
+    /// as when the pump naps.
+    pub fn pass(&mut self, ms: u64) {
+        self.tick();
+        self.now_ms += ms - 2 * TICK_MS;
+        self.tick();
+    }
+
+    /// The last flush interval of the slowest quality, so that everything sent has arrived.
+    pub fn settle(&mut self) {
+        self.run(204);
+    }
+
+    /// Everything `viewer` got since last asked.
+    pub fn take(&mut self, viewer: ViewerId) -> Vec<Received> {
+        std::mem::take(self.received.get_mut(&viewer).unwrap())
+    }
+
+    /// The payloads of everything `viewer` got of one attribute since last asked, in order.
+    pub fn take_values(&mut self, viewer: ViewerId, sensor: &str, attribute: &str) -> Vec<String> {
+        self.take(viewer)
+            .into_iter()
+            .filter(|slice| slice.sensor == sensor && slice.attribute == attribute)
+            .flat_map(|slice| slice.samples.into_iter().map(|(_, json)| json))
+            .collect()
+    }
+
+    /// The level last announced for `sensor`.
+    pub fn level(&self, sensor: &str) -> Level {
+        self.notices
+            .iter()
+            .rev()
+            .find_map(|notice| match notice {
+                Notice::LevelChanged { sensor_id, level } if &**sensor_id == sensor => Some(*level),
+                Notice::SensorGone { sensor_id } if &**sensor_id == sensor => Some(Level::None),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+
+    /// The pacing last told to `feed`.
+    pub fn pacing(&self, feed: FeedId) -> Option<(Level, Load)> {
+        self.notices.iter().rev().find_map(|notice| match notice {
+            Notice::FeedOpened { feed: f, level, load }
+            | Notice::Paced { feed: f, level, load }
+                if *f == feed =>
+            {
+                Some((*level, *load))
+            }
+            _ => None,
+        })
+    }
+
+    pub fn audit(&mut self) -> Audit {
+        self.engine.audit().expect("audited after every tick")
+    }
+}
+
+pub fn visible(ids: &[&str]) -> Attention {
+    Attention { visible: Some(ids.iter().map(|id| (*id).into()).collect()), ..Attention::default() }
+}
+
+pub fn target(sensor: &str) -> Target {
+    Target { sensor_id: sensor.into(), attribute_id: None }
+}
+
+pub fn attribute_target(sensor: &str, attribute: &str) -> Target {
+    Target { sensor_id: sensor.into(), attribute_id: Some(attribute.into()) }
+}
+
+/// FNV-1a over everything in `deliveries` that leaves the engine.
+pub fn hash(seed: u64, deliveries: &Deliveries) -> u64 {
+    let mut hash = seed;
+    let mut eat = |text: &str| {
+        for byte in text.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    };
+    for flush in &deliveries.flushes {
+        eat(&format!("{:?}", flush.viewer));
+        for slice in deliveries.slices_of(flush) {
+            eat(&format!(
+                "{:?} {} {} {:?} {} {} {} {:?}",
+                slice.card.stream,
+                slice.card.sensor_id,
+                slice.card.attribute_id,
+                slice.form,
+                slice.from,
+                slice.to,
+                slice.missed,
+                slice.digest,
+            ));
+            for sample in deliveries.samples_of(slice) {
+                eat(&format!("{:?} {:?} {:?}", sample.timestamp, sample.cells, sample.text()));
+            }
+        }
+    }
+    for notice in &deliveries.notices {
+        eat(&format!("{notice:?}"));
+    }
+    hash
+}

@@ -1,0 +1,3 @@
+//! What the machine can bear: how long rings may be.
+
+pub mod trim;

@@ -1,0 +1,143 @@
+//! Resolves what a viewer said into claims, when it has said something new.
+//!
+//! A viewer's claims stand in its own [`Watch`] and, inverted, in the attendance book; both are
+//! replaced as a whole, so nothing of an earlier word can stay behind (`reference/core.md` W2).
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+use components::attention::{ClaimKind, Level};
+use components::command::{SensorSet, Target};
+use components::id::SensorKey;
+use components::viewer::{Cursors, Quality, Viewer, Watch};
+
+use crate::world::{Attendance, Attendee, Fresh, SensorIndex, ViewerIndex};
+
+pub fn gather_claims(
+    index: ResMut<ViewerIndex>,
+    mut viewers: Query<(Entity, &mut Viewer, &mut Watch, &mut Cursors)>,
+    mut sensors: ResMut<SensorIndex>,
+    mut attendance: ResMut<Attendance>,
+    mut fresh: ResMut<Fresh>,
+) {
+    if index.changed.is_empty() {
+        return;
+    }
+    for &entity in &index.changed {
+        let Ok((entity, mut viewer, mut watch, mut cursors)) = viewers.get_mut(entity) else {
+            continue;
+        };
+        let next = resolve(&viewer, &mut sensors);
+        enter(entity, &watch, &next, &mut attendance);
+        // Acquired before released: a name that stays keeps its key.
+        for (key, ..) in &watch.claims {
+            sensors.release(*key);
+        }
+        *watch = next;
+        viewer.changed = false;
+        cursors.scan_all = true;
+    }
+    // `index.changed` is cleared by `rest_cursors`, which needs it too.
+    fresh.wanted = viewers
+        .iter()
+        .filter(|(_, viewer, ..)| viewer.delivering())
+        .fold(0, |bits, (_, viewer, ..)| bits | Fresh::bit(viewer.quality));
+}
+
+/// What `viewer` says, as claims on keys. Acquires a reference for every claim.
+fn resolve(viewer: &Viewer, sensors: &mut SensorIndex) -> Watch {
+    let attention = &viewer.attention;
+    let cap = attention.battery.cap();
+    let looking = !attention.hidden && viewer.quality != Quality::Paused;
+    let mut watch = Watch::default();
+
+    // The lens, sorted, to tell what is outside it.
+    let lens: Option<Vec<&str>> = match &viewer.sensors {
+        SensorSet::All => None,
+        SensorSet::Ids(ids) => {
+            let mut ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            Some(ids)
+        }
+    };
+    let in_lens = |id: &str| lens.as_ref().is_none_or(|ids| ids.binary_search(&id).is_ok());
+
+    let mut claim = |key: SensorKey, attribute: Option<Arc<str>>, kind: ClaimKind| {
+        watch.claims.push((key, attribute, kind.level().min(cap)));
+    };
+    let mut keys = Vec::new();
+    if looking {
+        match (&attention.visible, &lens) {
+            (None, None) => {
+                watch.all = true;
+                watch.claim_on_all = ClaimKind::View.level().min(cap);
+            }
+            (None, Some(ids)) => keys.extend(ids.iter().map(|id| sensors.acquire(id))),
+            (Some(visible), _) => {
+                keys.extend(visible.iter().filter(|id| in_lens(id)).map(|id| sensors.acquire(id)));
+            }
+        }
+        for &key in &keys {
+            claim(key, None, ClaimKind::View);
+        }
+    }
+    let strong = |kind: ClaimKind, targets: &[Target], sensors: &mut SensorIndex| {
+        targets
+            .iter()
+            .filter(|target| in_lens(&target.sensor_id))
+            .map(|target| {
+                let attribute = target.attribute_id.as_deref().map(Arc::from);
+                (sensors.acquire(&target.sensor_id), attribute, kind)
+            })
+            .collect::<Vec<(SensorKey, Option<Arc<str>>, ClaimKind)>>()
+    };
+    let mut strongest = strong(ClaimKind::Pin, &attention.pinned, sensors);
+    if looking {
+        strongest.extend(strong(ClaimKind::Hover, &attention.hovered, sensors));
+        strongest.extend(strong(ClaimKind::Focus, &attention.focused, sensors));
+    }
+    for (key, attribute, kind) in strongest {
+        claim(key, attribute.clone(), kind);
+        if looking {
+            keys.push(key);
+            if kind.level().min(cap) == Level::High {
+                watch.strong.push((key, attribute));
+            }
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    watch.keys = keys;
+    watch.strong.sort();
+    watch
+}
+
+/// Replaces `old` by `new` in the book, and notes whose levels may have changed.
+fn enter(viewer: Entity, old: &Watch, new: &Watch, attendance: &mut Attendance) {
+    for (key, ..) in &old.claims {
+        let attendees = &mut attendance.by_sensor[key.0 as usize];
+        attendees.retain(|attendee| attendee.viewer != viewer);
+        attendance.touched.push(*key);
+    }
+    for (key, attribute, level) in &new.claims {
+        let slot = key.0 as usize;
+        if attendance.by_sensor.len() <= slot {
+            attendance.by_sensor.resize_with(slot + 1, Vec::new);
+        }
+        attendance.by_sensor[slot].push(Attendee {
+            viewer,
+            attribute: attribute.clone(),
+            level: *level,
+        });
+        attendance.touched.push(*key);
+    }
+    let base = attendance.base();
+    if old.all {
+        attendance.on_all[old.claim_on_all as usize] -= 1;
+    }
+    if new.all {
+        attendance.on_all[new.claim_on_all as usize] += 1;
+    }
+    attendance.all_touched |= attendance.base() != base;
+}

@@ -1,0 +1,68 @@
+//! The level of every sensor and attribute is the maximum of the live claims on it: state, read
+//! by whoever needs it, never an announcement that could be missed (`reference/core.md` W1, W4).
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+use components::attention::Level;
+use components::delivery::Notice;
+use components::id::SensorKey;
+use components::sensor::{Attended, Sensor, Streams};
+
+use crate::world::{Attendance, CurrentLoad, Outgoing, SensorIndex};
+
+pub fn derive_levels(
+    mut attendance: ResMut<Attendance>,
+    index: Res<SensorIndex>,
+    mut sensors: Query<(&Sensor, &mut Attended, &mut Streams)>,
+    mut load: ResMut<CurrentLoad>,
+    mut out: ResMut<Outgoing>,
+) {
+    let load_changed = std::mem::take(&mut load.changed);
+    let mut touched = std::mem::take(&mut attendance.touched);
+    if std::mem::take(&mut attendance.all_touched) || load_changed {
+        touched.clear();
+        touched.extend(index.keys());
+    } else {
+        touched.sort_unstable();
+        touched.dedup();
+    }
+    for &key in &touched {
+        let Some(entity) = index.entity(key) else { continue };
+        let Ok((sensor, mut attended, mut streams)) = sensors.get_mut(entity) else { continue };
+        let level = sensor_level(&attendance, key);
+        for stream in &mut streams.bypass_change_detection().list {
+            stream.level = attribute_level(&attendance, key, &stream.attribute_id);
+        }
+        let changed = attended.0 != level;
+        if changed {
+            attended.0 = level;
+            let sensor_id = Arc::clone(&sensor.card.sensor_id);
+            out.0.notices.push(Notice::LevelChanged { sensor_id, level });
+        }
+        if changed || load_changed {
+            for &feed in &sensor.feeds {
+                out.0.notices.push(Notice::Paced { feed, level, load: load.load });
+            }
+        }
+    }
+    touched.clear();
+    attendance.touched = touched;
+}
+
+/// The strongest claim on the sensor or on any attribute of it.
+pub fn sensor_level(attendance: &Attendance, key: SensorKey) -> Level {
+    let claimed = attendance.of(key).iter().map(|attendee| attendee.level).max();
+    claimed.unwrap_or_default().max(attendance.base())
+}
+
+/// The strongest claim on this attribute: its own, or one on the whole sensor.
+fn attribute_level(attendance: &Attendance, key: SensorKey, attribute_id: &str) -> Level {
+    let claimed = attendance
+        .of(key)
+        .iter()
+        .filter(|a| a.attribute.as_deref().is_none_or(|id| id == attribute_id))
+        .map(|attendee| attendee.level)
+        .max();
+    claimed.unwrap_or_default().max(attendance.base())
+}

@@ -1,0 +1,4 @@
+//! Who looks: from what viewers say to the level of every sensor and attribute.
+
+pub mod claims;
+pub mod levels;

@@ -1,0 +1,315 @@
+//! Applies the strict plane, in the order it was given.
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+use components::attention::Level;
+use components::command::{Command, SensorCard};
+use components::delivery::{Notice, Refusal, ViewerEnd};
+use components::id::{FeedId, ViewerId};
+use components::limits;
+use components::ring::Ring;
+use components::sensor::{Attended, Sensor, Stream, Streams};
+use components::viewer::{Cursors, Viewer, Watch};
+
+use crate::world::{
+    Attendance, CurrentLoad, Feed, Feeds, Incoming, Now, Outgoing, SensorIndex, Settings,
+    ViewerIndex,
+};
+
+pub fn apply_commands(world: &mut World) {
+    let mut commands = std::mem::take(&mut world.resource_mut::<Incoming>().0.commands);
+    for command in commands.drain(..) {
+        apply(world, command);
+    }
+    let mut incoming = world.resource_mut::<Incoming>();
+    incoming.0.commands = commands;
+    for viewer in std::mem::take(&mut incoming.0.busy) {
+        if let Some(entity) = world.resource::<ViewerIndex>().get(viewer)
+            && let Some(mut viewer) = world.get_mut::<Viewer>(entity)
+        {
+            viewer.busy = true;
+        }
+    }
+    expire_leases(world);
+}
+
+fn apply(world: &mut World, command: Command) {
+    match command {
+        Command::OpenFeed { feed, card, owner } => match open_feed(world, feed, *card, owner) {
+            Ok(level) => {
+                let load = world.resource::<CurrentLoad>().load;
+                notice(world, Notice::FeedOpened { feed, level, load });
+            }
+            Err(refusal) => notice(world, Notice::FeedRefused { feed, refusal }),
+        },
+        Command::DeclareAttribute { feed, index, attribute_id, kind, rate_hz } => {
+            let Some((entity, _)) = feed_target(world, feed) else { return };
+            let place = declare(world, entity, &attribute_id, kind, rate_hz);
+            if place.is_none() {
+                notice(world, Notice::AttributeRefused { feed, attribute_id });
+            }
+            if let Some(feed) = world.resource_mut::<Feeds>().get_mut(feed) {
+                let index = usize::from(index);
+                if feed.streams.len() <= index {
+                    feed.streams.resize(index + 1, None);
+                }
+                feed.streams[index] = place;
+            }
+        }
+        Command::ForgetAttribute { feed, attribute_id } => {
+            if let Some((entity, _)) = feed_target(world, feed) {
+                crate::reap::forget_attribute(world, entity, &attribute_id);
+            }
+        }
+        Command::RenameConnector { feed, connector_name } => {
+            let Some((entity, _)) = feed_target(world, feed) else { return };
+            let Some(mut sensor) = world.get_mut::<Sensor>(entity) else { return };
+            let card = Arc::make_mut(&mut sensor.card);
+            card.connector_name = connector_name.into();
+            let renamed = Notice::ConnectorRenamed {
+                sensor_id: Arc::clone(&card.sensor_id),
+                connector_name: Arc::clone(&card.connector_name),
+            };
+            notice(world, renamed);
+        }
+        Command::CloseFeed { feed } => close_feed(world, feed),
+
+        Command::OpenViewer { viewer, sensors, quality } => {
+            let lease_until = lease(world);
+            let entity = world
+                .spawn((
+                    Viewer {
+                        id: viewer,
+                        sensors,
+                        attention: Default::default(),
+                        quality,
+                        lease_until,
+                        changed: false,
+                        busy: false,
+                    },
+                    Watch::default(),
+                    Cursors::default(),
+                ))
+                .id();
+            world.resource_mut::<ViewerIndex>().put(viewer, Some(entity));
+            change(world, viewer, |_| {});
+        }
+        Command::SetSensors { viewer, sensors } => {
+            change(world, viewer, |viewer| viewer.sensors = sensors);
+        }
+        Command::SetQuality { viewer, quality } => {
+            change(world, viewer, |viewer| viewer.quality = quality);
+        }
+        Command::Attend { viewer, attention } => {
+            change(world, viewer, |viewer| viewer.attention = *attention);
+        }
+        Command::Renew { viewer } => {
+            let lease_until = lease(world);
+            if let Some(entity) = world.resource::<ViewerIndex>().get(viewer)
+                && let Some(mut viewer) = world.get_mut::<Viewer>(entity)
+            {
+                viewer.lease_until = lease_until;
+            }
+        }
+        Command::CloseViewer { viewer } => leave(world, viewer, ViewerEnd::Left),
+
+        Command::SetLoad(load) => {
+            let mut current = world.resource_mut::<CurrentLoad>();
+            current.changed |= current.load != load;
+            current.load = load;
+        }
+    }
+}
+
+fn notice(world: &mut World, notice: Notice) {
+    world.resource_mut::<Outgoing>().0.notices.push(notice);
+}
+
+fn feed_target(world: &World, feed: FeedId) -> Option<(Entity, components::id::SensorKey)> {
+    world.resource::<Feeds>().get(feed).map(|feed| (feed.entity, feed.key))
+}
+
+fn open_feed(
+    world: &mut World,
+    feed: FeedId,
+    card: SensorCard,
+    owner: Arc<str>,
+) -> Result<Level, Refusal> {
+    if card.sensor_id.starts_with(limits::RESERVED_NAME_PREFIX) {
+        return Err(Refusal::ReservedName);
+    }
+    let existing = {
+        let index = world.resource::<SensorIndex>();
+        index.find(&card.sensor_id).and_then(|key| index.entity(key).map(|entity| (key, entity)))
+    };
+    let (key, entity) = match existing {
+        Some((key, entity)) => {
+            let mut sensor = world.get_mut::<Sensor>(entity).expect("the index knows the living");
+            if sensor.owner != owner {
+                return Err(Refusal::NotOwner);
+            }
+            sensor.feeds.push(feed);
+            sensor.leaves_at = None;
+            if *sensor.card != card {
+                let card = Arc::new(card);
+                sensor.card = Arc::clone(&card);
+                notice(world, Notice::SensorCame { card });
+            }
+            (key, entity)
+        }
+        None => {
+            let limit = world.resource::<Settings>().sensor_count_max;
+            let mut index = world.resource_mut::<SensorIndex>();
+            if index.live_count() >= limit {
+                return Err(Refusal::TooManySensors);
+            }
+            let key = index.acquire(&card.sensor_id);
+            let card = Arc::new(card);
+            let entity = world
+                .spawn((
+                    Sensor {
+                        key,
+                        card: Arc::clone(&card),
+                        owner,
+                        feeds: smallvec::smallvec![feed],
+                        leaves_at: None,
+                    },
+                    Attended::default(),
+                    Streams::default(),
+                ))
+                .id();
+            world.resource_mut::<SensorIndex>().set_entity(key, Some(entity));
+            // Whoever already watches this name is heard in this very tick (W1).
+            world.resource_mut::<Attendance>().touched.push(key);
+            notice(world, Notice::SensorCame { card });
+            (key, entity)
+        }
+    };
+    let feed_entry = Feed { generation: feed.0.generation, entity, key, streams: Vec::new() };
+    world.resource_mut::<Feeds>().put(feed, Some(feed_entry));
+    // Levels are derived later in this tick; what is known now is told, a change follows.
+    let attendance = world.resource::<Attendance>();
+    let level = attendance.of(key).iter().map(|a| a.level).max().unwrap_or_default();
+    let level = level.max(attendance.base());
+    if let Some(mut attended) = world.get_mut::<Attended>(entity)
+        && attended.0 != level
+    {
+        attended.0 = level;
+        let sensor = world.get::<Sensor>(entity).expect("just found or made");
+        let sensor_id = Arc::clone(&sensor.card.sensor_id);
+        notice(world, Notice::LevelChanged { sensor_id, level });
+    }
+    Ok(level)
+}
+
+/// The place of the attribute in the sensor's list, or `None` if the list is full.
+fn declare(
+    world: &mut World,
+    entity: Entity,
+    attribute_id: &str,
+    kind: components::attribute::AttributeType,
+    rate_hz: Option<f64>,
+) -> Option<u16> {
+    let streams = world.get::<Streams>(entity)?;
+    if let Some(place) = streams.find(attribute_id) {
+        return Some(place as u16);
+    }
+    let place = match streams.list.iter().position(|stream| !stream.alive) {
+        Some(place) => place,
+        None if streams.list.len() < limits::SENSOR_ATTRIBUTE_COUNT_MAX => streams.list.len(),
+        None => return None,
+    };
+    let stream = Stream {
+        id: world.resource_mut::<SensorIndex>().new_stream_id(),
+        attribute_id: attribute_id.into(),
+        kind,
+        alive: true,
+        level: Level::None,
+        readers: 0,
+        rate_hz,
+        card: None,
+        ring: Ring::new(1),
+    };
+    let sensor = world.get::<Sensor>(entity)?;
+    let (key, sensor_id) = (sensor.key, Arc::clone(&sensor.card.sensor_id));
+    let came = Notice::AttributeCame {
+        sensor_id,
+        attribute_id: Arc::clone(&stream.attribute_id),
+        kind,
+        rate_hz,
+    };
+    let mut streams = world.get_mut::<Streams>(entity)?;
+    if place == streams.list.len() {
+        streams.list.push(stream);
+    } else {
+        streams.list[place] = stream;
+    }
+    notice(world, came);
+    world.resource_mut::<Attendance>().touched.push(key);
+    Some(place as u16)
+}
+
+fn close_feed(world: &mut World, feed: FeedId) {
+    let Some((entity, _)) = feed_target(world, feed) else { return };
+    let linger = world.resource::<Settings>().linger_ms;
+    let leaves_at = world.resource::<Now>().time.plus_millis(linger);
+    if let Some(mut sensor) = world.get_mut::<Sensor>(entity) {
+        let before = sensor.feeds.len();
+        sensor.feeds.retain(|held| *held != feed);
+        if sensor.feeds.len() == before {
+            return;
+        }
+        if sensor.feeds.is_empty() {
+            sensor.leaves_at = Some(leaves_at);
+        }
+    }
+    // Samples it sent before it left may still be behind this command.
+    world.resource_mut::<Feeds>().closing.push_back((leaves_at, feed));
+}
+
+fn lease(world: &World) -> components::sample::EngineTime {
+    let lease = world.resource::<Settings>().lease_ms;
+    world.resource::<Now>().time.plus_millis(lease)
+}
+
+fn change(world: &mut World, id: ViewerId, with: impl FnOnce(&mut Viewer)) {
+    let Some(entity) = world.resource::<ViewerIndex>().get(id) else { return };
+    let Some(mut viewer) = world.get_mut::<Viewer>(entity) else { return };
+    with(&mut viewer);
+    if !viewer.changed {
+        viewer.changed = true;
+        world.resource_mut::<ViewerIndex>().changed.push(entity);
+    }
+}
+
+fn leave(world: &mut World, id: ViewerId, why: ViewerEnd) {
+    let Some(entity) = world.resource::<ViewerIndex>().get(id) else { return };
+    world.resource_mut::<ViewerIndex>().put(id, None);
+    world.resource_mut::<ViewerIndex>().leaving.push((entity, why));
+    // It claims nothing from this tick on, though it is taken apart only at its end.
+    if let Some(mut viewer) = world.get_mut::<Viewer>(entity) {
+        viewer.sensors = components::command::SensorSet::Ids(Vec::new());
+        viewer.attention = Default::default();
+        if !viewer.changed {
+            viewer.changed = true;
+            world.resource_mut::<ViewerIndex>().changed.push(entity);
+        }
+    }
+}
+
+/// A viewer whose connection has shown no sign of life goes the way of one that left.
+fn expire_leases(world: &mut World) {
+    let now = world.resource::<Now>().time;
+    let mut over = Vec::new();
+    let mut viewers = world.query::<&Viewer>();
+    for viewer in viewers.iter(world) {
+        if viewer.lease_until < now {
+            over.push(viewer.id);
+        }
+    }
+    over.sort_unstable();
+    for id in over {
+        leave(world, id, ViewerEnd::LeaseOver);
+    }
+}

@@ -1,0 +1,7 @@
+//! Feature tests: one module per feature, in the words of [`tests::Lab`].
+
+mod attention;
+mod determinism;
+mod lenses;
+mod rings;
+mod sensors;

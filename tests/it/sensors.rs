@@ -1,0 +1,176 @@
+//! Sensors come, stay while they are held, linger, and go; whoever may not, is told why.
+
+use components::attribute::AttributeType;
+use components::command::Command;
+use components::delivery::{Notice, Refusal};
+use components::id::FeedId;
+use components::ledger::Reason;
+use components::viewer::Quality;
+use engine::{EngineConfig, Settings};
+use tests::Lab;
+
+fn refusal(lab: &Lab, feed: FeedId) -> Option<Refusal> {
+    lab.notices.iter().find_map(|notice| match notice {
+        Notice::FeedRefused { feed: f, refusal } if *f == feed => Some(*refusal),
+        _ => None,
+    })
+}
+
+fn is_gone(lab: &Lab, sensor: &str) -> bool {
+    lab.notices
+        .iter()
+        .any(|n| matches!(n, Notice::SensorGone { sensor_id } if &**sensor_id == sensor))
+}
+
+#[test]
+fn a_sensor_lingers_after_its_device_and_is_found_again() {
+    let mut lab = Lab::new();
+    lab.join("s");
+    lab.send("s", "ecg", 1, "1");
+    lab.tick();
+    lab.leave("s");
+    lab.pass(4_000);
+    assert!(!is_gone(&lab, "s"));
+    lab.join("s");
+    lab.pass(10_000);
+    assert!(!is_gone(&lab, "s"), "the device that returned holds it");
+    let viewer = lab.watch(&["s"], Quality::High);
+    lab.run(32);
+    assert_eq!(lab.take_values(viewer, "s", "ecg"), ["1"], "with its past");
+    lab.leave("s");
+    lab.pass(5_004);
+    assert!(is_gone(&lab, "s"));
+    let store = lab.audit().store;
+    assert_eq!((store.kept, store.dropped(Reason::SensorGone)), (0, 1));
+}
+
+#[test]
+fn two_devices_on_one_sensor_feed_it_until_the_last_has_left() {
+    let mut lab = Lab::new();
+    let first = lab.join("s");
+    lab.tick();
+    lab.join("s");
+    lab.tick();
+    lab.command(Command::CloseFeed { feed: first });
+    lab.pass(20_000);
+    assert!(!is_gone(&lab, "s"));
+    assert!(lab.notices.iter().any(|n| matches!(n, Notice::FeedClosed { feed } if *feed == first)));
+    lab.send("s", "ecg", 1, "1");
+    lab.tick();
+    assert_eq!(lab.audit().store.kept, 1);
+    lab.leave("s");
+    lab.pass(6_000);
+    assert!(is_gone(&lab, "s"));
+}
+
+#[test]
+fn what_a_device_sent_right_before_it_left_still_arrives() {
+    let mut lab = Lab::new();
+    lab.join("s");
+    let viewer = lab.watch(&["s"], Quality::High);
+    lab.tick();
+    // Sent, then left, in one tick: commands are applied first.
+    lab.send("s", "ecg", 7, "7");
+    lab.leave("s");
+    lab.run(64);
+    assert_eq!(lab.take_values(viewer, "s", "ecg"), ["7"]);
+}
+
+#[test]
+fn a_sensor_belongs_to_who_made_it() {
+    let mut lab = Lab::new();
+    lab.join_as("s", "ada");
+    lab.tick();
+    let other = lab.join_as("s", "eve");
+    lab.tick();
+    assert_eq!(refusal(&lab, other), Some(Refusal::NotOwner));
+    lab.send("s", "ecg", 1, "666");
+    lab.tick();
+    let store = lab.audit().store;
+    assert_eq!((store.kept, store.dropped(Reason::UnknownFeed)), (0, 1));
+}
+
+#[test]
+fn the_platforms_own_names_are_refused() {
+    let mut lab = Lab::new();
+    let feed = lab.join("__composite_sync");
+    lab.tick();
+    assert_eq!(refusal(&lab, feed), Some(Refusal::ReservedName));
+}
+
+#[test]
+fn there_are_no_more_sensors_than_allowed() {
+    let settings = Settings { sensor_count_max: 2, ..Settings::default() };
+    let mut lab = Lab::with(EngineConfig { settings, ..EngineConfig::default() });
+    lab.join("a");
+    lab.join("b");
+    let third = lab.join("c");
+    lab.tick();
+    assert_eq!(refusal(&lab, third), Some(Refusal::TooManySensors));
+    assert_eq!(lab.engine.report().sensor_count, 2);
+}
+
+#[test]
+fn a_65th_attribute_is_refused_and_its_samples_counted() {
+    let mut lab = Lab::new();
+    lab.join("s");
+    for n in 0..65 {
+        lab.send("s", &format!("a{n}"), 0, "1");
+    }
+    lab.tick();
+    assert!(lab.notices.iter().any(|notice| {
+        matches!(notice, Notice::AttributeRefused { attribute_id, .. } if &**attribute_id == "a64")
+    }));
+    let store = lab.audit().store;
+    assert_eq!((store.kept, store.dropped(Reason::UnknownFeed)), (64, 1));
+}
+
+#[test]
+fn an_attribute_keeps_the_type_it_was_first_given() {
+    let mut lab = Lab::new();
+    let feed = lab.join("s");
+    for (index, kind) in [AttributeType::Skeleton, AttributeType::Ecg].into_iter().enumerate() {
+        lab.command(Command::DeclareAttribute {
+            feed,
+            index: index as u16,
+            attribute_id: "x".into(),
+            kind,
+            rate_hz: None,
+        });
+    }
+    lab.tick();
+    let came: Vec<_> = lab
+        .notices
+        .iter()
+        .filter_map(|n| match n {
+            Notice::AttributeCame { kind, .. } => Some(*kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(came, [AttributeType::Skeleton]);
+}
+
+#[test]
+fn a_forgotten_attribute_is_gone_and_comes_back_empty() {
+    let mut lab = Lab::new();
+    let feed = lab.join("s");
+    let viewer = lab.watch(&["s"], Quality::High);
+    lab.send("s", "ecg", 1, "1");
+    lab.run(32);
+    lab.take(viewer);
+    lab.command(Command::ForgetAttribute { feed, attribute_id: "ecg".into() });
+    lab.tick();
+    assert_eq!(lab.audit().store.kept, 0);
+    lab.command(Command::DeclareAttribute {
+        feed,
+        index: 0,
+        attribute_id: "ecg".into(),
+        kind: AttributeType::Ecg,
+        rate_hz: None,
+    });
+    lab.send("s", "ecg", 2, "2");
+    lab.run(32);
+    let slices = lab.take(viewer);
+    assert_eq!((slices[0].from, slices[0].to), (0, 1), "a new stream");
+    assert_eq!(slices[0].samples, [(2, "2".into())]);
+}
