@@ -1,1 +1,3 @@
-//! See the package's own files.
+//! Measuring, as ratios in one run: the machine's mood cancels out.
+
+pub mod tick;

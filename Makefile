@@ -1,0 +1,20 @@
+# Two commands. Both do all their own set-up; both are thin over cargo and npm.
+
+.PHONY: run test chromium
+
+run:
+	cargo run --release --locked
+
+test: chromium
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo test --locked --workspace
+	npm --prefix web run check
+	npm --prefix web test
+	npm --prefix web run e2e
+
+# The browser tests need a Chromium. Debian's package, if there is none.
+chromium:
+	@command -v chromium >/dev/null || { \
+	  sudo=$$(command -v sudo || true); [ "$$(id -u)" = 0 ] && sudo=; \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq chromium; }
