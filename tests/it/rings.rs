@@ -132,3 +132,25 @@ fn texts_count_towards_the_budget() {
     lab.tick();
     assert!(lab.engine.report().ring_bytes < 40_000, "{}", lab.engine.report().ring_bytes);
 }
+
+/// More sensors than even the shortest rings have room for: rings stop growing.
+#[test]
+fn at_the_budget_rings_stop_growing() {
+    let budget = 100_000;
+    let settings = Settings { ring_bytes_max: budget, ..Settings::default() };
+    let mut lab = Lab::with(EngineConfig { settings, ..EngineConfig::default() });
+    let ids: Vec<String> = (0..1000).map(|n| format!("s{n}")).collect();
+    for id in &ids {
+        lab.join(id);
+    }
+    for n in 0..40 {
+        for id in &ids {
+            lab.send(id, "ecg", n, "1");
+        }
+        lab.tick();
+        // One tick may let every ring grow once more, from 4 samples to 8.
+        let bytes = lab.engine.report().ring_bytes;
+        assert!(bytes <= (budget + 1000 * 64) as i64, "{bytes}");
+    }
+    assert_eq!(lab.audit().store.received, 40_000);
+}

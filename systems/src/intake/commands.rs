@@ -180,15 +180,14 @@ fn open_feed(
                 ))
                 .id();
             world.resource_mut::<SensorIndex>().set_entity(key, Some(entity));
-            // Whoever already watches this name is heard in this very tick (W1).
-            world.resource_mut::<Attendance>().touched.push(key);
             notice(world, Notice::SensorCame { card });
             (key, entity)
         }
     };
     let feed_entry = Feed { generation: feed.0.generation, entity, key, streams: Vec::new() };
     world.resource_mut::<Feeds>().put(feed, Some(feed_entry));
-    // Levels are derived later in this tick; what is known now is told, a change follows.
+    // Whoever already watches this name is heard at once (W1): the level is looked up, not waited
+    // for. A change in this same tick follows with `derive_levels`.
     let attendance = world.resource::<Attendance>();
     let level = attendance.of(key).iter().map(|a| a.level).max().unwrap_or_default();
     let level = level.max(attendance.base());
