@@ -12,7 +12,7 @@ use components::ledger::Ledger;
 use components::load::{Load, LoadLevel};
 use components::sample::EngineTime;
 use components::viewer::Quality;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Bounds and times that an operator may set.
 #[derive(Resource, Debug, Clone)]
@@ -140,7 +140,12 @@ pub struct SensorIndex {
     free: Vec<SensorKey>,
     live_count: usize,
     next_stream: u32,
+    /// Words that many sensors share (attribute ids, sensor types), each kept once.
+    words: FxHashSet<Arc<str>>,
 }
+
+/// Words kept once. Beyond, each sensor keeps its own: nothing grows with hostile names.
+const SHARED_WORD_COUNT_MAX: usize = 1024;
 
 #[derive(Debug)]
 struct SensorSlot {
@@ -156,7 +161,19 @@ impl SensorIndex {
             self.slots[key.0 as usize].references += 1;
             return key;
         }
-        let name: Arc<str> = name.into();
+        self.insert(name.into())
+    }
+
+    /// As [`acquire`](Self::acquire), sharing the name's memory.
+    pub(crate) fn acquire_shared(&mut self, name: &Arc<str>) -> SensorKey {
+        if self.names.contains_key(name) {
+            self.acquire(name)
+        } else {
+            self.insert(Arc::clone(name))
+        }
+    }
+
+    fn insert(&mut self, name: Arc<str>) -> SensorKey {
         let slot = SensorSlot { name: Arc::clone(&name), entity: None, references: 1 };
         let key = match self.free.pop() {
             Some(key) => {
@@ -204,6 +221,18 @@ impl SensorIndex {
     /// Every key there might be: some are free, some have no sensor.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = SensorKey> + use<> {
         (0..self.slots.len() as u32).map(SensorKey)
+    }
+
+    /// This word, shared with whoever else uses it.
+    pub(crate) fn word(&mut self, word: &str) -> Arc<str> {
+        if let Some(word) = self.words.get(word) {
+            return Arc::clone(word);
+        }
+        let word: Arc<str> = word.into();
+        if self.words.len() < SHARED_WORD_COUNT_MAX {
+            self.words.insert(Arc::clone(&word));
+        }
+        word
     }
 
     pub(crate) fn new_stream_id(&mut self) -> components::id::StreamId {

@@ -52,6 +52,7 @@ fn apply(world: &mut World, command: Command) {
             if let Some(feed) = world.resource_mut::<Feeds>().get_mut(feed) {
                 let index = usize::from(index);
                 if feed.streams.len() <= index {
+                    feed.streams.reserve_exact(index + 1 - feed.streams.len());
                     feed.streams.resize(index + 1, None);
                 }
                 feed.streams[index] = place;
@@ -164,8 +165,9 @@ fn open_feed(
             if index.live_count() >= limit {
                 return Err(Refusal::TooManySensors);
             }
-            let key = index.acquire(&card.sensor_id);
-            let card = Arc::new(card);
+            let key = index.acquire_shared(&card.sensor_id);
+            let sensor_type = index.word(&card.sensor_type);
+            let card = Arc::new(SensorCard { sensor_type, ..card });
             let entity = world
                 .spawn((
                     Sensor {
@@ -219,9 +221,10 @@ fn declare(
         None if streams.list.len() < limits::SENSOR_ATTRIBUTE_COUNT_MAX => streams.list.len(),
         None => return None,
     };
+    let mut index = world.resource_mut::<SensorIndex>();
     let stream = Stream {
-        id: world.resource_mut::<SensorIndex>().new_stream_id(),
-        attribute_id: attribute_id.into(),
+        id: index.new_stream_id(),
+        attribute_id: index.word(attribute_id),
         kind,
         alive: true,
         level: Level::None,
@@ -240,6 +243,8 @@ fn declare(
     };
     let mut streams = world.get_mut::<Streams>(entity)?;
     if place == streams.list.len() {
+        // Most sensors have one attribute, and there may be a million of them.
+        streams.list.reserve_exact(1);
         streams.list.push(stream);
     } else {
         streams.list[place] = stream;
