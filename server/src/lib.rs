@@ -2,4 +2,8 @@
 
 pub mod clock;
 pub mod intake;
+pub mod mail;
 pub mod outbox;
+pub mod pump;
+pub mod roster;
+pub mod viewer;
