@@ -203,7 +203,7 @@ fn a_viewer_says_what_it_wants() {
     assert_eq!(reply, ("ok", json!({})));
     let [Command::Attend { attention, .. }] = &commands[..] else { panic!("{commands:?}") };
     let hovered = Target { sensor_id: "b".into(), attribute_id: None };
-    assert_eq!(attention.hovered, [hovered.clone()]);
+    assert_eq!(attention.hovered, std::slice::from_ref(&hovered));
 
     let (reply, commands) = say("set_visible_sensors", r#"{"sensor_ids":["c"]}"#);
     assert_eq!(reply, ("silent", Value::Null));
