@@ -113,14 +113,20 @@ impl Intake {
 
     /// Moves everything that waits into `inputs`, samples first (see the module).
     pub fn take(&self, inputs: &mut Inputs) {
-        self.take_samples(inputs);
-        self.take_commands(inputs);
+        self.take_around(inputs, || ());
         for reason in Reason::ALL {
             let count = self.refused[reason as usize].swap(0, Ordering::Relaxed);
             if count > 0 {
                 inputs.refused.push((reason, count));
             }
         }
+    }
+
+    /// `between` stands for the doors that go on while the pump takes.
+    fn take_around(&self, inputs: &mut Inputs, between: impl FnOnce()) {
+        self.take_samples(inputs);
+        between();
+        self.take_commands(inputs);
     }
 
     fn take_samples(&self, inputs: &mut Inputs) {
@@ -258,10 +264,10 @@ mod tests {
     fn a_feed_opened_between_the_takes_is_not_too_late_for_its_samples() {
         let intake = Intake::default();
         let mut inputs = Inputs::default();
-        intake.take_samples(&mut inputs);
-        intake.command(open(0)).unwrap();
-        sample(&intake, 0).unwrap();
-        intake.take_commands(&mut inputs);
+        intake.take_around(&mut inputs, || {
+            intake.command(open(0)).unwrap();
+            sample(&intake, 0).unwrap();
+        });
         assert!(inputs.samples.is_empty(), "the sample waits for the next tick");
         assert_eq!(inputs.commands.len(), 1, "and its feed is already there");
     }

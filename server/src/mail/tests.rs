@@ -192,6 +192,31 @@ fn what_does_not_fit_waits_and_nothing_is_lost_or_out_of_order() {
     assert!(room.kicks.lock().unwrap().is_empty());
 }
 
+/// The outbox has room for 15 frames of 262 kB, not for 16; and for a small one behind them.
+#[test]
+fn a_small_frame_does_not_overtake_a_large_one_that_waits() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join(r#"{"form":"binary","version":1}"#);
+    let mut deliveries = seeds(&[seat.viewer()], 20, 21_840);
+    for small in [18, 19] {
+        (deliveries.slices[small].to, deliveries.slices[small].count) = (1, 1);
+    }
+    room.tick(&deliveries);
+    assert!(!room.mail.lanes[0].as_ref().unwrap().waiting.is_empty());
+    let mut heard = all(&mut reader);
+    room.tick(&Deliveries::default());
+    heard.extend(all(&mut reader));
+    let mut frames = FrameReader::default();
+    let mut streams = Vec::new();
+    for message in &heard {
+        if let Outgoing::Binary(bytes) = message {
+            let frame = frames.read(&bytes[23..]).unwrap();
+            streams.extend(frame.slices.iter().map(|slice| slice.stream.0));
+        }
+    }
+    assert_eq!(streams, (0..20).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_viewer_that_reads_nothing_is_let_go_after_ten_seconds() {
     let mut room = Room::new();
