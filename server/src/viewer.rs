@@ -67,7 +67,7 @@ pub struct SeatAddress {
     pub outbox: Outbox,
     pub topic: Arc<str>,
     pub join_ref: Option<Box<RawValue>>,
-    pub vsn: Vsn,
+    pub version: Vsn,
     pub kick: Kick,
 }
 
@@ -322,9 +322,9 @@ impl ViewerDesk {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.living(token, now.engine).map_err(|_| reason("unauthorized", None))?;
-        let SeatAddress { outbox, topic, join_ref, vsn, kick } = address;
+        let SeatAddress { outbox, topic, join_ref, version, kick } = address;
         let join_ref = join_ref.map_or(Box::default(), |raw| Box::from(raw.get()));
-        let envelope = Envelope { vsn, join_ref, topic: topic.as_ref().into() };
+        let envelope = Envelope { vsn: version, join_ref, topic: topic.as_ref().into() };
         let form = read_form(params, &envelope)?;
 
         let Some(handle) = state.handles.take(self.count_max.saturating_mul(2)) else {

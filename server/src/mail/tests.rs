@@ -40,7 +40,7 @@ impl Room {
             outbox,
             topic: "viewer:data:t".into(),
             join_ref: Some(RawValue::from_string("\"3\"".into()).unwrap()),
-            vsn: Vsn::V2,
+            version: Vsn::V2,
             kick: Box::new(move |why| kicks.lock().unwrap().push(why)),
         };
         let params = RawValue::from_string(params.into()).unwrap();

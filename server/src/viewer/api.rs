@@ -17,8 +17,7 @@ use super::{DeskError, TOKEN_SECONDS, ViewerDesk};
 /// Bytes of a request's body.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Whether whoever shows this may mint: the credential of `Authorization: Bearer`, the scheme
-/// taken off, `None` when there is none.
+/// Whether whoever sends this `Authorization` header, or none, may mint.
 pub type Authorise = Arc<dyn Fn(Option<&str>) -> bool + Send + Sync>;
 
 #[derive(Clone)]
@@ -39,7 +38,7 @@ pub fn router(desk: Arc<ViewerDesk>, authorise: Authorise) -> Router {
 type Body = Result<Bytes, BytesRejection>;
 
 async fn mint(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    if !(api.authorise)(bearer(&headers)) {
+    if !(api.authorise)(authorization(&headers)) {
         return error(StatusCode::UNAUTHORIZED, "a valid Authorization: Bearer is needed");
     }
     let wishes = match wishes(body) {
@@ -71,10 +70,8 @@ async fn take_back(State(api): State<Api>, Path(token): Path<String>) -> StatusC
     StatusCode::NO_CONTENT
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, credential) =
-        headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()
 }
 
 #[expect(clippy::result_large_err, reason = "the error is the answer, made once a request")]
