@@ -1,1 +1,4 @@
 //! The words of the outside world, and nothing of the world itself: bytes in, data out.
+
+pub mod push;
+pub mod viewer;

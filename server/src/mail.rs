@@ -1,0 +1,344 @@
+//! Deliveries on their way to sockets: each open seat's lane, kept by the pump's thread.
+//!
+//! The engine moves a viewer's cursor as it delivers, so what it delivered must arrive or the
+//! channel must close: a frame that finds the outbox full waits in its lane, the viewer counts as
+//! busy, and the engine delivers no more until it has gone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::Bytes;
+use axum::extract::ws::Utf8Bytes;
+use components::command::Inputs;
+use components::delivery::{Deliveries, Flush, Notice};
+use components::id::ViewerId;
+use components::sample::EngineTime;
+use components::wire::viewer::Encoded;
+
+use crate::clock::Now;
+use crate::intake::Intake;
+use crate::outbox::{Outgoing, SendError};
+use crate::roster::{Lens, ROSTER_INTERVAL_MS, Roster, RosterView};
+use crate::viewer::words::QualityChoice;
+use crate::viewer::{Form, Kicked, Seat, ViewerDesk, kicked_by, quality_body};
+
+/// A viewer with more than this waiting for its socket is busy: half a second's frames at high
+/// quality.
+pub const BUSY_MESSAGE_COUNT: usize = 16;
+pub const BUSY_BYTES: usize = 512 * 1024;
+
+/// A viewer that reads nothing for this long, while something waits for it, is let go.
+pub const SLOW_MS_MAX: u64 = 10_000;
+
+/// The code its socket is closed with.
+pub const SLOW_CLOSE_CODE: u16 = 4008;
+
+/// Bytes that may wait in all lanes together, beyond the outboxes. One lane holds at most what one
+/// tick delivered to it.
+pub const LANE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What happened in the mail during one tick.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct MailFigures {
+    pub open: usize,
+    pub busy: usize,
+    pub messages: u64,
+    /// Sent, with heads and envelopes.
+    pub bytes: u64,
+    /// Encoded once, however often sent.
+    pub encoded_bytes: u64,
+    /// Samples that aged out before a viewer's turn.
+    pub missed: u64,
+    /// Channels closed because a frame could not be kept.
+    pub lost_frames: u64,
+    /// Sockets closed because nobody read.
+    pub slow: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Mail {
+    /// By the slot of the viewer's handle.
+    lanes: Vec<Option<Lane>>,
+    encoded: Encoded,
+    roster: Roster,
+    waiting_bytes: usize,
+    figures: MailFigures,
+}
+
+#[derive(Debug)]
+struct Lane {
+    seat: Arc<Seat>,
+    /// What did not fit into the outbox yet.
+    waiting: VecDeque<Outgoing>,
+    /// Since when nothing was read, and how many messages were left at the last look.
+    stuck: Option<(EngineTime, usize)>,
+    busy: bool,
+    announced: Option<QualityChoice>,
+    lens: Arc<Lens>,
+    view: RosterView,
+    roster_sent: Option<EngineTime>,
+}
+
+impl Mail {
+    /// Before the tick, after the intake was taken: admits who joined, sends on what waits, and
+    /// says who is busy.
+    pub fn prepare(&mut self, now: Now, desk: &ViewerDesk, intake: &Intake, inputs: &mut Inputs) {
+        self.figures = MailFigures::default();
+        for seat in desk.take_arrivals() {
+            self.admit(seat);
+        }
+        for lane in self.lanes.iter_mut().flatten() {
+            if lane.seat.is_gone() {
+                lane.forget(&mut self.waiting_bytes);
+                continue;
+            }
+            self.figures.open += 1;
+            lane.send_waiting(&mut self.waiting_bytes);
+            lane.busy = !lane.seat.is_begun() || lane.is_busy();
+            if !lane.busy {
+                lane.stuck = None;
+                continue;
+            }
+            inputs.busy.push(lane.seat.viewer);
+            self.figures.busy += 1;
+            lane.seat.figures.busy_ticks.fetch_add(1, Ordering::Relaxed);
+            if lane.is_stuck(now.engine) {
+                self.figures.slow += 1;
+                let close = Outgoing::Close(SLOW_CLOSE_CODE, "slow");
+                // If even this does not fit, the kick tells the socket.
+                let _ = lane.seat.outbox.try_send(close);
+                lane.seat.evict(Kicked::Slow, Some(intake));
+                lane.forget(&mut self.waiting_bytes);
+            }
+        }
+    }
+
+    fn admit(&mut self, seat: Arc<Seat>) {
+        let slot = seat.viewer.0.slot as usize;
+        if self.lanes.len() <= slot {
+            self.lanes.resize_with(slot + 1, || None);
+        }
+        let served = seat.served();
+        // A page of the JSON form knows what it asked for; it hears of changes only.
+        let announced = matches!(seat.form, Form::Json).then_some(served.choice);
+        let lane = Lane {
+            seat,
+            waiting: VecDeque::new(),
+            stuck: None,
+            busy: true,
+            announced,
+            lens: served.lens,
+            view: RosterView::default(),
+            roster_sent: None,
+        };
+        if let Some(mut former) = self.lanes[slot].replace(lane) {
+            former.forget(&mut self.waiting_bytes);
+        }
+    }
+
+    /// After the tick: notices first, then to each seat its level, the roster, its data.
+    pub fn deliver(
+        &mut self,
+        now: Now,
+        desk: &ViewerDesk,
+        intake: &Intake,
+        deliveries: &Deliveries,
+    ) -> MailFigures {
+        for notice in &deliveries.notices {
+            self.roster.notice(notice);
+            if let Notice::ViewerClosed { viewer, why } = notice {
+                if let Some(lane) = self.lane_mut(*viewer) {
+                    if let Some(why) = kicked_by(*why) {
+                        lane.seat.evict(why, None);
+                    }
+                    let slot = viewer.0.slot as usize;
+                    if let Some(mut lane) = self.lanes[slot].take() {
+                        lane.forget(&mut self.waiting_bytes);
+                    }
+                }
+                desk.viewer_closed(*viewer);
+            }
+        }
+        for slot in 0..self.lanes.len() {
+            self.announce(slot, now.engine, intake);
+        }
+        self.encoded.begin(deliveries);
+        for flush in &deliveries.flushes {
+            self.flush(flush, deliveries, now, intake);
+        }
+        self.figures.encoded_bytes = self.encoded.bytes() as u64;
+        self.figures
+    }
+
+    fn lane_mut(&mut self, viewer: ViewerId) -> Option<&mut Lane> {
+        self.lanes
+            .get_mut(viewer.0.slot as usize)?
+            .as_mut()
+            .filter(|lane| lane.seat.viewer == viewer)
+    }
+
+    /// The level in force and the roster, as far as they are news.
+    fn announce(&mut self, slot: usize, now: EngineTime, intake: &Intake) {
+        let Self { lanes, roster, waiting_bytes, figures, .. } = self;
+        let Some(lane) = lanes[slot].as_mut() else { return };
+        if lane.busy || lane.seat.is_gone() {
+            return;
+        }
+        let served = lane.seat.served();
+        let mut post = Post { waiting_bytes, figures, intake };
+        let level_before = lane.announced.map(QualityChoice::resolve);
+        if level_before != Some(served.choice.resolve()) {
+            post.text(lane, "quality_changed", &quality_body(served.choice));
+        }
+        lane.announced = Some(served.choice);
+        if matches!(lane.seat.form, Form::Json) {
+            return;
+        }
+        if !Arc::ptr_eq(&lane.lens, &served.lens) {
+            lane.lens = served.lens;
+            lane.view.forget();
+        }
+        let due = lane.roster_sent.is_none_or(|sent| now >= sent.plus_millis(ROSTER_INTERVAL_MS));
+        if due && roster.is_news(&lane.view) {
+            let mut body = Vec::new();
+            if roster.tell(&mut lane.view, &lane.lens, &mut body) {
+                post.text(lane, "roster", &body);
+                lane.roster_sent = Some(now);
+            }
+        }
+    }
+
+    fn flush(&mut self, flush: &Flush, deliveries: &Deliveries, now: Now, intake: &Intake) {
+        let Self { lanes, encoded, waiting_bytes, figures, .. } = self;
+        let lane = lanes.get_mut(flush.viewer.0.slot as usize).and_then(Option::as_mut);
+        let Some(lane) = lane.filter(|lane| lane.seat.viewer == flush.viewer) else { return };
+        if lane.seat.is_gone() {
+            return;
+        }
+        let missed: u64 = deliveries.slices_of(flush).map(|slice| slice.missed).sum();
+        figures.missed += missed;
+        lane.seat.figures.missed.fetch_add(missed, Ordering::Relaxed);
+        lane.seat.figures.slices.fetch_add(u64::from(flush.part_count), Ordering::Relaxed);
+        let seat = Arc::clone(&lane.seat);
+        let mut post = Post { waiting_bytes, figures, intake };
+        match &seat.form {
+            Form::Binary { head } => {
+                encoded.binary(deliveries, flush, head, now.unix_ms as f64, &mut |frame| {
+                    post.send(lane, Outgoing::Binary(Bytes::from(frame)));
+                });
+            }
+            Form::Json => encoded.text(deliveries, flush, &seat.envelope, &mut |text| {
+                post.send_text(lane, text);
+            }),
+        }
+    }
+}
+
+/// What sending needs beside the lane.
+struct Post<'a> {
+    waiting_bytes: &'a mut usize,
+    figures: &'a mut MailFigures,
+    intake: &'a Intake,
+}
+
+impl Post<'_> {
+    fn text(&mut self, lane: &mut Lane, event: &str, body: &[u8]) {
+        let envelope = &lane.seat.envelope;
+        let mut out = Vec::with_capacity(body.len() + 256);
+        envelope.open_text(event, &mut out);
+        out.extend_from_slice(body);
+        envelope.close_text(&mut out);
+        self.send_text(lane, out);
+    }
+
+    fn send_text(&mut self, lane: &mut Lane, text: Vec<u8>) {
+        match Utf8Bytes::try_from(text) {
+            Ok(text) => self.send(lane, Outgoing::Text(text)),
+            Err(_) => {
+                debug_assert!(false, "what we write is UTF-8");
+                self.lose(lane);
+            }
+        }
+    }
+
+    /// Into the outbox, or behind what waits for it.
+    fn send(&mut self, lane: &mut Lane, message: Outgoing) {
+        if lane.seat.is_gone() {
+            return;
+        }
+        let size = message_bytes(&message);
+        self.figures.messages += 1;
+        self.figures.bytes += size as u64;
+        lane.seat.figures.messages.fetch_add(1, Ordering::Relaxed);
+        lane.seat.figures.bytes.fetch_add(size as u64, Ordering::Relaxed);
+        if lane.waiting.is_empty() {
+            match lane.seat.outbox.try_send(message.clone()) {
+                // A closed outbox: its socket is about to drop the seat.
+                Ok(()) | Err(SendError::Closed) => return,
+                Err(SendError::Full) => {}
+            }
+        }
+        if *self.waiting_bytes + size > LANE_BYTES_MAX {
+            return self.lose(lane);
+        }
+        *self.waiting_bytes += size;
+        lane.waiting.push_back(message);
+    }
+
+    fn lose(&mut self, lane: &mut Lane) {
+        self.figures.lost_frames += 1;
+        lane.forget(self.waiting_bytes);
+        lane.seat.evict(Kicked::LostFrame, Some(self.intake));
+    }
+}
+
+impl Lane {
+    fn send_waiting(&mut self, waiting_bytes: &mut usize) {
+        while let Some(message) = self.waiting.front() {
+            if self.seat.outbox.try_send(message.clone()) == Err(SendError::Full) {
+                return;
+            }
+            *waiting_bytes -= message_bytes(message);
+            self.waiting.pop_front();
+        }
+    }
+
+    fn forget(&mut self, waiting_bytes: &mut usize) {
+        for message in self.waiting.drain(..) {
+            *waiting_bytes -= message_bytes(&message);
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.waiting.is_empty()
+            || self.seat.outbox.queued_messages() > BUSY_MESSAGE_COUNT
+            || self.seat.outbox.queued_bytes() > BUSY_BYTES
+    }
+
+    /// Whether nothing has moved for [`SLOW_MS_MAX`]. Slow is not stuck: a large first roster on a
+    /// small line takes its time.
+    fn is_stuck(&mut self, now: EngineTime) -> bool {
+        if !self.seat.is_begun() {
+            return false;
+        }
+        let left = self.waiting.len() + self.seat.outbox.queued_messages();
+        let since = match self.stuck {
+            Some((since, before)) if left >= before => since,
+            _ => now,
+        };
+        self.stuck = Some((since, left));
+        now >= since.plus_millis(SLOW_MS_MAX)
+    }
+}
+
+fn message_bytes(message: &Outgoing) -> usize {
+    match message {
+        Outgoing::Text(text) => text.len(),
+        Outgoing::Binary(bytes) => bytes.len(),
+        Outgoing::Close(..) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+use components::attribute::AttributeType;
+use components::cell::Cell;
+use components::command::{Command, SensorCard};
+use components::delivery::{Form as SliceForm, Slice, StreamCard, ViewerEnd};
+use components::id::StreamId;
+use components::sample::Timestamp;
+use components::shape::Shape;
+use components::wire::push::Vsn;
+use components::wire::viewer::frame::{FrameReader, FrameValues};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+
+use super::*;
+use crate::clock::Clock;
+use crate::outbox::{OUTBOX_MESSAGE_COUNT_MAX, OutboxReader, outbox};
+use crate::viewer::{SeatAddress, ViewerSeat, words};
+
+struct Room {
+    desk: Arc<ViewerDesk>,
+    intake: Arc<Intake>,
+    mail: Mail,
+    ms: u64,
+    kicks: Arc<Mutex<Vec<Kicked>>>,
+}
+
+impl Room {
+    fn new() -> Self {
+        let intake = Arc::new(Intake::default());
+        let clock = Clock::made_up(|| Now { engine: EngineTime(0), unix_ms: 0 });
+        let desk = ViewerDesk::new(Arc::clone(&intake), clock, 8);
+        Self { desk, intake, mail: Mail::default(), ms: 0, kicks: Arc::default() }
+    }
+
+    fn join(&self, params: &str) -> (ViewerSeat, OutboxReader) {
+        let token = self.desk.mint(words::Wishes::default()).unwrap();
+        let (outbox, reader) = outbox();
+        let kicks = Arc::clone(&self.kicks);
+        let address = SeatAddress {
+            outbox,
+            topic: "viewer:data:t".into(),
+            join_ref: Some(RawValue::from_string("\"3\"".into()).unwrap()),
+            version: Vsn::V2,
+            kick: Box::new(move |why| kicks.lock().unwrap().push(why)),
+        };
+        let params = RawValue::from_string(params.into()).unwrap();
+        let (_, seat) = self.desk.join(&token, &params, address).unwrap();
+        (seat.begin(), reader)
+    }
+
+    fn now(&self) -> Now {
+        Now { engine: EngineTime::from_millis(self.ms), unix_ms: self.ms as i64 }
+    }
+
+    /// One tick, 4 ms later, and who was busy in it.
+    fn tick(&mut self, deliveries: &Deliveries) -> Vec<ViewerId> {
+        self.ms += 4;
+        let mut inputs = Inputs::default();
+        self.mail.prepare(self.now(), &self.desk, &self.intake, &mut inputs);
+        self.mail.deliver(self.now(), &self.desk, &self.intake, deliveries);
+        inputs.busy
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        let mut inputs = Inputs::default();
+        self.intake.take(&mut inputs);
+        inputs.commands
+    }
+}
+
+/// One seed to each of these viewers, of `count` samples.
+fn seeds(viewers: &[ViewerId], streams: u32, count: u32) -> Deliveries {
+    let mut deliveries = Deliveries::default();
+    for stream in 0..streams {
+        let card = StreamCard {
+            stream: StreamId(stream),
+            sensor_id: format!("s{stream}").into(),
+            attribute_id: "hr".into(),
+            kind: AttributeType::Hr,
+            rate_hz: None,
+            shape: Arc::new(Shape::scalar()),
+        };
+        deliveries.slices.push(Slice {
+            card: Arc::new(card),
+            form: SliceForm::Seed,
+            from: 0,
+            to: u64::from(count),
+            missed: 0,
+            digest: None,
+            count,
+            timestamps_at: 0,
+            cells_at: 0,
+        });
+        deliveries.parts.push(stream);
+    }
+    deliveries.timestamps.extend((0..count).map(|ms| Timestamp(i64::from(ms))));
+    deliveries.cells.extend((0..count).map(|_| Cell::float(0.1).unwrap().0));
+    for &viewer in viewers {
+        deliveries.flushes.push(Flush { viewer, parts_at: 0, part_count: streams });
+    }
+    deliveries
+}
+
+fn event(message: &Outgoing) -> (String, Value) {
+    let Outgoing::Text(text) = message else { panic!("{message:?}") };
+    let (_, _, _, event, body): (Value, Value, String, String, Value) =
+        serde_json::from_str(text).unwrap();
+    (event, body)
+}
+
+fn all(reader: &mut OutboxReader) -> Vec<Outgoing> {
+    std::iter::from_fn(|| reader.try_recv()).collect()
+}
+
+#[test]
+fn a_binary_viewer_hears_its_level_the_roster_and_its_frames_in_this_order() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join(r#"{"form":"binary","version":1}"#);
+    let mut deliveries = seeds(&[seat.viewer()], 1, 1);
+    deliveries.notices.push(Notice::SensorCame { card: Arc::new(SensorCard::default()) });
+    assert_eq!(room.tick(&deliveries), []);
+    let heard = all(&mut reader);
+    assert_eq!(
+        event(&heard[0]),
+        ("quality_changed".into(), json!({"level": "high", "reason": "auto"}))
+    );
+    let (name, body) = event(&heard[1]);
+    assert_eq!((&*name, &body["full"], &body["total"]), ("roster", &json!(true), &json!(1)));
+    let Outgoing::Binary(bytes) = &heard[2] else { panic!() };
+    let frame = bytes.strip_prefix(b"\x00\x01\x0d\x053viewer:data:tframe").unwrap();
+    let frame = FrameReader::default().read(frame).unwrap();
+    assert_eq!((frame.server_time_ms, &*frame.cards[0].sensor_id), (4.0, "s0"));
+    assert_eq!(frame.slices[0].values, FrameValues::Cells(vec![0.1]));
+    assert_eq!(heard.len(), 3);
+}
+
+#[test]
+fn roster_changes_come_at_most_every_200_ms() {
+    let mut room = Room::new();
+    let (_seat, mut reader) = room.join(r#"{"form":"binary","version":1}"#);
+    room.tick(&Deliveries::default());
+    assert_eq!(all(&mut reader).len(), 2);
+    let mut came = Deliveries::default();
+    for id in ["a", "b"] {
+        let card = SensorCard { sensor_id: id.into(), ..SensorCard::default() };
+        came.notices = vec![Notice::SensorCame { card: Arc::new(card) }];
+        room.tick(&came);
+        assert!(all(&mut reader).is_empty());
+    }
+    room.ms = 200;
+    room.tick(&Deliveries::default());
+    let heard = all(&mut reader);
+    assert_eq!((heard.len(), event(&heard[0]).1["sensors"].as_array().unwrap().len()), (1, 2));
+}
+
+#[test]
+fn a_json_viewer_hears_of_its_level_only_when_it_changes() {
+    let mut room = Room::new();
+    let (mut seat, mut reader) = room.join("{}");
+    room.tick(&seeds(&[seat.viewer()], 1, 2));
+    let heard = all(&mut reader);
+    assert_eq!(heard.len(), 1);
+    assert_eq!(event(&heard[0]).0, "composite_seed_data");
+    let low = RawValue::from_string(r#"{"quality":"low"}"#.into()).unwrap();
+    seat.event("set_quality", &low);
+    room.tick(&Deliveries::default());
+    let heard = all(&mut reader);
+    assert_eq!(
+        event(&heard[0]),
+        ("quality_changed".into(), json!({"level": "low", "reason": "asked"}))
+    );
+}
+
+/// 600 seeds are 600 messages in JSON; an outbox holds 256.
+#[test]
+fn what_does_not_fit_waits_and_nothing_is_lost_or_out_of_order() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join("{}");
+    assert_eq!(room.tick(&seeds(&[seat.viewer()], 600, 1)), []);
+    let mut heard = Vec::new();
+    while heard.len() < 600 {
+        let read = all(&mut reader);
+        assert!(!read.is_empty() && read.len() <= OUTBOX_MESSAGE_COUNT_MAX);
+        heard.extend(read);
+        let busy = room.tick(&Deliveries::default());
+        assert_eq!(busy.is_empty(), heard.len() == 600, "busy while something waits");
+    }
+    for (index, message) in heard.iter().enumerate() {
+        assert_eq!(event(message).1["sensor_id"], format!("s{index}"));
+    }
+    assert_eq!(room.mail.waiting_bytes, 0);
+    assert!(room.kicks.lock().unwrap().is_empty());
+}
+
+/// The outbox has room for 15 frames of 262 kB, not for 16; and for a small one behind them.
+#[test]
+fn a_small_frame_does_not_overtake_a_large_one_that_waits() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join(r#"{"form":"binary","version":1}"#);
+    let mut deliveries = seeds(&[seat.viewer()], 20, 21_840);
+    for small in [18, 19] {
+        (deliveries.slices[small].to, deliveries.slices[small].count) = (1, 1);
+    }
+    room.tick(&deliveries);
+    assert!(!room.mail.lanes[0].as_ref().unwrap().waiting.is_empty());
+    let mut heard = all(&mut reader);
+    room.tick(&Deliveries::default());
+    heard.extend(all(&mut reader));
+    let mut frames = FrameReader::default();
+    let mut streams = Vec::new();
+    for message in &heard {
+        if let Outgoing::Binary(bytes) = message {
+            let frame = frames.read(&bytes[23..]).unwrap();
+            streams.extend(frame.slices.iter().map(|slice| slice.stream.0));
+        }
+    }
+    assert_eq!(streams, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_viewer_that_reads_nothing_is_let_go_after_ten_seconds() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join("{}");
+    room.tick(&seeds(&[seat.viewer()], 100, 1));
+    assert_eq!(room.tick(&Deliveries::default()), [seat.viewer()]);
+    room.ms += 9_000;
+    room.tick(&Deliveries::default());
+    // One message read is a sign that it reads.
+    reader.try_recv().unwrap();
+    room.tick(&Deliveries::default());
+    room.ms += 9_990;
+    room.tick(&Deliveries::default());
+    assert!(room.kicks.lock().unwrap().is_empty());
+    room.commands();
+    room.ms += 10;
+    room.tick(&Deliveries::default());
+    assert_eq!(*room.kicks.lock().unwrap(), [Kicked::Slow]);
+    assert!(matches!(room.commands()[..], [Command::CloseViewer { .. }]));
+    let heard = all(&mut reader);
+    assert!(matches!(heard.last(), Some(Outgoing::Close(SLOW_CLOSE_CODE, "slow"))));
+    assert_eq!(room.tick(&seeds(&[seat.viewer()], 1, 1)), [], "it is no longer served");
+    assert!(all(&mut reader).is_empty());
+}
+
+#[test]
+fn a_frame_that_can_not_even_wait_closes_the_channel() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join(r#"{"form":"binary","version":1}"#);
+    room.mail.waiting_bytes = LANE_BYTES_MAX;
+    room.commands();
+    // Twelve bytes a sample, 6 MB: more than an outbox holds.
+    room.tick(&seeds(&[seat.viewer()], 10, 50_000));
+    assert_eq!(*room.kicks.lock().unwrap(), [Kicked::LostFrame]);
+    assert!(matches!(room.commands()[..], [Command::CloseViewer { .. }]));
+    let frames = all(&mut reader).len();
+    room.tick(&seeds(&[seat.viewer()], 1, 1));
+    assert!(frames < 12 && all(&mut reader).is_empty(), "nothing comes behind the gap");
+}
+
+#[test]
+fn a_viewer_the_engine_gave_up_is_told_to_close() {
+    let mut room = Room::new();
+    let (seat, _reader) = room.join("{}");
+    room.tick(&Deliveries::default());
+    room.commands();
+    let viewer = seat.viewer();
+    let mut deliveries = Deliveries::default();
+    deliveries.notices.push(Notice::ViewerClosed { viewer, why: ViewerEnd::LeaseOver });
+    room.tick(&deliveries);
+    assert_eq!(*room.kicks.lock().unwrap(), [Kicked::LeaseOver]);
+    drop(seat);
+    assert!(room.commands().is_empty(), "the engine knows");
+    let (next, _reader) = room.join("{}");
+    assert_eq!((next.viewer().0.slot, next.viewer().0.generation), (0, 1));
+}
+
+#[test]
+fn viewers_of_one_stream_share_its_bytes() {
+    let mut room = Room::new();
+    let seats: Vec<_> = (0..3).map(|_| room.join(r#"{"form":"binary","version":1}"#)).collect();
+    let viewers: Vec<ViewerId> = seats.iter().map(|(seat, _)| seat.viewer()).collect();
+    room.tick(&seeds(&viewers, 1, 100));
+    let figures = room.mail.figures;
+    assert!(figures.encoded_bytes < 1300 && figures.bytes > 3 * 1200, "{figures:?}");
+    for (seat, mut reader) in seats {
+        assert_eq!(all(&mut reader).len(), 3);
+        assert_eq!(seat.figures().slices.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,283 @@
+//! The pump: the thread that owns the engine. Takes what waits, ticks, hands out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use components::command::Inputs;
+use components::delivery::{Deliveries, Notice};
+use components::sample::EngineTime;
+use engine::Engine;
+
+use crate::clock::{Clock, Now};
+use crate::intake::Intake;
+use crate::mail::{Mail, MailFigures};
+use crate::viewer::ViewerDesk;
+
+pub const TICK_HZ_DEFAULT: u32 = 250;
+pub const TICK_HZ_MIN: u32 = 50;
+pub const TICK_HZ_MAX: u32 = 1000;
+
+/// With nobody looking and nothing coming, the engine is looked after this often: leases and
+/// lingering sensors still end.
+pub const NAP_MS_MAX: u64 = 50;
+
+/// The process ends with this code when the pump panics (sysexits: internal error). A server
+/// whose world has stopped must not go on answering.
+pub const PANIC_EXIT_CODE: i32 = 70;
+
+/// Where the device door hears the engine. Called on the pump's thread: must not wait.
+pub trait NoticeSink: Send + Sync {
+    fn notice(&self, notice: &Notice);
+}
+
+/// An in-process source of samples, called before every tick with the unix milliseconds.
+pub type SimulatorHook = Box<dyn FnMut(i64, &mut Inputs) + Send>;
+
+/// What ticks: the engine, or a test's.
+pub trait World: Send {
+    fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries;
+}
+
+impl World for Engine {
+    fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries {
+        Self::tick(self, now, inputs)
+    }
+}
+
+/// Everything the pump is joined to.
+pub struct PumpParts {
+    /// Ticks per second, kept within [`TICK_HZ_MIN`]..=[`TICK_HZ_MAX`].
+    pub tick_hz: u32,
+    pub clock: Clock,
+    pub intake: Arc<Intake>,
+    pub viewers: Arc<ViewerDesk>,
+    pub devices: Arc<dyn NoticeSink>,
+    pub simulator: Option<SimulatorHook>,
+}
+
+/// A running pump. Stopped when dropped.
+#[derive(Debug)]
+pub struct Pump {
+    stop: Arc<AtomicBool>,
+    intake: Arc<Intake>,
+    report: Arc<PumpReport>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pump {
+    pub fn start<W: World + 'static>(world: W, parts: PumpParts) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let report = Arc::new(PumpReport::default());
+        let intake = Arc::clone(&parts.intake);
+        let mut run = Run::new(world, parts, Arc::clone(&report));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("pump".into()).spawn(move || {
+            if let Err(panic) = guard(|| run.until(&stopped)) {
+                tracing::error!(%panic, "the pump has panicked; the process ends");
+                std::process::exit(PANIC_EXIT_CODE);
+            }
+        })?;
+        Ok(Self { stop, intake, report, thread: Some(thread) })
+    }
+
+    pub fn report(&self) -> Arc<PumpReport> {
+        Arc::clone(&self.report)
+    }
+
+    /// Lets the tick that runs end, and no other begin.
+    pub fn stop(mut self) {
+        self.stop_and_join();
+    }
+
+    fn stop_and_join(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.intake.wake();
+        if let Some(thread) = self.thread.take() {
+            // It cannot have panicked: the process would have ended.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.stop_and_join();
+    }
+}
+
+/// What a panic said, if there was one.
+fn guard(run: impl FnOnce()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".into())
+    })
+}
+
+/// The thread's own.
+struct Run<W> {
+    world: W,
+    parts: PumpParts,
+    inputs: Inputs,
+    mail: Mail,
+    beat: Beat,
+    report: Arc<PumpReport>,
+}
+
+impl<W: World> Run<W> {
+    fn new(world: W, parts: PumpParts, report: Arc<PumpReport>) -> Self {
+        let hz = parts.tick_hz.clamp(TICK_HZ_MIN, TICK_HZ_MAX);
+        Self {
+            world,
+            beat: Beat::new(1_000_000 / u64::from(hz), parts.clock.now().engine),
+            parts,
+            inputs: Inputs::default(),
+            mail: Mail::default(),
+            report,
+        }
+    }
+
+    fn until(&mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Acquire) {
+            let idle = self.step(self.parts.clock.now());
+            if idle {
+                let nap = Duration::from_millis(NAP_MS_MAX);
+                self.parts.intake.nap(|| {
+                    // Looked at once more behind the napping flag: whoever stops us wakes us.
+                    if !stop.load(Ordering::Acquire) {
+                        std::thread::park_timeout(nap);
+                    }
+                });
+                self.beat.rest(self.parts.clock.now().engine);
+            }
+            let (wait, missed) = self.beat.next(self.parts.clock.now().engine);
+            self.report.missed_ticks.fetch_add(missed, Ordering::Relaxed);
+            if wait > 0 {
+                std::thread::sleep(Duration::from_micros(wait));
+            }
+        }
+    }
+
+    /// One tick. Whether there was nothing to do in it, and nobody to do it for.
+    fn step(&mut self, now: Now) -> bool {
+        let Self { world, parts, inputs, mail, report, .. } = self;
+        parts.intake.take(inputs);
+        if let Some(simulator) = &mut parts.simulator {
+            simulator(now.unix_ms, inputs);
+        }
+        let idle = inputs.commands.is_empty()
+            && inputs.samples.is_empty()
+            && parts.viewers.open_count() == 0;
+        mail.prepare(now, &parts.viewers, &parts.intake, inputs);
+        let samples = inputs.samples.len() as u64;
+        let deliveries = world.tick(now.engine, inputs);
+        let ticked = parts.clock.now().engine;
+        for notice in &deliveries.notices {
+            parts.devices.notice(notice);
+        }
+        let figures = mail.deliver(now, &parts.viewers, &parts.intake, deliveries);
+        // What the world left would be told twice.
+        inputs.busy.clear();
+        inputs.refused.clear();
+        let done = parts.clock.now().engine;
+        let since = |then: EngineTime| then.0.saturating_sub(now.engine.0);
+        report.tick_done(samples, since(ticked), since(done), &figures);
+        idle
+    }
+}
+
+/// Absolute deadlines, in microseconds of engine time. A late tick is followed by the next
+/// deadline that lies ahead; the missed ones are counted, not made up for.
+#[derive(Debug)]
+struct Beat {
+    period: u64,
+    /// When the next tick is due.
+    due: u64,
+}
+
+impl Beat {
+    fn new(period: u64, now: EngineTime) -> Self {
+        Self { period, due: now.0 + period }
+    }
+
+    /// After a tick: microseconds to wait for the next one, and how many were missed.
+    fn next(&mut self, now: EngineTime) -> (u64, u64) {
+        let missed = now.0.saturating_sub(self.due) / self.period;
+        let due = self.due + missed * self.period;
+        self.due = due + self.period;
+        (due.saturating_sub(now.0), missed)
+    }
+
+    /// After a nap: deadlines slept through on purpose are not missed.
+    fn rest(&mut self, now: EngineTime) {
+        self.due = self.due.max(now.0);
+    }
+}
+
+/// Figures of the pump, for health and metrics. Totals since it began, unless said otherwise.
+#[derive(Debug, Default)]
+pub struct PumpReport {
+    pub ticks: AtomicU64,
+    /// Deadlines that passed while a tick ran.
+    pub missed_ticks: AtomicU64,
+    pub samples: AtomicU64,
+    /// Microseconds within the engine.
+    pub engine_micros: AtomicU64,
+    /// Microseconds of whole ticks: engine, encoding, handing out.
+    pub tick_micros: AtomicU64,
+    pub tick_micros_last: AtomicU64,
+    /// Since [`take_tick_micros_max`](Self::take_tick_micros_max) was last called.
+    tick_micros_max: AtomicU64,
+    /// As of the last tick.
+    pub viewers_open: AtomicU64,
+    pub viewers_busy: AtomicU64,
+    pub messages: AtomicU64,
+    pub bytes: AtomicU64,
+    pub encoded_bytes: AtomicU64,
+    /// Samples that aged out before a viewer's turn.
+    pub missed_samples: AtomicU64,
+    pub lost_frames: AtomicU64,
+    pub slow_viewers: AtomicU64,
+}
+
+impl PumpReport {
+    fn tick_done(&self, samples: u64, engine_micros: u64, micros: u64, mail: &MailFigures) {
+        let add = |total: &AtomicU64, count: u64| {
+            total.fetch_add(count, Ordering::Relaxed);
+        };
+        add(&self.samples, samples);
+        add(&self.engine_micros, engine_micros);
+        add(&self.tick_micros, micros);
+        add(&self.messages, mail.messages);
+        add(&self.bytes, mail.bytes);
+        add(&self.encoded_bytes, mail.encoded_bytes);
+        add(&self.missed_samples, mail.missed);
+        add(&self.lost_frames, mail.lost_frames);
+        add(&self.slow_viewers, mail.slow);
+        self.tick_micros_last.store(micros, Ordering::Relaxed);
+        self.tick_micros_max.fetch_max(micros, Ordering::Relaxed);
+        self.viewers_open.store(mail.open as u64, Ordering::Relaxed);
+        self.viewers_busy.store(mail.busy as u64, Ordering::Relaxed);
+        // Last: whoever sees the tick counted sees its figures.
+        self.ticks.fetch_add(1, Ordering::Release);
+    }
+
+    /// Microseconds of a whole tick, on average since the beginning.
+    pub fn tick_micros_mean(&self) -> f64 {
+        let ticks = self.ticks.load(Ordering::Acquire).max(1);
+        self.tick_micros.load(Ordering::Relaxed) as f64 / ticks as f64
+    }
+
+    /// The longest tick since this was last called.
+    pub fn take_tick_micros_max(&self) -> u64 {
+        self.tick_micros_max.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use std::sync::Mutex;
+
+use super::*;
+use components::attention::Level;
+use components::cell::Cell;
+use components::command::Command;
+use components::id::{FeedId, Handle};
+use components::load::Load;
+use components::sample::{Payload, Timestamp};
+
+const FEED: FeedId = FeedId(Handle { slot: 0, generation: 0 });
+
+/// Counts what it is given, and has one notice for every command.
+#[derive(Default)]
+struct Fake {
+    deliveries: Deliveries,
+    seen: Arc<Mutex<Vec<(u64, usize, usize)>>>,
+}
+
+impl World for Fake {
+    fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries {
+        let counts = (now.0, inputs.commands.len(), inputs.samples.len());
+        self.seen.lock().unwrap().push(counts);
+        self.deliveries.clear();
+        for _ in inputs.commands.drain(..) {
+            let (feed, load) = (FEED, Load::default());
+            self.deliveries.notices.push(Notice::FeedOpened { feed, level: Level::None, load });
+        }
+        inputs.samples.clear();
+        &self.deliveries
+    }
+}
+
+#[derive(Default)]
+struct Heard(Mutex<usize>);
+
+impl NoticeSink for Heard {
+    fn notice(&self, _: &Notice) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
+fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<SimulatorHook>) -> PumpParts {
+    let intake = Arc::new(Intake::default());
+    let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
+    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator }
+}
+
+fn at(ms: u64) -> Now {
+    Now { engine: EngineTime::from_millis(ms), unix_ms: 1_700_000_000_000 + ms as i64 }
+}
+
+#[test]
+fn a_tick_takes_what_waits_and_hands_out_what_comes() {
+    let heard = Arc::new(Heard::default());
+    let simulator: SimulatorHook = Box::new(|unix_ms, inputs| {
+        let payload = Payload::Scalar(Cell::TRUE);
+        inputs.samples.push(FEED, 0, Timestamp(unix_ms), payload);
+    });
+    let parts = parts(Clock::made_up(|| at(5)), Arc::clone(&heard), Some(simulator));
+    let intake = Arc::clone(&parts.intake);
+    let report = Arc::new(PumpReport::default());
+    let world = Fake::default();
+    let seen = Arc::clone(&world.seen);
+    let mut run = Run::new(world, parts, Arc::clone(&report));
+    intake.command(Command::SetLoad(Load::default())).unwrap();
+    assert!(!run.step(at(4)), "there was something to do");
+    assert!(!run.step(at(8)), "the simulator always has something");
+    assert_eq!(*seen.lock().unwrap(), [(4000, 1, 1), (8000, 0, 1)]);
+    assert_eq!(*heard.0.lock().unwrap(), 1);
+    assert_eq!(report.ticks.load(Ordering::Relaxed), 2);
+    assert_eq!(report.samples.load(Ordering::Relaxed), 2);
+    assert_eq!(report.take_tick_micros_max(), 1000);
+    assert_eq!(report.tick_micros_mean(), 500.0);
+}
+
+#[test]
+fn a_pump_with_nobody_and_nothing_is_idle() {
+    let parts = parts(Clock::made_up(|| at(0)), Arc::default(), None);
+    let mut run = Run::new(Fake::default(), parts, Arc::default());
+    assert!(run.step(at(0)));
+}
+
+#[test]
+fn deadlines_are_absolute_and_missed_ones_are_not_made_up_for() {
+    let mut beat = Beat::new(4000, EngineTime(0));
+    assert_eq!(beat.next(EngineTime(1000)), (3000, 0), "due at 4,000");
+    assert_eq!(beat.next(EngineTime(4100)), (3900, 0), "due at 8,000, however late the last");
+    assert_eq!(beat.next(EngineTime(12_100)), (0, 0), "due at 12,000: at once");
+    assert_eq!(beat.next(EngineTime(29_000)), (0, 3), "16, 20 and 24 are gone; 28 is now");
+    assert_eq!(beat.next(EngineTime(29_500)), (2500, 0), "and 32 as ever");
+}
+
+#[test]
+fn a_nap_is_not_lateness_and_a_short_one_is_no_extra_tick() {
+    let mut beat = Beat::new(4000, EngineTime(0));
+    beat.rest(EngineTime(50_000));
+    assert_eq!(beat.next(EngineTime(50_000)), (0, 0));
+    beat.rest(EngineTime(51_000));
+    assert_eq!(beat.next(EngineTime(51_000)), (3000, 0));
+}
+
+#[test]
+fn a_panic_is_told() {
+    assert_eq!(guard(|| panic!("a {}", "word")), Err("a word".into()));
+    assert_eq!(guard(|| ()), Ok(()));
+}
+
+#[test]
+fn a_pump_starts_ticks_and_stops() {
+    let heard = Arc::new(Heard::default());
+    let parts = parts(Clock::system(), Arc::clone(&heard), None);
+    let intake = Arc::clone(&parts.intake);
+    let pump = Pump::start(Fake::default(), parts).unwrap();
+    let report = pump.report();
+    intake.command(Command::SetLoad(Load::default())).unwrap();
+    while *heard.0.lock().unwrap() == 0 {
+        std::thread::yield_now();
+    }
+    pump.stop();
+    assert!(report.ticks.load(Ordering::Acquire) > 0);
+}

@@ -1,0 +1,678 @@
+//! The viewers' desk: who may look (tokens), who does look (seats), what each asked for.
+//!
+//! A token is minted over HTTP and joined over a socket; each join is a viewer of its own to the
+//! engine, so that whoever takes a channel over begins with cards and seeds. The desk speaks to
+//! the engine through the intake, and hands open seats to the pump's [mail](crate::mail).
+
+pub mod api;
+pub mod words;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use components::command::{Attention, Command, SensorSet};
+use components::delivery::ViewerEnd;
+use components::id::{Handles, ViewerId};
+use components::sample::EngineTime;
+use components::viewer::Quality;
+use components::wire::push::{Envelope, Vsn, write_integer, write_string};
+use serde_json::value::RawValue;
+
+use crate::clock::Clock;
+use crate::intake::{Intake, IntakeFull};
+use crate::outbox::Outbox;
+use crate::roster::Lens;
+use words::{FormWish, JoinError, QualityChoice, Wishes, WordsError};
+
+/// Viewers that may be out, joined or not.
+pub const VIEWER_COUNT_MAX: usize = 4096;
+
+/// Seconds in which a token must be joined, from its minting or from the end of its last channel.
+pub const TOKEN_SECONDS: u64 = 3600;
+
+/// Bytes of ids that all viewers together may have named: ten thousand ids of 4,096 viewers would
+/// be gigabytes.
+pub const ID_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What an id costs beside its letters: a box, and its place in a lens.
+const ID_OVERHEAD_BYTES: usize = 64;
+
+/// Sockets say that they live with every word; the engine need not hear of each.
+const RENEW_INTERVAL_MS: u64 = 1000;
+
+/// Why a channel must close.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kicked {
+    /// Its token was joined again.
+    TakenOver,
+    /// `DELETE /api/viewers/{token}`.
+    Deleted,
+    /// The engine heard no sign of life.
+    LeaseOver,
+    /// A frame could neither be sent nor kept; what would follow has a gap.
+    LostFrame,
+    /// Nothing was read for a long time. The whole socket should close, with 4008.
+    Slow,
+}
+
+/// Closes a channel: its socket sends `phx_close` and drops the seat. May be called from any
+/// thread, must not wait, and must not call back into the desk. The channel may be gone already,
+/// or another may be there with the same topic: compare the join_ref.
+pub type Kick = Box<dyn FnOnce(Kicked) + Send>;
+
+/// Where a viewer sits: what a push needs to reach it.
+pub struct SeatAddress {
+    pub outbox: Outbox,
+    pub topic: Arc<str>,
+    pub join_ref: Option<Box<RawValue>>,
+    pub version: Vsn,
+    pub kick: Kick,
+}
+
+/// How a seat is written to.
+#[derive(Debug)]
+pub(crate) enum Form {
+    Json,
+    /// What stands before every frame.
+    Binary {
+        head: Vec<u8>,
+    },
+}
+
+/// Counts of one seat, since it joined.
+#[derive(Debug, Default)]
+pub struct SeatFigures {
+    pub messages: AtomicU64,
+    pub bytes: AtomicU64,
+    pub slices: AtomicU64,
+    pub missed: AtomicU64,
+    /// Ticks in which it was too busy to be sent anything.
+    pub busy_ticks: AtomicU64,
+}
+
+/// An open channel, as the desk and the pump share it.
+pub(crate) struct Seat {
+    pub(crate) viewer: ViewerId,
+    pub(crate) outbox: Outbox,
+    pub(crate) envelope: Envelope,
+    pub(crate) form: Form,
+    pub(crate) figures: SeatFigures,
+    /// The join's reply is on its way: pushes may follow.
+    begun: AtomicBool,
+    /// It is closing, or closed; the engine knows.
+    gone: AtomicBool,
+    served: Mutex<Served>,
+    kick: Mutex<Option<Kick>>,
+}
+
+/// What a seat is served, as far as its messages must say it.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) choice: QualityChoice,
+    pub(crate) lens: Arc<Lens>,
+}
+
+impl Seat {
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn served(&self) -> Served {
+        lock(&self.served).clone()
+    }
+
+    /// Closes the channel; `farewell` unless the engine has closed the viewer by itself.
+    pub(crate) fn evict(&self, why: Kicked, intake: Option<&Intake>) {
+        if !self.gone.swap(true, Ordering::AcqRel)
+            && let Some(intake) = intake
+        {
+            intake.farewell(Command::CloseViewer { viewer: self.viewer });
+        }
+        let kick = lock(&self.kick).take();
+        if let Some(kick) = kick {
+            kick(why);
+        }
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Seat({:?})", self.viewer)
+    }
+}
+
+/// What is kept of a token.
+struct Minted {
+    sensors: SensorSet,
+    choice: QualityChoice,
+    attention: Attention,
+    /// Joined, until its channel closes.
+    seat: Option<Arc<Seat>>,
+    /// While not joined.
+    expires: EngineTime,
+}
+
+impl Minted {
+    fn id_bytes(&self) -> usize {
+        set_bytes(&self.sensors) + attention_bytes(&self.attention)
+    }
+}
+
+fn set_bytes(sensors: &SensorSet) -> usize {
+    match sensors {
+        SensorSet::All => 0,
+        SensorSet::Ids(ids) => id_bytes(ids),
+    }
+}
+
+fn attention_bytes(attention: &Attention) -> usize {
+    let Attention { visible, hovered, focused, pinned, .. } = attention;
+    let targets = hovered.iter().chain(focused).chain(pinned).map(|target| {
+        let attribute_bytes = target.attribute_id.as_ref().map_or(0, |id| id.len());
+        target.sensor_id.len() + attribute_bytes + ID_OVERHEAD_BYTES
+    });
+    visible.as_deref().map_or(0, id_bytes) + targets.sum::<usize>()
+}
+
+fn id_bytes(ids: &[Box<str>]) -> usize {
+    ids.iter().map(|id| id.len() + ID_OVERHEAD_BYTES).sum()
+}
+
+#[derive(Default)]
+struct State {
+    minted: HashMap<Box<str>, Minted>,
+    handles: Handles,
+    id_bytes: usize,
+}
+
+/// Shared by the doors and the pump.
+pub struct ViewerDesk {
+    state: Mutex<State>,
+    /// Seats the pump has not yet seen.
+    arrivals: Mutex<Vec<Arc<Seat>>>,
+    open: AtomicUsize,
+    intake: Arc<Intake>,
+    clock: Clock,
+    count_max: usize,
+}
+
+impl fmt::Debug for ViewerDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ViewerDesk({} open)", self.open_count())
+    }
+}
+
+/// Why a token was not minted or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeskError {
+    /// Too many viewers are out, or they name too many sensors.
+    TooMany,
+    /// No such token, or not any more.
+    Unknown,
+    /// The engine cannot hear it now.
+    IntakeFull,
+    /// The machine gave no random bytes.
+    NoRandom,
+}
+
+impl From<IntakeFull> for DeskError {
+    fn from(_: IntakeFull) -> Self {
+        Self::IntakeFull
+    }
+}
+
+/// One change to what a viewer asks for.
+enum Change {
+    Sensors(SensorSet),
+    Quality(QualityChoice),
+    Visible(Option<Vec<Box<str>>>),
+    Attention(Attention),
+}
+
+impl ViewerDesk {
+    pub fn new(intake: Arc<Intake>, clock: Clock, count_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            arrivals: Mutex::default(),
+            open: AtomicUsize::new(0),
+            intake,
+            clock,
+            count_max,
+        })
+    }
+
+    /// Channels that are open.
+    pub fn open_count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Tokens that are out, joined or not.
+    pub fn minted_count(&self) -> usize {
+        lock(&self.state).minted.len()
+    }
+
+    /// A new token. Absent wishes: all sensors, auto, all visible.
+    pub fn mint(&self, wishes: Wishes) -> Result<Box<str>, DeskError> {
+        let token = random_token()?;
+        let now = self.clock.now().engine;
+        let minted = Minted {
+            sensors: wishes.sensors.unwrap_or(SensorSet::All),
+            choice: wishes.quality.unwrap_or_default(),
+            attention: Attention { visible: wishes.visible.flatten(), ..Attention::default() },
+            seat: None,
+            expires: now.plus_millis(TOKEN_SECONDS * 1000),
+        };
+        let bytes = minted.id_bytes();
+        let mut state = lock(&self.state);
+        if state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX {
+            state.forget_expired(now);
+        }
+        if state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX {
+            return Err(DeskError::TooMany);
+        }
+        state.id_bytes += bytes;
+        state.minted.insert(token.clone(), minted);
+        Ok(token)
+    }
+
+    /// Changes what a token asks for; on an open channel within a tick.
+    pub fn change(&self, token: &str, wishes: Wishes) -> Result<(), DeskError> {
+        let changes = [
+            wishes.sensors.map(Change::Sensors),
+            wishes.quality.map(Change::Quality),
+            wishes.visible.map(Change::Visible),
+        ];
+        let mut state = lock(&self.state);
+        state.living(token, self.clock.now().engine)?;
+        for change in changes.into_iter().flatten() {
+            state.apply(token, None, change, &self.intake)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a token back; its channel closes. Unknown ones are as good as deleted.
+    pub fn delete(&self, token: &str) {
+        let seat = {
+            let mut state = lock(&self.state);
+            let Some(minted) = state.minted.remove(token) else { return };
+            state.id_bytes -= minted.id_bytes();
+            minted.seat
+        };
+        if let Some(seat) = seat {
+            seat.evict(Kicked::Deleted, Some(&self.intake));
+        }
+    }
+
+    /// A join on `viewer:data:<token>`. On success: the reply, and a seat to
+    /// [`begin`](PendingSeat::begin) once the reply is in the outbox. The reply must come before
+    /// every push, and the pump does not know when it does.
+    pub fn join(
+        self: &Arc<Self>,
+        token: &str,
+        params: &RawValue,
+        address: SeatAddress,
+    ) -> Result<(Box<RawValue>, PendingSeat), Box<RawValue>> {
+        let now = self.clock.now();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.living(token, now.engine).map_err(|_| reason("unauthorized", None))?;
+        let SeatAddress { outbox, topic, join_ref, version, kick } = address;
+        let join_ref = join_ref.map_or(Box::default(), |raw| Box::from(raw.get()));
+        let envelope = Envelope { vsn: version, join_ref, topic: topic.as_ref().into() };
+        let form = read_form(params, &envelope)?;
+
+        let Some(handle) = state.handles.take(self.count_max.saturating_mul(2)) else {
+            return Err(reason("too_many_viewers", None));
+        };
+        let viewer = ViewerId(handle);
+        let Some(minted) = state.minted.get_mut(token) else {
+            state.handles.give_back(handle);
+            return Err(reason("unauthorized", None));
+        };
+        // Whoever joins has not said yet where the pointer is; what is on screen stays.
+        let before = attention_bytes(&minted.attention);
+        minted.attention =
+            Attention { visible: minted.attention.visible.take(), ..Attention::default() };
+        state.id_bytes = state.id_bytes - before + attention_bytes(&minted.attention);
+        let seat = Arc::new(Seat {
+            viewer,
+            outbox,
+            envelope,
+            form,
+            figures: SeatFigures::default(),
+            begun: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            served: Mutex::new(Served {
+                choice: minted.choice,
+                lens: Arc::new(Lens::new(&minted.sensors)),
+            }),
+            kick: Mutex::new(Some(kick)),
+        });
+        // Before the engine hears of it, so that the pump has the seat of every viewer it serves.
+        lock(&self.arrivals).push(Arc::clone(&seat));
+        let open = Command::OpenViewer {
+            viewer,
+            sensors: minted.sensors.clone(),
+            quality: minted.choice.resolve(),
+        };
+        let attend = Command::Attend { viewer, attention: Box::new(minted.attention.clone()) };
+        if let Err(IntakeFull) = self.intake.command(open) {
+            seat.gone.store(true, Ordering::Release);
+            state.handles.give_back(handle);
+            return Err(reason("busy", None));
+        }
+        let older = minted.seat.replace(Arc::clone(&seat));
+        self.open.fetch_add(1, Ordering::Relaxed);
+        drop(guard);
+        let attended = self.intake.command(attend);
+
+        let mut reply = b"{\"form\":".to_vec();
+        write_string(if matches!(seat.form, Form::Json) { "json" } else { "binary" }, &mut reply);
+        reply.extend_from_slice(b",\"version\":1,\"now\":");
+        write_integer(now.unix_ms, &mut reply);
+        reply.push(b'}');
+        let seat =
+            ViewerSeat { desk: Arc::clone(self), token: token.into(), seat, renewed: now.engine };
+        if let Some(older) = older {
+            older.evict(Kicked::TakenOver, Some(&self.intake));
+        }
+        match attended {
+            Ok(()) => Ok((raw(reply), PendingSeat(seat))),
+            Err(IntakeFull) => Err(reason("busy", None)),
+        }
+    }
+
+    /// The engine has let go of a viewer: its handle may be used again.
+    pub(crate) fn viewer_closed(&self, viewer: ViewerId) {
+        lock(&self.state).handles.give_back(viewer.0);
+    }
+
+    pub(crate) fn take_arrivals(&self) -> Vec<Arc<Seat>> {
+        std::mem::take(&mut *lock(&self.arrivals))
+    }
+
+    /// A channel has closed.
+    fn leave(&self, token: &str, seat: &Arc<Seat>) {
+        if !seat.gone.swap(true, Ordering::AcqRel) {
+            self.intake.farewell(Command::CloseViewer { viewer: seat.viewer });
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        let mut state = lock(&self.state);
+        if let Some(minted) = state.minted.get_mut(token)
+            && minted.seat.as_ref().is_some_and(|open| Arc::ptr_eq(open, seat))
+        {
+            minted.seat = None;
+            minted.expires = self.clock.now().engine.plus_millis(TOKEN_SECONDS * 1000);
+        }
+    }
+}
+
+impl State {
+    fn forget_expired(&mut self, now: EngineTime) {
+        let mut freed = 0;
+        self.minted.retain(|_, minted| {
+            let good = minted.seat.is_some() || minted.expires > now;
+            if !good {
+                freed += minted.id_bytes();
+            }
+            good
+        });
+        self.id_bytes -= freed;
+    }
+
+    /// Whether the token is good.
+    fn living(&self, token: &str, now: EngineTime) -> Result<(), DeskError> {
+        let minted = self.minted.get(token).ok_or(DeskError::Unknown)?;
+        if minted.seat.is_some() || minted.expires > now { Ok(()) } else { Err(DeskError::Unknown) }
+    }
+
+    /// Tells the engine first: what is kept here is what the engine knows. `from` is the seat that
+    /// asks, if one does; one that was taken over changes nothing.
+    fn apply(
+        &mut self,
+        token: &str,
+        from: Option<&Arc<Seat>>,
+        change: Change,
+        intake: &Intake,
+    ) -> Result<(), DeskError> {
+        let minted = self.minted.get_mut(token).ok_or(DeskError::Unknown)?;
+        let change = match change {
+            Change::Visible(visible) => {
+                let Attention { hovered, focused, pinned, hidden, battery, .. } = &minted.attention;
+                let (hovered, focused, pinned) = (hovered.clone(), focused.clone(), pinned.clone());
+                let (hidden, battery) = (*hidden, *battery);
+                Change::Attention(Attention { visible, hovered, focused, pinned, hidden, battery })
+            }
+            change => change,
+        };
+        if let Some(from) = from
+            && !minted.seat.as_ref().is_some_and(|seat| Arc::ptr_eq(seat, from))
+        {
+            return Err(DeskError::Unknown);
+        }
+        let seat = minted.seat.as_ref().filter(|seat| !seat.is_gone());
+        let tell = |command: &dyn Fn(ViewerId) -> Command| match seat {
+            Some(seat) => intake.command(command(seat.viewer)).map_err(DeskError::from),
+            None => Ok(()),
+        };
+        let fits = |before: usize, after: usize| {
+            let sum = self.id_bytes - before + after;
+            if after > before && sum > ID_BYTES_MAX { Err(DeskError::TooMany) } else { Ok(sum) }
+        };
+        match change {
+            Change::Quality(choice) => {
+                if choice != minted.choice {
+                    let quality = choice.resolve();
+                    tell(&|viewer| Command::SetQuality { viewer, quality })?;
+                }
+                if let Some(seat) = seat {
+                    lock(&seat.served).choice = choice;
+                }
+                minted.choice = choice;
+            }
+            Change::Sensors(sensors) if sensors != minted.sensors => {
+                let sum = fits(set_bytes(&minted.sensors), set_bytes(&sensors))?;
+                tell(&|viewer| Command::SetSensors { viewer, sensors: sensors.clone() })?;
+                if let Some(seat) = seat {
+                    lock(&seat.served).lens = Arc::new(Lens::new(&sensors));
+                }
+                minted.sensors = sensors;
+                self.id_bytes = sum;
+            }
+            Change::Attention(attention) if attention != minted.attention => {
+                let before = attention_bytes(&minted.attention);
+                let sum = fits(before, attention_bytes(&attention))?;
+                tell(&|viewer| Command::Attend { viewer, attention: Box::new(attention.clone()) })?;
+                minted.attention = attention;
+                self.id_bytes = sum;
+            }
+            // As it is already; and what is visible has become attention above.
+            Change::Sensors(_) | Change::Attention(_) | Change::Visible(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn read_form(params: &RawValue, envelope: &Envelope) -> Result<Form, Box<RawValue>> {
+    match words::read_join(params.get()) {
+        Ok(FormWish::Json) => Ok(Form::Json),
+        Ok(FormWish::Binary) if envelope.vsn == Vsn::V1 => {
+            Err(reason("invalid_payload", Some("form: binary needs a socket with vsn=2.0.0")))
+        }
+        Ok(FormWish::Binary) => match envelope.binary_head("frame") {
+            Some(head) => Ok(Form::Binary { head }),
+            None => Err(reason("invalid_payload", Some("join_ref: too long for binary frames"))),
+        },
+        Err(JoinError::Words(error)) => Err(invalid(&error)),
+        Err(JoinError::UnsupportedVersion) => {
+            Err(raw(b"{\"reason\":\"unsupported_version\",\"versions\":[1]}".to_vec()))
+        }
+    }
+}
+
+/// A seat whose join has not been answered. [`begin`](Self::begin) it, or drop it and it is gone.
+#[must_use = "nothing is sent to a seat that has not begun"]
+#[derive(Debug)]
+pub struct PendingSeat(ViewerSeat);
+
+impl PendingSeat {
+    /// The reply is in the outbox: pushes may follow.
+    pub fn begin(self) -> ViewerSeat {
+        self.0.seat.begun.store(true, Ordering::Release);
+        self.0.desk.intake.wake();
+        self.0
+    }
+}
+
+/// An open viewer channel, held by its socket. Dropped, it is closed.
+#[derive(Debug)]
+pub struct ViewerSeat {
+    desk: Arc<ViewerDesk>,
+    token: Box<str>,
+    seat: Arc<Seat>,
+    renewed: EngineTime,
+}
+
+/// What a channel answers to an event.
+#[derive(Debug)]
+pub enum EventReply {
+    /// Nothing.
+    Silent,
+    /// `phx_reply` ok.
+    Ok(Box<RawValue>),
+    /// `phx_reply` error.
+    Error(Box<RawValue>),
+}
+
+impl ViewerSeat {
+    pub fn viewer(&self) -> ViewerId {
+        self.seat.viewer
+    }
+
+    /// What it was sent so far.
+    pub fn figures(&self) -> &SeatFigures {
+        &self.seat.figures
+    }
+
+    /// What the viewer says (`docs/wire.md` 2.3).
+    pub fn event(&mut self, event: &str, payload: &RawValue) -> EventReply {
+        self.alive();
+        let text = payload.get();
+        let change = match event {
+            "attention" => words::read_attention(text).map(Change::Attention),
+            "set_sensors" => words::read_set_sensors(text).map(Change::Sensors),
+            "set_quality" => words::read_set_quality(text).map(Change::Quality),
+            "set_visible_sensors" => {
+                words::read_set_visible_sensors(text).map(|ids| Change::Visible(Some(ids)))
+            }
+            "ping" => return EventReply::Ok(payload.to_owned()),
+            _ => return EventReply::Silent,
+        };
+        let change = match change {
+            Ok(change) => change,
+            Err(error) => return EventReply::Error(invalid(&error)),
+        };
+        let applied =
+            lock(&self.desk.state).apply(&self.token, Some(&self.seat), change, &self.desk.intake);
+        match applied {
+            Ok(()) if event == "set_visible_sensors" => EventReply::Silent,
+            Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
+            Err(DeskError::TooMany) => EventReply::Error(reason("too_many_ids", None)),
+            Err(DeskError::IntakeFull) => EventReply::Error(reason("busy", None)),
+            // It is closing; `phx_close` is the answer.
+            Err(DeskError::Unknown | DeskError::NoRandom) => EventReply::Silent,
+        }
+    }
+
+    /// The connection lives. To be called for every word from it; the engine hears of it once in
+    /// a while.
+    pub fn alive(&mut self) {
+        let now = self.desk.clock.now().engine;
+        if now >= self.renewed.plus_millis(RENEW_INTERVAL_MS)
+            && !self.seat.is_gone()
+            && self.desk.intake.command(Command::Renew { viewer: self.seat.viewer }).is_ok()
+        {
+            self.renewed = now;
+        }
+    }
+}
+
+impl Drop for ViewerSeat {
+    fn drop(&mut self) {
+        self.desk.leave(&self.token, &self.seat);
+    }
+}
+
+/// What the pump's mail does when the engine has closed a viewer.
+pub(crate) fn kicked_by(end: ViewerEnd) -> Option<Kicked> {
+    match end {
+        ViewerEnd::Left => None,
+        ViewerEnd::LeaseOver => Some(Kicked::LeaseOver),
+    }
+}
+
+/// `quality_changed {"level", "reason"}`.
+pub(crate) fn quality_body(choice: QualityChoice) -> Vec<u8> {
+    let level: Quality = choice.resolve();
+    let mut out = b"{\"level\":".to_vec();
+    write_string(level.name(), &mut out);
+    out.extend_from_slice(b",\"reason\":");
+    write_string(choice.reason(), &mut out);
+    out.push(b'}');
+    out
+}
+
+fn invalid(error: &WordsError) -> Box<RawValue> {
+    reason("invalid_payload", Some(&error.to_string()))
+}
+
+fn reason(reason: &str, detail: Option<&str>) -> Box<RawValue> {
+    let mut out = b"{\"reason\":".to_vec();
+    write_string(reason, &mut out);
+    if let Some(detail) = detail {
+        out.extend_from_slice(b",\"detail\":");
+        write_string(detail, &mut out);
+    }
+    out.push(b'}');
+    raw(out)
+}
+
+/// JSON of our own making.
+fn raw(json: Vec<u8>) -> Box<RawValue> {
+    String::from_utf8(json)
+        .ok()
+        .and_then(|text| RawValue::from_string(text).ok())
+        .unwrap_or_else(|| RawValue::NULL.to_owned())
+}
+
+/// 256 random bits, as 43 letters of base64url.
+fn random_token() -> Result<Box<str>, DeskError> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(|_| DeskError::NoRandom)?;
+    let mut token = String::with_capacity(43);
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte));
+        let bits = chunk.len() * 8;
+        for at in (0..bits).step_by(6) {
+            let shifted =
+                if at + 6 <= bits { word >> (bits - at - 6) } else { word << (at + 6 - bits) };
+            token.push(char::from(LETTERS[shifted as usize & 63]));
+        }
+    }
+    Ok(token.into())
+}
+
+/// See [`Intake`]: nothing is left half done behind these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

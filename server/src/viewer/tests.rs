@@ -1,0 +1,374 @@
+use std::sync::atomic::AtomicU64;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use components::command::{Inputs, Target};
+use components::id::Handle;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::*;
+use crate::clock::Now;
+use crate::intake::IntakeLimits;
+use crate::outbox::outbox;
+
+/// A desk on made-up time.
+struct Office {
+    desk: Arc<ViewerDesk>,
+    intake: Arc<Intake>,
+    ms: Arc<AtomicU64>,
+    kicks: Arc<Mutex<Vec<Kicked>>>,
+}
+
+impl Office {
+    fn new(count_max: usize) -> Self {
+        Self::with_limits(count_max, IntakeLimits::default())
+    }
+
+    fn with_limits(count_max: usize, limits: IntakeLimits) -> Self {
+        let ms = Arc::new(AtomicU64::new(0));
+        let time = Arc::clone(&ms);
+        let clock = Clock::made_up(move || {
+            let ms = time.load(Ordering::Relaxed);
+            Now { engine: EngineTime::from_millis(ms), unix_ms: 1000 + ms as i64 }
+        });
+        let intake = Arc::new(Intake::new(limits));
+        let desk = ViewerDesk::new(Arc::clone(&intake), clock, count_max);
+        Self { desk, intake, ms, kicks: Arc::default() }
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.ms.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+
+    fn mint(&self, body: &str) -> Box<str> {
+        self.desk.mint(words::read_wishes(body).unwrap()).unwrap()
+    }
+
+    fn address(&self, token: &str, version: Vsn) -> SeatAddress {
+        let kicks = Arc::clone(&self.kicks);
+        SeatAddress {
+            outbox: outbox().0,
+            topic: format!("viewer:data:{token}").into(),
+            join_ref: Some(json_raw("\"3\"")),
+            version,
+            kick: Box::new(move |why| lock(&kicks).push(why)),
+        }
+    }
+
+    fn join(&self, token: &str, params: &str) -> Result<ViewerSeat, Value> {
+        self.desk
+            .join(token, &json_raw(params), self.address(token, Vsn::V2))
+            .map(|(_, seat)| seat.begin())
+            .map_err(|error| serde_json::from_str(error.get()).unwrap())
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        let mut inputs = Inputs::default();
+        self.intake.take(&mut inputs);
+        inputs.commands
+    }
+
+    fn kicks(&self) -> Vec<Kicked> {
+        std::mem::take(&mut *lock(&self.kicks))
+    }
+}
+
+fn json_raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.into()).unwrap()
+}
+
+fn viewer(slot: u32, generation: u32) -> ViewerId {
+    ViewerId(Handle { slot, generation })
+}
+
+fn answer(reply: EventReply) -> (&'static str, Value) {
+    let parse = |raw: Box<RawValue>| serde_json::from_str(raw.get()).unwrap();
+    match reply {
+        EventReply::Silent => ("silent", Value::Null),
+        EventReply::Ok(raw) => ("ok", parse(raw)),
+        EventReply::Error(raw) => ("error", parse(raw)),
+    }
+}
+
+#[test]
+fn a_token_is_43_letters_and_no_two_are_alike() {
+    let tokens: Vec<_> = (0..50).map(|_| random_token().unwrap()).collect();
+    for (index, token) in tokens.iter().enumerate() {
+        assert_eq!(token.len(), 43);
+        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        assert!(!tokens[..index].contains(token));
+    }
+}
+
+#[test]
+fn a_join_opens_a_viewer_with_what_was_asked_for() {
+    let office = Office::new(4);
+    let token = office.mint(r#"{"sensors":["a"],"quality":"low","visible":["a"]}"#);
+    let params = json_raw(r#"{"form":"binary","version":1}"#);
+    let (reply, seat) = office.desk.join(&token, &params, office.address(&token, Vsn::V2)).unwrap();
+    let reply: Value = serde_json::from_str(reply.get()).unwrap();
+    assert_eq!(reply, json!({"form": "binary", "version": 1, "now": 1000}));
+    let commands = office.commands();
+    let [
+        Command::OpenViewer { viewer: opened, sensors: SensorSet::Ids(ids), quality: Quality::Low },
+        Command::Attend { viewer: attends, attention },
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}")
+    };
+    assert_eq!((*opened, *attends), (viewer(0, 0), viewer(0, 0)));
+    assert_eq!(ids[..], ["a".into()]);
+    assert_eq!(attention.visible, Some(vec!["a".into()]));
+    assert_eq!(office.desk.open_count(), 1);
+    let arrived = office.desk.take_arrivals();
+    assert!(!arrived[0].is_begun(), "nothing is sent before the reply is");
+    let seat = seat.begin();
+    assert!(arrived[0].is_begun());
+    let Form::Binary { head } = &arrived[0].form else { panic!() };
+    assert!(head.starts_with(b"\x00\x01\x37\x053viewer:data:"));
+    assert!(head.ends_with(b"frame"));
+
+    drop(seat);
+    assert!(matches!(office.commands()[..], [Command::CloseViewer { .. }]));
+    assert_eq!(office.desk.open_count(), 0);
+}
+
+#[test]
+fn joins_are_refused_with_their_reason() {
+    let office = Office::new(4);
+    let token = office.mint("{}");
+    let refused = |token: &str, params: &str| office.join(token, params).unwrap_err();
+    assert_eq!(refused("nobody", "{}"), json!({"reason": "unauthorized"}));
+    assert_eq!(
+        refused(&token, r#"{"form":"binary","version":2}"#),
+        json!({"reason": "unsupported_version", "versions": [1]})
+    );
+    assert_eq!(refused(&token, "[]")["reason"], "invalid_payload");
+    let binary = json_raw(r#"{"form":"binary","version":1}"#);
+    let v1 = office.desk.join(&token, &binary, office.address(&token, Vsn::V1)).unwrap_err();
+    assert!(v1.get().contains("vsn=2.0.0"));
+    assert!(office.commands().is_empty());
+    assert_eq!(office.desk.open_count(), 0);
+}
+
+#[test]
+fn a_token_is_good_for_an_hour_or_as_long_as_its_channel() {
+    let office = Office::new(4);
+    let (late, used) = (office.mint("{}"), office.mint("{}"));
+    let seat = office.join(&used, "{}").unwrap();
+    office.pass(TOKEN_SECONDS);
+    assert_eq!(office.join(&late, "{}").unwrap_err(), json!({"reason": "unauthorized"}));
+    drop(seat);
+    office.pass(TOKEN_SECONDS - 1);
+    drop(office.join(&used, "{}").unwrap());
+    office.pass(TOKEN_SECONDS);
+    assert!(office.join(&used, "{}").is_err());
+}
+
+#[test]
+fn a_second_join_takes_over_as_a_viewer_of_its_own() {
+    let office = Office::new(4);
+    let token = office.mint("{}");
+    let mut older = office.join(&token, "{}").unwrap();
+    let mut newer = office.join(&token, "{}").unwrap();
+    assert_eq!(office.kicks(), [Kicked::TakenOver]);
+    assert_eq!((older.viewer(), newer.viewer()), (viewer(0, 0), viewer(1, 0)));
+    office.commands();
+    let hide = json_raw(r#"{"hidden":true}"#);
+    assert_eq!(answer(older.event("attention", &hide)).0, "silent", "it has no say any more");
+    assert!(office.commands().is_empty());
+    drop(older);
+    assert!(office.commands().is_empty(), "its farewell was said at the taking over");
+    assert_eq!(answer(newer.event("attention", &hide)), ("ok", json!({})));
+    assert_eq!(office.commands().len(), 1);
+    assert_eq!(office.desk.open_count(), 1);
+    // Its handle is free only when the engine says so.
+    office.desk.viewer_closed(viewer(0, 0));
+    drop(newer);
+    assert_eq!(office.join(&token, "{}").unwrap().viewer(), viewer(0, 1));
+}
+
+#[test]
+fn a_viewer_says_what_it_wants() {
+    let office = Office::new(4);
+    let token = office.mint(r#"{"sensors":"all"}"#);
+    let mut seat = office.join(&token, "{}").unwrap();
+    office.commands();
+    let mut say = |event: &str, payload: &str| {
+        let reply = answer(seat.event(event, &json_raw(payload)));
+        (reply, office.commands())
+    };
+    let (reply, commands) = say("attention", r#"{"visible":["a"],"hovered":["b"]}"#);
+    assert_eq!(reply, ("ok", json!({})));
+    let [Command::Attend { attention, .. }] = &commands[..] else { panic!("{commands:?}") };
+    let hovered = Target { sensor_id: "b".into(), attribute_id: None };
+    assert_eq!(attention.hovered, std::slice::from_ref(&hovered));
+
+    let (reply, commands) = say("set_visible_sensors", r#"{"sensor_ids":["c"]}"#);
+    assert_eq!(reply, ("silent", Value::Null));
+    let [Command::Attend { attention, .. }] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!((&attention.visible, &attention.hovered), (&Some(vec!["c".into()]), &vec![hovered]));
+
+    let (reply, commands) = say("set_sensors", r#"{"sensors":["a"]}"#);
+    assert_eq!(reply, ("ok", json!({})));
+    assert!(matches!(&commands[..], [Command::SetSensors { sensors: SensorSet::Ids(_), .. }]));
+    let (_, commands) = say("set_quality", r#"{"quality":"minimal"}"#);
+    assert!(matches!(&commands[..], [Command::SetQuality { quality: Quality::Minimal, .. }]));
+
+    let (reply, commands) = say("ping", r#"{"t":[1]}"#);
+    assert_eq!((reply, commands.len()), (("ok", json!({"t": [1]})), 0));
+    assert_eq!(say("shout", "{}").0.0, "silent");
+    let (reply, commands) = say("set_quality", r#"{"quality":"best"}"#);
+    assert_eq!((reply.0, &reply.1["reason"]), ("error", &json!("invalid_payload")));
+    assert!(reply.1["detail"].as_str().unwrap().starts_with("quality: "));
+    assert!(commands.is_empty());
+}
+
+#[test]
+fn a_sign_of_life_is_passed_on_once_a_second() {
+    let office = Office::new(4);
+    let token = office.mint("{}");
+    let mut seat = office.join(&token, "{}").unwrap();
+    office.commands();
+    seat.alive();
+    assert!(office.commands().is_empty());
+    office.pass(1);
+    seat.alive();
+    seat.alive();
+    assert!(matches!(office.commands()[..], [Command::Renew { .. }]));
+}
+
+#[test]
+fn a_full_intake_refuses_and_loses_nothing() {
+    let limits = IntakeLimits { commands: 1, ..IntakeLimits::default() };
+    let office = Office::with_limits(4, limits);
+    let token = office.mint("{}");
+    assert_eq!(office.join(&token, "{}").unwrap_err(), json!({"reason": "busy"}));
+    let commands = office.commands();
+    let [Command::OpenViewer { .. }, Command::CloseViewer { .. }] = &commands[..] else {
+        panic!("what was opened is closed: {commands:?}")
+    };
+    office.intake.command(Command::Renew { viewer: viewer(9, 9) }).unwrap();
+    assert_eq!(office.join(&token, "{}").unwrap_err(), json!({"reason": "busy"}));
+    assert_eq!(office.commands().len(), 1);
+    assert_eq!(office.desk.open_count(), 0);
+}
+
+#[test]
+fn no_more_are_minted_than_may_be_out() {
+    let office = Office::new(2);
+    let first = office.mint("{}");
+    office.mint("{}");
+    assert_eq!(office.desk.mint(Wishes::default()), Err(DeskError::TooMany));
+    office.desk.delete(&first);
+    office.mint("{}");
+    office.pass(TOKEN_SECONDS);
+    office.mint("{}");
+    assert_eq!(office.desk.minted_count(), 1, "those that were never joined have gone");
+}
+
+#[test]
+fn ids_are_bounded_in_all() {
+    let office = Office::new(100);
+    let ids: Vec<String> = (0..10_000).map(|i| format!("{i:0>128}")).collect();
+    let wishes = || words::read_wishes(&json!({"sensors": ids}).to_string()).unwrap();
+    let mut minted = Vec::new();
+    while let Ok(token) = office.desk.mint(wishes()) {
+        minted.push(token);
+    }
+    assert_eq!(minted.len(), ID_BYTES_MAX / (10_000 * (128 + ID_OVERHEAD_BYTES)));
+    let other = office.mint("{}");
+    assert_eq!(office.desk.change(&other, wishes()), Err(DeskError::TooMany));
+    office.desk.change(&minted[0], words::read_wishes(r#"{"sensors":"all"}"#).unwrap()).unwrap();
+    office.desk.change(&other, wishes()).unwrap();
+    for token in minted.iter().chain([&other]) {
+        office.desk.delete(token);
+    }
+    assert_eq!(lock(&office.desk.state).id_bytes, 0);
+}
+
+async fn ask(
+    office: &Office,
+    method: &str,
+    path: &str,
+    body: &str,
+    bearer: &str,
+) -> (StatusCode, Value) {
+    let authorise: api::Authorise = Arc::new(|credential| credential == Some("Bearer good"));
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", bearer)
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    let response = api::router(Arc::clone(&office.desk), authorise).oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn a_token_is_minted_changed_and_taken_back_over_http() {
+    let office = Office::new(2);
+    let body = r#"{"sensors":"all","quality":"auto"}"#;
+    let (status, _) = ask(&office, "POST", "/api/viewers", body, "Bearer bad").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, _) = ask(&office, "POST", "/api/viewers", body, "Basic good").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, minted) = ask(&office, "POST", "/api/viewers", body, "Bearer good").await;
+    assert_eq!(status, StatusCode::OK);
+    let token = minted["token"].as_str().unwrap().to_owned();
+    assert_eq!(
+        minted,
+        json!({"token": token, "topic": format!("viewer:data:{token}"), "expires_in": 3600})
+    );
+
+    let seat = office.join(&token, "{}").unwrap();
+    office.commands();
+    let path = format!("/api/viewers/{token}");
+    let (status, again) =
+        ask(&office, "PATCH", &path, r#"{"quality":"paused","visible":[]}"#, "").await;
+    assert_eq!((status, &again["token"]), (StatusCode::OK, &minted["token"]));
+    let commands = office.commands();
+    let [Command::SetQuality { quality: Quality::Paused, .. }, Command::Attend { .. }] =
+        &commands[..]
+    else {
+        panic!("{commands:?}")
+    };
+    let (status, _) = ask(&office, "DELETE", &path, "", "").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(office.kicks(), [Kicked::Deleted]);
+    assert!(matches!(office.commands()[..], [Command::CloseViewer { .. }]));
+    drop(seat);
+    assert!(office.commands().is_empty());
+    let (status, gone) = ask(&office, "PATCH", &path, "{}", "").await;
+    assert_eq!((status, gone), (StatusCode::NOT_FOUND, json!({"error": "unknown viewer"})));
+}
+
+#[tokio::test]
+async fn http_errors_name_the_field() {
+    let office = Office::new(1);
+    let mut errors = Vec::new();
+    let large = format!(r#"{{"sensors":["{}"]}}"#, "x".repeat(api::BODY_BYTES_MAX));
+    for body in ["{}", "nonsense", r#"{"sensors":[1]}"#, r#"{"sensors":"all","quality":1}"#, &large]
+    {
+        let (status, error) = ask(&office, "POST", "/api/viewers", body, "Bearer good").await;
+        errors.push((status.as_u16(), error["error"].as_str().unwrap().to_owned()));
+    }
+    let said: Vec<(u16, &str)> = errors.iter().map(|(s, e)| (*s, &e[..e.len().min(26)])).collect();
+    assert_eq!(
+        said,
+        [
+            (400, "sensors: is missing"),
+            (400, "expected an object"),
+            (400, "sensors: expected a list o"),
+            (400, "quality: expected \"auto\", "),
+            (413, "Failed to buffer the reque"),
+        ]
+    );
+    office.mint("{}");
+    let (status, _) =
+        ask(&office, "POST", "/api/viewers", r#"{"sensors":"all"}"#, "Bearer good").await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+}

@@ -1,0 +1,387 @@
+//! What viewers ask for, read and checked: every refusal names the field it is about.
+
+use std::fmt;
+
+use components::attention::Battery;
+use components::command::{Attention, SensorSet, Target};
+use components::limits::NAME_BYTES_MAX;
+use components::viewer::Quality;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Ids in one message.
+pub const ID_COUNT_MAX: usize = 10_000;
+
+/// The quality a viewer asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum QualityChoice {
+    /// The server's choice. High, until something measures how a viewer keeps up.
+    #[default]
+    Auto,
+    Fixed(Quality),
+}
+
+impl QualityChoice {
+    pub fn resolve(self) -> Quality {
+        match self {
+            Self::Auto => Quality::High,
+            Self::Fixed(quality) => quality,
+        }
+    }
+
+    /// Why the level is what it is, as `quality_changed` says it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fixed(_) => "asked",
+        }
+    }
+}
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordsError {
+    pub field: &'static str,
+    pub problem: String,
+}
+
+impl WordsError {
+    fn new(field: &'static str, problem: impl Into<String>) -> Self {
+        Self { field, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for WordsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() {
+            write!(f, "{}", self.problem)
+        } else {
+            write!(f, "{}: {}", self.field, self.problem)
+        }
+    }
+}
+
+impl std::error::Error for WordsError {}
+
+/// The members of a message, each yet to be read: so that an error can say which it was.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Members<'a> {
+    #[serde(borrow, deserialize_with = "given")]
+    sensors: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    quality: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    visible: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    sensor_ids: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    hovered: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    focused: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    pinned: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    hidden: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    battery: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    form: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    version: Option<&'a RawValue>,
+}
+
+/// A member that is there, `null` included.
+fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+fn members(text: &str) -> Result<Members<'_>, WordsError> {
+    // A struct can be read from a list too; none of these is one.
+    if !text.trim_start().starts_with('{') {
+        return Err(WordsError::new("", "expected an object"));
+    }
+    serde_json::from_str(text).map_err(|error| WordsError::new("", error.to_string()))
+}
+
+/// What a viewer is to be, or to become.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wishes {
+    pub sensors: Option<SensorSet>,
+    pub quality: Option<QualityChoice>,
+    /// `Some(None)`: all of the lens.
+    pub visible: Option<Option<Vec<Box<str>>>>,
+}
+
+/// The body of `POST` and `PATCH /api/viewers`.
+pub fn read_wishes(text: &str) -> Result<Wishes, WordsError> {
+    let members = members(text)?;
+    let mut room = ID_COUNT_MAX;
+    Ok(Wishes {
+        sensors: members.sensors.map(|raw| read_sensors(raw, &mut room)).transpose()?,
+        quality: members.quality.map(read_choice).transpose()?,
+        visible: members.visible.map(|raw| read_visible(raw, &mut room)).transpose()?,
+    })
+}
+
+/// The payload of `set_sensors`.
+pub fn read_set_sensors(text: &str) -> Result<SensorSet, WordsError> {
+    let raw = members(text)?.sensors.ok_or_else(|| missing("sensors"))?;
+    read_sensors(raw, &mut ID_COUNT_MAX.clone())
+}
+
+/// The payload of `set_visible_sensors`.
+pub fn read_set_visible_sensors(text: &str) -> Result<Vec<Box<str>>, WordsError> {
+    let raw = members(text)?.sensor_ids.ok_or_else(|| missing("sensor_ids"))?;
+    read_ids("sensor_ids", raw, &mut ID_COUNT_MAX.clone())
+}
+
+/// The payload of `set_quality`.
+pub fn read_set_quality(text: &str) -> Result<QualityChoice, WordsError> {
+    read_choice(members(text)?.quality.ok_or_else(|| missing("quality"))?)
+}
+
+/// The payload of `attention`.
+pub fn read_attention(text: &str) -> Result<Attention, WordsError> {
+    let members = members(text)?;
+    let mut room = ID_COUNT_MAX;
+    let mut targets = |field, raw: Option<&RawValue>| {
+        raw.map_or(Ok(Vec::new()), |raw| read_targets(field, raw, &mut room))
+    };
+    let hovered = targets("hovered", members.hovered)?;
+    let focused = targets("focused", members.focused)?;
+    let pinned = targets("pinned", members.pinned)?;
+    let visible = members.visible.map_or(Ok(None), |raw| read_visible(raw, &mut room))?;
+    let hidden = match members.hidden {
+        Some(raw) => serde_json::from_str(raw.get())
+            .map_err(|_| WordsError::new("hidden", "expected true or false"))?,
+        None => false,
+    };
+    let battery = match members.battery.map(RawValue::get) {
+        None | Some("\"normal\"") => Battery::Normal,
+        Some("\"low\"") => Battery::Low,
+        Some("\"critical\"") => Battery::Critical,
+        Some(_) => {
+            return Err(WordsError::new("battery", "expected \"normal\", \"low\" or \"critical\""));
+        }
+    };
+    Ok(Attention { visible, hovered, focused, pinned, hidden, battery })
+}
+
+/// How a viewer wants its data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FormWish {
+    Json,
+    Binary,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JoinError {
+    Words(WordsError),
+    UnsupportedVersion,
+}
+
+/// The payload of a join. `null`, as some clients send for nothing, is `{}`.
+pub fn read_join(text: &str) -> Result<FormWish, JoinError> {
+    if text.trim() == "null" {
+        return Ok(FormWish::Json);
+    }
+    let members = members(text).map_err(JoinError::Words)?;
+    let form = match members.form.map(RawValue::get) {
+        None | Some("\"json\"") => FormWish::Json,
+        Some("\"binary\"") => FormWish::Binary,
+        Some(_) => {
+            let error = WordsError::new("form", "expected \"json\" or \"binary\"");
+            return Err(JoinError::Words(error));
+        }
+    };
+    match members.version.map(RawValue::get) {
+        None | Some("1") => Ok(form),
+        Some(_) => Err(JoinError::UnsupportedVersion),
+    }
+}
+
+fn missing(field: &'static str) -> WordsError {
+    WordsError::new(field, "is missing")
+}
+
+fn read_sensors(raw: &RawValue, room: &mut usize) -> Result<SensorSet, WordsError> {
+    match raw.get() {
+        "\"all\"" => Ok(SensorSet::All),
+        list if list.starts_with('[') => read_ids("sensors", raw, room).map(SensorSet::Ids),
+        _ => Err(WordsError::new("sensors", "expected \"all\" or a list of sensor ids")),
+    }
+}
+
+fn read_visible(raw: &RawValue, room: &mut usize) -> Result<Option<Vec<Box<str>>>, WordsError> {
+    if raw.get() == "null" {
+        return Ok(None);
+    }
+    read_ids("visible", raw, room).map(Some)
+}
+
+fn read_choice(raw: &RawValue) -> Result<QualityChoice, WordsError> {
+    let name: Option<String> = serde_json::from_str(raw.get()).ok();
+    match name.as_deref() {
+        Some("auto") => Some(QualityChoice::Auto),
+        Some(name) => Quality::from_name(name).map(QualityChoice::Fixed),
+        None => None,
+    }
+    .ok_or_else(|| {
+        let problem = "expected \"auto\", \"high\", \"medium\", \"low\", \"minimal\" or \"paused\"";
+        WordsError::new("quality", problem)
+    })
+}
+
+fn read_ids(
+    field: &'static str,
+    raw: &RawValue,
+    room: &mut usize,
+) -> Result<Vec<Box<str>>, WordsError> {
+    let ids: Vec<Box<str>> = serde_json::from_str(raw.get())
+        .map_err(|_| WordsError::new(field, "expected a list of sensor ids"))?;
+    take_room(field, ids.len(), room)?;
+    for (index, id) in ids.iter().enumerate() {
+        check_id(field, index, id)?;
+    }
+    Ok(ids)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TargetWords {
+    Sensor(Box<str>),
+    Attribute { sensor_id: Box<str>, attribute_id: Option<Box<str>> },
+}
+
+fn read_targets(
+    field: &'static str,
+    raw: &RawValue,
+    room: &mut usize,
+) -> Result<Vec<Target>, WordsError> {
+    let words: Vec<TargetWords> = serde_json::from_str(raw.get()).map_err(|_| {
+        WordsError::new(field, "expected a list of \"id\" or {\"sensor_id\", \"attribute_id\"}")
+    })?;
+    take_room(field, words.len(), room)?;
+    words
+        .into_iter()
+        .enumerate()
+        .map(|(index, words)| {
+            let (sensor_id, attribute_id) = match words {
+                TargetWords::Sensor(sensor_id) => (sensor_id, None),
+                TargetWords::Attribute { sensor_id, attribute_id } => (sensor_id, attribute_id),
+            };
+            check_id(field, index, &sensor_id)?;
+            if let Some(attribute_id) = &attribute_id {
+                check_id(field, index, attribute_id)?;
+            }
+            Ok(Target { sensor_id, attribute_id })
+        })
+        .collect()
+}
+
+/// All the lists of one message share one bound.
+fn take_room(field: &'static str, count: usize, room: &mut usize) -> Result<(), WordsError> {
+    *room = room.checked_sub(count).ok_or_else(|| {
+        WordsError::new(field, format!("more than {ID_COUNT_MAX} ids in one message"))
+    })?;
+    Ok(())
+}
+
+fn check_id(field: &'static str, index: usize, id: &str) -> Result<(), WordsError> {
+    match id.len() {
+        0 => Err(WordsError::new(field, format!("id {index} is empty"))),
+        1..=NAME_BYTES_MAX => Ok(()),
+        long => Err(WordsError::new(
+            field,
+            format!("id {index} has {long} bytes, at most {NAME_BYTES_MAX} are allowed"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read() {
+        let wishes =
+            read_wishes(r#"{"sensors": ["a", "b"], "quality": "low", "visible": ["a"], "x": 1}"#);
+        assert_eq!(
+            wishes.unwrap(),
+            Wishes {
+                sensors: Some(SensorSet::Ids(vec!["a".into(), "b".into()])),
+                quality: Some(QualityChoice::Fixed(Quality::Low)),
+                visible: Some(Some(vec!["a".into()])),
+            }
+        );
+        assert_eq!(read_wishes(r#"{"visible":null}"#).unwrap().visible, Some(None));
+        assert_eq!(read_wishes(r#"{"sensors":"all"}"#).unwrap().sensors, Some(SensorSet::All));
+        assert_eq!(read_wishes("{}").unwrap(), Wishes::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_field() {
+        let problem = |text: &str| read_wishes(text).unwrap_err().to_string();
+        assert_eq!(problem("[]"), "expected an object");
+        assert_eq!(
+            problem(r#"{"sensors":5}"#),
+            "sensors: expected \"all\" or a list of sensor ids"
+        );
+        assert_eq!(problem(r#"{"sensors":[5]}"#), "sensors: expected a list of sensor ids");
+        assert_eq!(problem(r#"{"sensors":["a",""]}"#), "sensors: id 1 is empty");
+        assert!(problem(r#"{"quality":"best"}"#).starts_with("quality: expected"));
+        assert!(problem(r#"{"quality":null}"#).starts_with("quality: expected"));
+        let long = format!(r#"{{"visible":["{}"]}}"#, "x".repeat(129));
+        assert_eq!(problem(&long), "visible: id 0 has 129 bytes, at most 128 are allowed");
+        let half = serde_json::to_string(&vec!["a"; 5001]).unwrap();
+        let many = format!(r#"{{"sensors":{half},"visible":{half}}}"#);
+        assert_eq!(problem(&many), "visible: more than 10000 ids in one message");
+        assert!(problem("{").contains("EOF"));
+    }
+
+    #[test]
+    fn attention_is_read() {
+        let attention = read_attention(
+            r#"{"visible":["a"],"hovered":["b"],"focused":[{"sensor_id":"c","attribute_id":"ecg"}],
+                "pinned":[{"sensor_id":"d"}],"hidden":true,"battery":"critical"}"#,
+        )
+        .unwrap();
+        let target = |sensor: &str, attribute: Option<&str>| Target {
+            sensor_id: sensor.into(),
+            attribute_id: attribute.map(Into::into),
+        };
+        assert_eq!(
+            attention,
+            Attention {
+                visible: Some(vec!["a".into()]),
+                hovered: vec![target("b", None)],
+                focused: vec![target("c", Some("ecg"))],
+                pinned: vec![target("d", None)],
+                hidden: true,
+                battery: Battery::Critical,
+            }
+        );
+        assert_eq!(read_attention("{}").unwrap(), Attention::default());
+        assert_eq!(read_attention(r#"{"visible":null}"#).unwrap(), Attention::default());
+        let problem = |text: &str| read_attention(text).unwrap_err().field;
+        assert_eq!(problem(r#"{"hovered":[{"attribute_id":"a"}]}"#), "hovered");
+        assert_eq!(problem(r#"{"pinned":["a",""]}"#), "pinned");
+        assert_eq!(problem(r#"{"hidden":1}"#), "hidden");
+        assert_eq!(problem(r#"{"battery":"full"}"#), "battery");
+    }
+
+    #[test]
+    fn joins_are_read() {
+        assert_eq!(read_join("{}"), Ok(FormWish::Json));
+        assert_eq!(read_join("null"), Ok(FormWish::Json));
+        assert_eq!(read_join(r#"{"form":"binary","version":1}"#), Ok(FormWish::Binary));
+        assert_eq!(
+            read_join(r#"{"form":"binary","version":2}"#),
+            Err(JoinError::UnsupportedVersion)
+        );
+        assert!(
+            matches!(read_join(r#"{"form":"xml"}"#), Err(JoinError::Words(e)) if e.field == "form")
+        );
+    }
+}
