@@ -3,8 +3,8 @@
 //! Bounds that an operator may want to change live in the engine's and the server's
 //! configuration; these are the ones that formats and structures rely on.
 
-/// Cells in one shaped sample. A 33-point skeleton with x, y, z and visibility has 132.
-pub const SHAPE_CELL_COUNT_MAX: usize = 256;
+/// Cells in one shaped sample: the width of a stream is one byte on the wire. A 33-point skeleton with x, y, z and visibility has 132.
+pub const SHAPE_CELL_COUNT_MAX: usize = 255;
 
 /// Bytes of one skeleton: a pose with spelt-out keys takes 2 KiB.
 pub const SHAPE_BYTES_MAX: usize = 8 * 1024;
