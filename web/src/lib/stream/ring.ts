@@ -72,6 +72,15 @@ export class Ring {
     }
   }
 
+  /** A point as another ring holds it. */
+  push_both(t: number, low: Float32Array, high: Float32Array, at: number): void {
+    const slot = this.open(t) * this.lanes;
+    for (let lane = 0; lane < this.lanes; lane++) {
+      this.low[slot + lane] = low[at + lane]!;
+      this.high[slot + lane] = high[at + lane]!;
+    }
+  }
+
   /** Takes away the newest points at `t` or later: a seed tells that time better. */
   truncate_from(t: number): void {
     while (this.length > 0 && this.time(this.total - 1) >= t) {
