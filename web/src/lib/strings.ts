@@ -77,6 +77,18 @@ const TYPES: Record<string, string> = {
   ecg: "ECG", hrv: "HRV", hr: "Heart rate", heartrate: "Heart rate", spo2: "SpO₂", imu: "Motion", eye_gaze: "Gaze",
   air_quality: "Air quality", geolocation: "Location", rich_presence: "Presence", numeric: "Value",
 };
+/** The words in a payload, without its braces: what a tile has room for. */
+export function payload_words(json: string): string {
+  try {
+    const value = (JSON.parse(json) as { payload?: unknown }).payload;
+    if (typeof value !== "object" || value === null) return String(value ?? "");
+    const words = Object.entries(value).filter(([, v]) => typeof v !== "object");
+    return words.map(([key, v]) => `${key}: ${String(v)}`).join("\n");
+  } catch {
+    return json;
+  }
+}
+
 /** `skin_temperature` -> `Skin temperature`, unless the trade has a better word. */
 export function type_name(type: string): string {
   const known = TYPES[type];
@@ -85,14 +97,18 @@ export function type_name(type: string): string {
   return plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
-/** Whole above 100, then one, then two decimals: a width that does not jump. */
-export function number_text(value: number): string {
+const WHOLE = new Set(["heartrate", "hr", "hrv", "spo2", "battery", "steps", "heading", "light"]);
+
+/** As many decimals as the kind deserves: none for beats, else fewer the larger, so that the width stays. */
+export function number_text(value: number, attribute_type = ""): string {
   if (!Number.isFinite(value)) return "–";
+  if (WHOLE.has(attribute_type)) return value.toFixed(0);
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
 export function count_text(value: number): string {
+  if (value > 0 && value < 0.95) return value.toFixed(1);
   return Math.round(value).toLocaleString("en");
 }
 

@@ -23,6 +23,8 @@ export interface Stream {
   per_s: number;
   last_ms: number;
   value: number;
+  /** The newest payload of a stream without numbers, as JSON. */
+  text: string;
   gaps: number;
   duplicates: number;
   missed: number;
@@ -186,6 +188,12 @@ export class Hub {
       case "batch":
         this.waiting.push(message.batch);
         break;
+      case "texts":
+        for (const [handle, text] of message.texts) {
+          const stream = this.by_handle.get(handle);
+          if (stream !== undefined) stream.text = text;
+        }
+        break;
       case "stats":
         this.take_stats(message.stats);
         for (const listener of this.listeners) listener.stats?.(message.stats);
@@ -204,7 +212,7 @@ export class Hub {
       return;
     }
     const stream: Stream = {
-      card, ring: null, epoch: 0, per_s: 0, last_ms: NaN, value: NaN,
+      card, ring: null, epoch: 0, per_s: 0, last_ms: NaN, value: NaN, text: "",
       gaps: 0, duplicates: 0, missed: 0, seeds: 0, changed_ms: NaN,
     };
     this.by_handle.set(card.handle, stream);

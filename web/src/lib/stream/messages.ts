@@ -99,6 +99,7 @@ export type ToPage =
   | { kind: "quality"; level: string; reason: string }
   | { kind: "cards"; cards: StreamCard[] }
   | { kind: "batch"; batch: Batch }
+  | { kind: "texts"; texts: [handle: number, text: string][] }
   | { kind: "stats"; stats: Stats }
   | { kind: "detail"; sensor_id: string; rows: DetailRow[] };
 

@@ -16,24 +16,25 @@ const BUCKET_MS = 100;
 const AGES = 512;
 const AGE_WINDOW_MS = 2_000;
 
-/** Things counted over the last second. */
+/** Things counted over the last whole second, to a tenth. */
 export class Sliding {
-  private buckets = new Float64Array(BUCKETS);
+  private buckets = new Float64Array(BUCKETS + 1);
   private at = 0;
   add(n: number, now_ms: number): void {
     this.advance(now_ms);
-    this.buckets[this.at % BUCKETS]! += n;
+    this.buckets[this.at % (BUCKETS + 1)]! += n;
   }
   per_s(now_ms: number): number {
     this.advance(now_ms);
     let sum = 0;
     for (const n of this.buckets) sum += n;
-    return sum;
+    // The tenth that is still filling does not count.
+    return sum - this.buckets[this.at % (BUCKETS + 1)]!;
   }
   private advance(now_ms: number): void {
     const at = Math.floor(now_ms / BUCKET_MS);
-    if (at - this.at >= BUCKETS) this.buckets.fill(0);
-    else for (let k = this.at + 1; k <= at; k++) this.buckets[k % BUCKETS] = 0;
+    if (at - this.at > BUCKETS) this.buckets.fill(0);
+    else for (let k = this.at + 1; k <= at; k++) this.buckets[k % (BUCKETS + 1)] = 0;
     if (at > this.at) this.at = at;
   }
 }
@@ -70,6 +71,8 @@ class Stream {
   received = new Sliding();
   latest: Float64Array;
   latest_text: string | null = null;
+  /** The text the page was last told. */
+  told_text: string | null = null;
   latest_ms = NaN;
   gone = false;
   /** Of the ring, the point the page has been sent up to; -1 when it has to begin again. */
@@ -331,6 +334,18 @@ export class Store {
       duplicates,
       missed,
     };
+  }
+
+  /** The newest texts of watched streams that have no numbers, if the page does not have them yet. */
+  texts(): [handle: number, text: string][] {
+    const texts: [number, string][] = [];
+    for (const stream of this.watched) {
+      const { handle, lanes, latest_text, told_text } = stream;
+      if (lanes > 0 || latest_text === null || latest_text === told_text) continue;
+      stream.told_text = latest_text;
+      texts.push([handle, latest_text]);
+    }
+    return texts;
   }
 
   /** The latest payload of every attribute of a sensor, as JSON. */

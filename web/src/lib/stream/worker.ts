@@ -118,6 +118,8 @@ function start(socket_url: string): void {
   setInterval(() => {
     const stats = store.stats(wall_ms());
     say({ kind: "stats", stats }, [stats.rows.buffer]);
+    const texts = store.texts();
+    if (texts.length > 0) say({ kind: "texts", texts });
     if (detail !== null) say({ kind: "detail", sensor_id: detail, rows: store.detail(detail) });
   }, STATS_MS);
 }
