@@ -3,7 +3,7 @@
 import { Attention, battery_of } from "./stream/attention";
 import { FrameLoop } from "./stream/frame";
 import { Hub, type WorkerLike } from "./stream/hub";
-import { wall_ms, type DetailRow, type Quality, type RosterSensor, type Stats } from "./stream/messages";
+import { wall_ms, type DetailRow, type Level, type Quality, type RosterSensor, type Stats } from "./stream/messages";
 import type { Link } from "./stream/phoenix";
 import type { Theme } from "./draw/palette";
 
@@ -27,6 +27,8 @@ class App {
   total = $state(0);
   quality = $state.raw({ level: "", reason: "" });
   stats = $state.raw<Stats | null>(null);
+  /** Counts changes of attention levels, which are read off the hub: they come too often to sort by. */
+  private levels = $state(0);
   /** Counts quarter seconds, for what is read off the hub and shown as text. */
   tick = $state(0);
   focused = $state<string | null>(null);
@@ -48,7 +50,9 @@ class App {
         this.link = link;
         this.denied = link === "denied";
       },
-      roster: () => {
+      roster: (levels_only) => {
+        this.levels++;
+        if (levels_only) return;
         this.sensors = [...this.hub.sensors.values()];
         this.total = this.hub.total;
         if (this.focused !== null && !this.hub.sensors.has(this.focused)) this.focus(null);
@@ -110,6 +114,11 @@ class App {
     this.theme = this.theme === "dark" ? "light" : "dark";
     localStorage.setItem(THEME_KEY, this.theme);
     document.documentElement.dataset["theme"] = this.theme;
+  }
+
+  level_of(sensor_id: string): Level {
+    void this.levels;
+    return this.hub.sensors.get(sensor_id)?.level ?? "none";
   }
 
   now_ms(): number {

@@ -51,7 +51,7 @@ describe("the page", () => {
   });
 
   it("writes numbers that keep their width", () => {
-    expect([number_text(71.6, "heartrate"), number_text(1.234), number_text(33.44), number_text(NaN)]).toEqual(["72", "1.23", "33.4", "–"]);
+    expect([number_text(71.6, "heartrate"), number_text(1.234), number_text(33.44), number_text(NaN), number_text(-0.001)]).toEqual(["72", "1.23", "33.4", "–", "0.00"]);
     expect([count_text(24_500), count_text(0.2), count_text(0)]).toEqual(["24,500", "0.2", "0"]);
     expect([age_text(240), age_text(12_300), age_text(180_000), age_text(-5)]).toEqual(["0.2 s", "12 s", "3 min", "0.0 s"]);
     expect(payload_words('{"payload":{"title":"Xtal","n":2}}')).toBe("title: Xtal\nn: 2");

@@ -104,7 +104,8 @@ export function number_text(value: number, attribute_type = ""): string {
   if (!Number.isFinite(value)) return "–";
   if (WHOLE.has(attribute_type)) return value.toFixed(0);
   const size = Math.abs(value);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  const text = value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
 export function count_text(value: number): string {

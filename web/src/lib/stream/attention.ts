@@ -125,6 +125,11 @@ export class Attention {
     };
   }
 
+  /** Whether any data can be expected. */
+  get asks(): boolean {
+    return !this.hidden && this.seen.size + this.hovers.size + this.pinned.size > 0;
+  }
+
   private soon(): void {
     if (this.sending !== null) return;
     this.sending = this.timers.set_timer(() => {

@@ -40,7 +40,8 @@ export interface WorkerLike {
 
 export interface Listener {
   link?(link: Link): void;
-  roster?(): void;
+  /** `levels_only`: who is here has not changed. */
+  roster?(levels_only: boolean): void;
   quality?(level: string, reason: string): void;
   stats?(stats: Stats): void;
   detail?(sensor_id: string, rows: DetailRow[]): void;
@@ -176,7 +177,11 @@ export class Hub {
         break;
       case "roster":
         this.take_roster(message.roster);
-        for (const listener of this.listeners) listener.roster?.();
+        {
+          const { full, sensors, gone } = message.roster;
+          const levels_only = !full && !sensors?.length && !gone?.length;
+          for (const listener of this.listeners) listener.roster?.(levels_only);
+        }
         break;
       case "quality":
         this.quality = { level: message.level, reason: message.reason };
@@ -228,7 +233,7 @@ export class Hub {
     for (const id of roster.gone ?? []) this.sensors.delete(id);
     for (const [id, level] of Object.entries(roster.levels ?? {})) {
       const sensor = this.sensors.get(id);
-      if (sensor !== undefined && sensor.level !== level) this.sensors.set(id, { ...sensor, level: level as Level });
+      if (sensor !== undefined) sensor.level = level as Level;
     }
     this.total = roster.total;
   }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { BACKOFF_MS_MAX, BACKOFF_MS_MIN, backoff_ms, HEARTBEAT_MS, ViewerChannel, type Link, type Mint, type SocketLike } from "./phoenix";
+import { BACKOFF_MS_MAX, BACKOFF_MS_MIN, backoff_ms, HEARTBEAT_MS, SETTLED_MS, ViewerChannel, type Link, type Mint, type SocketLike } from "./phoenix";
 
 class FakeSocket implements SocketLike {
   binaryType = "blob";
@@ -109,6 +109,28 @@ describe("a viewer's channel", () => {
     t.sockets[2]!.onopen?.();
     await t.sockets[2]!.reply("ok");
     expect([t.minted(), t.joined(), t.links.at(-1)]).toEqual([1, 2, "live"]);
+  });
+
+  it("does not hammer a server whose every frame is refused", async () => {
+    const t = set_up([token("a")]);
+    t.channel.start();
+    await soon();
+    for (let round = 0; round < 7; round++) {
+      const socket = t.sockets.at(-1)!;
+      socket.onopen?.();
+      await socket.reply("ok");
+      t.channel.begin_again();
+      await soon(backoff_ms(round, 1) - 1);
+      expect(t.sockets.length).toBe(round + 1);
+      await soon(1);
+      expect(t.sockets.length).toBe(round + 2);
+    }
+    t.sockets.at(-1)!.onopen?.();
+    await t.sockets.at(-1)!.reply("ok");
+    await soon(SETTLED_MS);
+    t.channel.begin_again();
+    await soon(BACKOFF_MS_MIN);
+    expect(t.sockets.length).toBe(9);
   });
 
   it("asks for a new token when its own is refused", async () => {

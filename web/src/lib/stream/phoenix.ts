@@ -10,6 +10,8 @@ export const HEARTBEAT_MS = 30_000;
 export const REPLY_TIMEOUT_MS = 10_000;
 export const BACKOFF_MS_MIN = 50;
 export const BACKOFF_MS_MAX = 5_000;
+/** Only a channel that held this long makes the next pause short again. */
+export const SETTLED_MS = 5_000;
 
 export type Link = "connecting" | "live" | "reconnecting" | "denied" | "closed";
 
@@ -68,6 +70,7 @@ export class ViewerChannel {
   private beat_ref: string | null = null;
   private stopped = true;
   private was_live = false;
+  private settling: unknown = null;
   private url: string;
   private env: Environment;
   private handlers: Handlers;
@@ -99,6 +102,11 @@ export class ViewerChannel {
     this.env.clear_timer(this.retry);
     this.retry = null;
     void this.connect();
+  }
+
+  /** What came cannot be trusted: leaves, and joins anew after a pause. */
+  begin_again(): void {
+    if (this.joined) this.lost();
   }
 
   get is_live(): boolean {
@@ -163,7 +171,7 @@ export class ViewerChannel {
     if (reply.ok) {
       this.joined = true;
       this.was_live = true;
-      this.attempt = 0;
+      this.settling = this.env.set_timer(() => (this.attempt = 0), SETTLED_MS);
       this.handlers.joined(reply.response);
       this.handlers.link("live");
       return;
@@ -243,6 +251,8 @@ export class ViewerChannel {
     this.joined = false;
     if (this.beat !== null) this.env.clear_timer(this.beat);
     this.beat = null;
+    if (this.settling !== null) this.env.clear_timer(this.settling);
+    this.settling = null;
     for (const { done, timer } of this.pending.values()) {
       this.env.clear_timer(timer);
       done({ ok: false, response: { reason: "disconnected" } });

@@ -54,7 +54,8 @@ describe("a ring", () => {
     expect(out).toEqual({ low: -2, high: 9 });
     ring.push_range(16, -7, 20);
     expect(ring.extent(0, out) && out).toEqual({ low: -7, high: 20 });
-    expect(ring.extent(1e9, out)).toBe(false);
+    expect(ring.extent(1e9, out) && out).toEqual({ low: -7, high: 20 });
+    expect(new Ring(4).extent(0, out)).toBe(false);
   });
 });
 

@@ -105,11 +105,14 @@ export class Ring {
     return lo;
   }
 
-  /** Lowest and highest over all lanes since `t`, into `out`; false when there is no number. */
+  /**
+   * Lowest and highest over all lanes since `t`, into `out`; false when there is no number. The point
+   * before counts, because a line leads from it.
+   */
   extent(t: number, out: { low: number; high: number }): boolean {
     let low = Infinity;
     let high = -Infinity;
-    for (let i = this.lower_bound(t); i < this.total; i++) {
+    for (let i = Math.max(this.first, this.lower_bound(t) - 1); i < this.total; i++) {
       const slot = (i % this.capacity) * this.lanes;
       for (let lane = 0; lane < this.lanes; lane++) {
         const a = this.low[slot + lane]!;

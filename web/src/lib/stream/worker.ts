@@ -64,8 +64,7 @@ function hear_frame(bytes: Uint8Array): void {
     if (!(error instanceof FrameError)) throw error;
     // What follows cannot be trusted to join on: begin again from seeds.
     store.refused++;
-    channel?.stop();
-    channel?.start();
+    channel?.begin_again();
     return;
   }
   offer();
