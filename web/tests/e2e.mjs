@@ -64,6 +64,7 @@ async function start_server() {
   for (;;) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${said}`);
     if ((await fetch(url).catch(() => null))?.ok) break;
+    await new Promise((done) => setTimeout(done, 50));
     if (Date.now() > until) throw new Error(`no answer from ${url}:\n${said}`);
   }
   return {
@@ -136,9 +137,14 @@ async function ecg_tiles(page) {
     .filter((id) => __sensocto.sensors.find((s) => s.sensor_id === id)?.attributes.some((a) => a.attribute_type === "ecg")));
 }
 
-/** A rate that has settled low, digests a few times a second, as a number. */
+/** A rate that has been low and steady for over a second: digests, a few a second. */
 async function calm_rate(page, id) {
-  await until(page, (sensor) => __sensocto.rate(sensor) >= 7 && __sensocto.rate(sensor) < 40, id);
+  await until(page, (sensor) => {
+    const kept = ((window.rates ??= {})[sensor] ??= []);
+    kept.push(__sensocto.rate(sensor));
+    const last = kept.slice(-13);
+    return last.length === 13 && Math.min(...last) >= 2 && Math.max(...last) < 40 && Math.max(...last) - Math.min(...last) <= 3;
+  }, id);
   return page.evaluate((sensor) => __sensocto.rate(sensor), id);
 }
 

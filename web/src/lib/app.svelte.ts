@@ -6,6 +6,7 @@ import { Hub, type WorkerLike } from "./stream/hub";
 import { wall_ms, type DetailRow, type Level, type Quality, type RosterSensor, type Stats } from "./stream/messages";
 import type { Link } from "./stream/phoenix";
 import type { Theme } from "./draw/palette";
+import { Hues } from "./roster";
 
 export type View = "lobby" | "ecg";
 
@@ -40,6 +41,7 @@ class App {
   readonly hub: Hub;
   readonly frame = new FrameLoop(requestAnimationFrame.bind(window), () => performance.now());
   readonly attention: Attention;
+  readonly hues = new Hues();
 
   constructor() {
     const worker = new Worker(new URL("./stream/worker.ts", import.meta.url), { type: "module" });
@@ -54,6 +56,7 @@ class App {
         this.levels++;
         if (levels_only) return;
         this.sensors = [...this.hub.sensors.values()];
+        this.hues.meet(this.sensors);
         this.total = this.hub.total;
         if (this.focused !== null && !this.hub.sensors.has(this.focused)) this.focus(null);
       },

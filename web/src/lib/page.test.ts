@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BACKGROUND, contrast, SERIES, type Theme } from "./draw/palette";
-import { in_order, matches, trace_attribute, value_attribute } from "./roster";
+import { Hues, in_order, matches, trace_attribute, value_attribute } from "./roster";
 import { cell_names, payload_text } from "./stream/shape";
 import { FrameLoop } from "./stream/frame";
 import type { RosterSensor } from "./stream/messages";
@@ -31,6 +31,15 @@ describe("the page", () => {
     expect(in_order(sensors, "name").map((s) => s.sensor_name)).toEqual(["Air", "Bed 9", "Bed 10"]);
     expect(in_order(sensors, "type").map((s) => s.sensor_name)).toEqual(["Bed 9", "Bed 10", "Air"]);
     expect(sensors.filter((s) => matches(s, " ECG  9 ")).length).toBe(1);
+  });
+
+  it("gives the first seven people a colour each, and lets them keep it", () => {
+    const hues = new Hues();
+    const people = ["p10", "p2", "p1"].map((id) => ({ ...sensor(id, "ecg", []), connector_id: id }));
+    hues.meet(people);
+    expect(["p1", "p2", "p10"].map((id) => hues.of(id))).toEqual([0, 1, 2]);
+    hues.meet([{ ...people[0]!, connector_id: "p0" }]);
+    expect([hues.of("p1"), hues.of("p0")]).toEqual([0, 3]);
   });
 
   it("walks a grid without falling off it", () => {

@@ -60,9 +60,26 @@ export function in_order(sensors: Iterable<RosterSensor>, by: "name" | "type"): 
   });
 }
 
-/** A small number from a string, the same everywhere: who someone is decides their colour. */
-export function hue_index(text: string, n: number): number {
-  let hash = 2166136261;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16777619);
-  return (hash >>> 0) % n;
+/** Whose a sensor is: the one who wears its connector, or itself. */
+export function owner_of(sensor: RosterSensor): string {
+  return sensor.connector_id ?? sensor.sensor_id;
+}
+
+/**
+ * A number for each person, in the order they were first seen and theirs for as long as the page lives:
+ * the first few have colours of their own, which a hash would not give them.
+ */
+export class Hues {
+  private known = new Map<string, number>();
+  /** Sorted first, so that two pages that saw the same room begin alike. */
+  meet(sensors: Iterable<RosterSensor>): void {
+    const owners = new Set<string>();
+    for (const sensor of sensors) owners.add(owner_of(sensor));
+    for (const owner of [...owners].sort(collator.compare)) this.of(owner);
+  }
+  of(owner: string): number {
+    let hue = this.known.get(owner);
+    if (hue === undefined) this.known.set(owner, (hue = this.known.size));
+    return hue;
+  }
 }
