@@ -91,6 +91,7 @@ class App {
   show(view: View): void {
     if (view === this.view) return;
     this.focus(null);
+    this.attention.leave_all();
     // Nothing until the new view has said what it shows.
     this.attention.show_exactly([]);
     this.view = view;

@@ -78,6 +78,15 @@ describe("attention", () => {
     expect(last().hovered).toEqual([]);
   });
 
+  it("lets go of everything when the view changes", () => {
+    attention.hover("a", "pointer");
+    attention.hover("a", "keyboard");
+    attention.hover("b", "keyboard");
+    attention.leave_all();
+    vi.advanceTimersByTime(HOVER_HELD_MS + COALESCE_MS);
+    expect(attention.current().hovered).toEqual([]);
+  });
+
   it("focuses one at a time", () => {
     attention.focus("a");
     attention.focus("b");

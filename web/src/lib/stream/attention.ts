@@ -87,6 +87,11 @@ export class Attention {
     }, HOVER_HELD_MS);
   }
 
+  /** What was under the pointer or the keys is no longer on the page; elements that go do not say so. */
+  leave_all(): void {
+    for (const [id, hover] of this.hovers) for (const by of [...hover.by]) this.leave(id, by);
+  }
+
   focus(id: string | null): void {
     this.focused = id;
     this.soon();

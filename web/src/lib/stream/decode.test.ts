@@ -88,6 +88,24 @@ describe("a frame of version 1", () => {
     expect([...frame.cells.subarray(0, 5)]).toEqual([0.5, -1.25, NaN, 0.1, 0.75]);
   });
 
+  it("is read from the very bytes the server's encoder is held to", () => {
+    const frame = new Decoder().decode(
+      join(
+        bytes(["u8", 1], ["u8", 0], ["u16", 1], ["u32", 2], ["f64", 1000.5]),
+        new Uint8Array([7, 0, 0, 0, 1]), bytes(["f32", 100]), new Uint8Array([1, 115, 2, 104, 114, 3, 101, 99, 103, 1, 0, 1]),
+        new Uint8Array([7, 0, 0, 0, 3, 1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]),
+        bytes(["i64", 1000], ["i32", 10], ["f32", 60], ["f32", 60.5]),
+        new Uint8Array([7, 0, 0, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]),
+        bytes(["i64", 1020], ["f64", 0.1]),
+      ),
+    );
+    expect(frame.cards[0]).toMatchObject({ id: 7, width: 1, rate_hz: 100, sensor_id: "s", attribute_id: "hr", attribute_type: "ecg" });
+    expect(frame.slices[0]).toMatchObject({ form: Form.Seed, from: 4, covered: 2 });
+    expect(frame.slices[1]).toMatchObject({ form: Form.Raw, from: 6, missed: 2 });
+    expect([...frame.times.subarray(0, 3)]).toEqual([1000, 1010, 1020]);
+    expect([...frame.cells.subarray(0, 3)]).toEqual([60, 60.5, 0.1]);
+  });
+
   it("remembers a stream's width from an earlier frame, until told to forget", () => {
     const decoder = new Decoder();
     decoder.decode(join(header(1, 0), ecg_card));
