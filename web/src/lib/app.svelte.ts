@@ -1,0 +1,167 @@
+/** The page's one state: who is here, how the link is, what is looked at. Samples are not in it. */
+
+import { Attention, battery_of } from "./stream/attention";
+import { FrameLoop } from "./stream/frame";
+import { Hub, type WorkerLike } from "./stream/hub";
+import { wall_ms, type DetailRow, type Level, type Quality, type RosterSensor, type Stats } from "./stream/messages";
+import type { Link } from "./stream/phoenix";
+import type { Theme } from "./draw/palette";
+import { Hues } from "./roster";
+
+export type View = "lobby" | "ecg";
+
+const BEARER_KEY = "sensocto.bearer";
+const THEME_KEY = "sensocto.theme";
+/** What each view asks for. The lobby sees digests; what is looked at in it comes in full anyway. */
+const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "high" };
+
+const timers = {
+  set_timer: (act: () => void, ms: number): unknown => setTimeout(act, ms),
+  clear_timer: (timer: unknown): void => clearTimeout(timer as number),
+};
+
+class App {
+  view = $state<View>(location.hash === "#ecg" ? "ecg" : "lobby");
+  theme = $state<Theme>("dark");
+  link = $state<Link>("connecting");
+  sensors = $state.raw<RosterSensor[]>([]);
+  total = $state(0);
+  quality = $state.raw({ level: "", reason: "" });
+  stats = $state.raw<Stats | null>(null);
+  /** Counts changes of attention levels, which are read off the hub: they come too often to sort by. */
+  private levels = $state(0);
+  /** Counts quarter seconds, for what is read off the hub and shown as text. */
+  tick = $state(0);
+  focused = $state<string | null>(null);
+  pinned = $state.raw<ReadonlySet<string>>(new Set());
+  detail = $state.raw<DetailRow[]>([]);
+  denied = $state(false);
+  had_bearer = false;
+
+  readonly hub: Hub;
+  readonly frame = new FrameLoop(requestAnimationFrame.bind(window), () => performance.now());
+  readonly attention: Attention;
+  readonly hues = new Hues();
+
+  constructor() {
+    const worker = new Worker(new URL("./stream/worker.ts", import.meta.url), { type: "module" });
+    this.hub = new Hub(worker as unknown as WorkerLike);
+    this.attention = new Attention((message) => this.hub.attention(message), timers);
+    this.hub.listen({
+      link: (link) => {
+        this.link = link;
+        this.denied = link === "denied";
+      },
+      roster: (levels_only) => {
+        this.levels++;
+        if (levels_only) return;
+        this.sensors = [...this.hub.sensors.values()];
+        this.hues.meet(this.sensors);
+        this.total = this.hub.total;
+        if (this.focused !== null && !this.hub.sensors.has(this.focused)) this.focus(null);
+      },
+      quality: (level, reason) => (this.quality = { level, reason }),
+      stats: (stats) => {
+        this.stats = stats;
+        this.tick++;
+      },
+      detail: (sensor_id, rows) => {
+        if (sensor_id === this.focused) this.detail = rows;
+      },
+    });
+    this.frame.add("read", () => this.hub.read());
+    this.follow_theme();
+    this.follow_page();
+    void this.follow_battery();
+  }
+
+  start(): void {
+    const bearer = sessionStorage.getItem(BEARER_KEY);
+    this.had_bearer = bearer !== null;
+    this.hub.start(location.href, bearer, QUALITY[this.view]);
+  }
+
+  enter(bearer: string): void {
+    sessionStorage.setItem(BEARER_KEY, bearer);
+    this.had_bearer = true;
+    this.denied = false;
+    this.hub.bearer(bearer);
+  }
+
+  show(view: View): void {
+    if (view === this.view) return;
+    this.focus(null);
+    this.attention.leave_all();
+    // Nothing until the new view has said what it shows.
+    this.attention.show_exactly([]);
+    this.view = view;
+    history.replaceState(null, "", view === "ecg" ? "#ecg" : "#");
+    this.hub.set_quality(QUALITY[view]);
+  }
+
+  focus(sensor_id: string | null): void {
+    if (sensor_id === this.focused) return;
+    this.focused = sensor_id;
+    this.detail = [];
+    this.attention.focus(sensor_id);
+    this.hub.detail(sensor_id);
+  }
+
+  toggle_pin(sensor_id: string): void {
+    const pinned = new Set(this.pinned);
+    if (!pinned.delete(sensor_id)) pinned.add(sensor_id);
+    this.pinned = pinned;
+    this.attention.pin(sensor_id, pinned.has(sensor_id));
+  }
+
+  toggle_theme(): void {
+    this.theme = this.theme === "dark" ? "light" : "dark";
+    localStorage.setItem(THEME_KEY, this.theme);
+    document.documentElement.dataset["theme"] = this.theme;
+  }
+
+  level_of(sensor_id: string): Level {
+    void this.levels;
+    return this.hub.sensors.get(sensor_id)?.level ?? "none";
+  }
+
+  now_ms(): number {
+    return wall_ms();
+  }
+
+  private follow_theme(): void {
+    const kept = localStorage.getItem(THEME_KEY);
+    const light = matchMedia("(prefers-color-scheme: light)");
+    const apply = (): void => {
+      const chosen = localStorage.getItem(THEME_KEY);
+      this.theme = chosen === "dark" || chosen === "light" ? chosen : light.matches ? "light" : "dark";
+      document.documentElement.dataset["theme"] = this.theme;
+    };
+    apply();
+    if (kept === null) light.addEventListener("change", apply);
+  }
+
+  private follow_page(): void {
+    const hidden = (): void => this.attention.set_hidden(document.visibilityState === "hidden");
+    document.addEventListener("visibilitychange", hidden);
+    hidden();
+    window.addEventListener("online", () => this.hub.nudge());
+  }
+
+  private async follow_battery(): Promise<void> {
+    type Manager = EventTarget & { level: number; charging: boolean };
+    const get = (navigator as { getBattery?: () => Promise<Manager> }).getBattery;
+    if (get === undefined) return;
+    try {
+      const battery = await get.call(navigator);
+      const say = (): void => this.attention.set_battery(battery_of(battery.level, battery.charging));
+      battery.addEventListener("levelchange", say);
+      battery.addEventListener("chargingchange", say);
+      say();
+    } catch {
+      // Not every browser tells; then it counts as charged.
+    }
+  }
+}
+
+export const app = new App();

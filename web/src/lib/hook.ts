@@ -1,0 +1,52 @@
+/** What tests may read of the page, as `window.__sensocto`. Nothing here can change anything. */
+
+import { app } from "./app.svelte";
+
+export const hook = Object.freeze({
+  get link() {
+    return app.hub.link;
+  },
+  get joins() {
+    return app.hub.joins;
+  },
+  get sensors() {
+    return [...app.hub.sensors.values()].map((sensor) => structuredClone(sensor));
+  },
+  get totals() {
+    const stats = app.hub.stats;
+    if (stats === null) return null;
+    const { rows: _, ...totals } = stats;
+    return totals;
+  },
+  get quality() {
+    return { ...app.hub.quality };
+  },
+  get frames() {
+    return app.frame.stats();
+  },
+  get attention() {
+    return app.attention.current();
+  },
+  /** Samples of a sensor received over the last second. */
+  rate(sensor_id: string): number {
+    return app.hub.rate_of(sensor_id);
+  },
+  streams(sensor_id: string) {
+    return app.hub.streams_of(sensor_id).map(({ card, ring: _, epoch: __, ...counters }) => ({
+      ...structuredClone(card),
+      ...counters,
+    }));
+  },
+  /** A copy of what is held of a stream being drawn. */
+  ring(sensor_id: string, attribute_id: string) {
+    const ring = app.hub.stream(sensor_id, attribute_id)?.ring;
+    if (ring === null || ring === undefined) return null;
+    const times: number[] = [], low: number[] = [], high: number[] = [];
+    for (let i = ring.first; i < ring.total; i++) {
+      times.push(ring.time(i));
+      low.push(ring.low_at(i));
+      high.push(ring.high_at(i));
+    }
+    return { times, low, high };
+  },
+});

@@ -1,0 +1,266 @@
+/**
+ * The page's side of the worker: mirrors of the rings being drawn, who is in the room, and the numbers.
+ *
+ * Samples go from here to a canvas on the frame and never through component state. What components may
+ * react to (roster, link, the quarter-second numbers) is told to listeners.
+ */
+
+import type { AttentionMessage } from "./attention";
+import {
+  key_of, Row, ROW_COLUMNS, wall_ms,
+  type Batch, type DetailRow, type Level, type Quality, type Roster, type RosterSensor,
+  type Stats, type StreamCard, type ToPage, type ToWorker,
+} from "./messages";
+import type { Link } from "./phoenix";
+import { capacity_for, Ring } from "./ring";
+
+export interface Stream {
+  card: StreamCard;
+  /** Present while someone draws it. */
+  ring: Ring | null;
+  /** Grows when the ring was begun again, and everything drawn of it is void. */
+  epoch: number;
+  per_s: number;
+  last_ms: number;
+  value: number;
+  /** The newest payload of a stream without numbers, as JSON. */
+  text: string;
+  gaps: number;
+  duplicates: number;
+  missed: number;
+  seeds: number;
+  /** The page's clock when `last_ms` last changed: age as this page lived it. */
+  changed_ms: number;
+}
+
+export interface WorkerLike {
+  postMessage(message: ToWorker, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent<ToPage>) => void) | null;
+}
+
+export interface Listener {
+  link?(link: Link): void;
+  /** `levels_only`: who is here has not changed. */
+  roster?(levels_only: boolean): void;
+  quality?(level: string, reason: string): void;
+  stats?(stats: Stats): void;
+  detail?(sensor_id: string, rows: DetailRow[]): void;
+}
+
+export class Hub {
+  readonly sensors = new Map<string, RosterSensor>();
+  total = 0;
+  link: Link = "connecting";
+  joins = 0;
+  quality = { level: "", reason: "" };
+  stats: Stats | null = null;
+  private by_handle = new Map<number, Stream>();
+  private by_key = new Map<string, Stream>();
+  private by_sensor = new Map<string, Stream[]>();
+  private watchers = new Map<string, number>();
+  private watch_due = false;
+  private waiting: Batch[] = [];
+  private listeners = new Set<Listener>();
+  private worker: WorkerLike;
+
+  constructor(worker: WorkerLike) {
+    this.worker = worker;
+    worker.onmessage = ({ data }) => this.hear(data);
+  }
+
+  start(origin: string, bearer: string | null, quality: Quality): void {
+    const socket = new URL("/socket/websocket?vsn=2.0.0", origin);
+    socket.protocol = socket.protocol === "https:" ? "wss:" : "ws:";
+    const viewers_url = new URL("/api/viewers", origin).href;
+    this.worker.postMessage({ kind: "start", socket_url: socket.href, viewers_url, bearer, quality });
+  }
+
+  listen(listener: Listener): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  bearer(bearer: string): void {
+    this.worker.postMessage({ kind: "bearer", bearer });
+  }
+  attention(message: AttentionMessage): void {
+    this.worker.postMessage({ kind: "attention", message });
+  }
+  set_quality(quality: Quality): void {
+    this.worker.postMessage({ kind: "quality", quality });
+  }
+  detail(sensor_id: string | null): void {
+    this.worker.postMessage({ kind: "detail", sensor_id });
+  }
+  nudge(): void {
+    this.worker.postMessage({ kind: "nudge" });
+  }
+
+  /** The server's clock, as far as can be told. */
+  server_ms(): number {
+    return wall_ms() - (this.stats?.clock_offset_ms ?? 0);
+  }
+
+  stream(sensor_id: string, attribute_id: string): Stream | undefined {
+    return this.by_key.get(key_of(sensor_id, attribute_id));
+  }
+  streams_of(sensor_id: string): Stream[] {
+    return this.by_sensor.get(sensor_id) ?? [];
+  }
+
+  /** Draws on this stream from now on, until the answer is called. */
+  watch(sensor_id: string, attribute_id: string): () => void {
+    const key = key_of(sensor_id, attribute_id);
+    this.watchers.set(key, (this.watchers.get(key) ?? 0) + 1);
+    this.tell_watched();
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const left = (this.watchers.get(key) ?? 1) - 1;
+      if (left > 0) this.watchers.set(key, left);
+      else {
+        this.watchers.delete(key);
+        this.tell_watched();
+      }
+    };
+  }
+
+  private tell_watched(): void {
+    if (this.watch_due) return;
+    this.watch_due = true;
+    queueMicrotask(() => {
+      this.watch_due = false;
+      for (const [key, stream] of this.by_key) if (!this.watchers.has(key)) stream.ring = null;
+      this.worker.postMessage({ kind: "watch", keys: [...this.watchers.keys()] });
+    });
+  }
+
+  /** On the frame: takes in what came, and lets the worker send more. */
+  read(): void {
+    for (const batch of this.waiting) {
+      this.take(batch);
+      const spare = [batch.index.buffer, batch.times.buffer, batch.low.buffer, batch.high.buffer];
+      this.worker.postMessage({ kind: "taken", spare: batch }, spare);
+    }
+    this.waiting.length = 0;
+  }
+
+  private take(batch: Batch): void {
+    let p = 0;
+    let v = 0;
+    for (let e = 0; e < batch.entries; e++) {
+      const stream = this.by_handle.get(batch.index[e * 3]!);
+      const count = batch.index[e * 3 + 2]!;
+      if (stream === undefined) throw new Error("a batch names a stream that was never introduced");
+      const lanes = stream.card.lanes;
+      if (!this.watchers.has(key_of(stream.card.sensor_id, stream.card.attribute_id))) {
+        p += count;
+        v += count * lanes;
+        continue;
+      }
+      if (stream.ring === null || batch.index[e * 3 + 1] === 1) {
+        stream.ring = new Ring(Math.max(capacity_for(stream.card.rate_hz), count), lanes);
+        stream.epoch++;
+      }
+      const ring = stream.ring;
+      for (let k = 0; k < count; k++, p++, v += lanes) ring.push_both(batch.times[p]!, batch.low, batch.high, v);
+    }
+  }
+
+  private hear(message: ToPage): void {
+    switch (message.kind) {
+      case "link":
+        this.link = message.link;
+        this.joins = message.joins;
+        for (const listener of this.listeners) listener.link?.(message.link);
+        break;
+      case "roster":
+        this.take_roster(message.roster);
+        {
+          const { full, sensors, gone } = message.roster;
+          const levels_only = !full && !sensors?.length && !gone?.length;
+          for (const listener of this.listeners) listener.roster?.(levels_only);
+        }
+        break;
+      case "quality":
+        this.quality = { level: message.level, reason: message.reason };
+        for (const listener of this.listeners) listener.quality?.(message.level, message.reason);
+        break;
+      case "cards":
+        for (const card of message.cards) this.introduce(card);
+        break;
+      case "batch":
+        this.waiting.push(message.batch);
+        break;
+      case "texts":
+        for (const [handle, text] of message.texts) {
+          const stream = this.by_handle.get(handle);
+          if (stream !== undefined) stream.text = text;
+        }
+        break;
+      case "stats":
+        this.take_stats(message.stats);
+        for (const listener of this.listeners) listener.stats?.(message.stats);
+        break;
+      case "detail":
+        for (const listener of this.listeners) listener.detail?.(message.sensor_id, message.rows);
+        break;
+    }
+  }
+
+  private introduce(card: StreamCard): void {
+    const known = this.by_handle.get(card.handle);
+    if (known !== undefined) {
+      if (known.card.lanes !== card.lanes) known.ring = null;
+      known.card = card;
+      return;
+    }
+    const stream: Stream = {
+      card, ring: null, epoch: 0, per_s: 0, last_ms: NaN, value: NaN, text: "",
+      gaps: 0, duplicates: 0, missed: 0, seeds: 0, changed_ms: NaN,
+    };
+    this.by_handle.set(card.handle, stream);
+    this.by_key.set(key_of(card.sensor_id, card.attribute_id), stream);
+    const siblings = this.by_sensor.get(card.sensor_id);
+    if (siblings === undefined) this.by_sensor.set(card.sensor_id, [stream]);
+    else siblings.push(stream);
+  }
+
+  private take_roster(roster: Roster): void {
+    if (roster.full) this.sensors.clear();
+    for (const sensor of roster.sensors ?? []) this.sensors.set(sensor.sensor_id, sensor);
+    for (const id of roster.gone ?? []) this.sensors.delete(id);
+    for (const [id, level] of Object.entries(roster.levels ?? {})) {
+      const sensor = this.sensors.get(id);
+      if (sensor !== undefined) sensor.level = level as Level;
+    }
+    this.total = roster.total;
+  }
+
+  private take_stats(stats: Stats): void {
+    this.stats = stats;
+    const rows = stats.rows;
+    const now = wall_ms();
+    for (let at = 0; at < rows.length; at += ROW_COLUMNS) {
+      const stream = this.by_handle.get(rows[at + Row.handle]!);
+      if (stream === undefined) continue;
+      stream.per_s = rows[at + Row.per_s]!;
+      const last_ms = rows[at + Row.last_ms]!;
+      if (last_ms !== stream.last_ms) stream.changed_ms = now;
+      stream.last_ms = last_ms;
+      stream.value = rows[at + Row.value]!;
+      stream.gaps = rows[at + Row.gaps]!;
+      stream.duplicates = rows[at + Row.duplicates]!;
+      stream.missed = rows[at + Row.missed]!;
+      stream.seeds = rows[at + Row.seeds]!;
+    }
+  }
+
+  /** Received over the last second, all attributes of a sensor. */
+  rate_of(sensor_id: string): number {
+    let sum = 0;
+    for (const stream of this.streams_of(sensor_id)) sum += stream.per_s;
+    return sum;
+  }
+}

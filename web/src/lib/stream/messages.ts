@@ -1,0 +1,113 @@
+/** What the page and its worker say to each other. */
+
+import type { AttentionMessage } from "./attention";
+import type { Link } from "./phoenix";
+
+export type Level = "none" | "low" | "medium" | "high";
+export type Quality = "auto" | "high" | "medium" | "low" | "minimal" | "paused";
+
+export interface RosterAttribute {
+  attribute_id: string;
+  attribute_type: string;
+  sampling_rate: number | null;
+}
+
+export interface RosterSensor {
+  sensor_id: string;
+  sensor_name: string;
+  sensor_type: string;
+  connector_id: string | null;
+  connector_name: string | null;
+  level: Level;
+  attributes: RosterAttribute[];
+}
+
+export interface Roster {
+  full: boolean;
+  total: number;
+  sensors: RosterSensor[];
+  gone: string[];
+  levels: Record<string, Level>;
+}
+
+/** A stream as the page knows it; `handle` is the worker's small number for it. */
+export interface StreamCard {
+  handle: number;
+  sensor_id: string;
+  attribute_id: string;
+  attribute_type: string;
+  rate_hz: number;
+  width: number;
+  lanes: number;
+  names: string[];
+}
+
+/**
+ * New points of watched streams. `index` holds threes: handle, 1 when what was held is void (else 0),
+ * count. Points follow each other in the same order, `lanes` values each.
+ */
+export interface Batch {
+  entries: number;
+  index: Uint32Array<ArrayBuffer>;
+  times: Float64Array<ArrayBuffer>;
+  low: Float32Array<ArrayBuffer>;
+  high: Float32Array<ArrayBuffer>;
+}
+
+/** Columns of `Stats.rows`. */
+export const Row = { handle: 0, per_s: 1, last_ms: 2, value: 3, gaps: 4, duplicates: 5, missed: 6, seeds: 7 } as const;
+export const ROW_COLUMNS = 8;
+
+export interface Stats {
+  rows: Float64Array<ArrayBuffer>;
+  samples_per_s: number;
+  bytes_per_s: number;
+  messages_per_s: number;
+  age_ms_p50: number;
+  /** The page's clock (`wall_ms`) when the last frame came; NaN before the first. */
+  last_frame_ms: number;
+  /** The page's clock minus the server's. */
+  clock_offset_ms: number;
+  frames: number;
+  bytes: number;
+  gaps: number;
+  duplicates: number;
+  missed: number;
+  /** Frames that were refused. */
+  refused: number;
+}
+
+export interface DetailRow {
+  attribute_id: string;
+  at_ms: number;
+  payload: string;
+}
+
+export type ToWorker =
+  | { kind: "start"; socket_url: string; viewers_url: string; bearer: string | null; quality: Quality }
+  | { kind: "bearer"; bearer: string }
+  | { kind: "watch"; keys: string[] }
+  | { kind: "detail"; sensor_id: string | null }
+  | { kind: "attention"; message: AttentionMessage }
+  | { kind: "quality"; quality: Quality }
+  | { kind: "taken"; spare: Batch | null }
+  | { kind: "nudge" };
+
+export type ToPage =
+  | { kind: "link"; link: Link; joins: number }
+  | { kind: "roster"; roster: Roster }
+  | { kind: "quality"; level: string; reason: string }
+  | { kind: "cards"; cards: StreamCard[] }
+  | { kind: "batch"; batch: Batch }
+  | { kind: "texts"; texts: [handle: number, text: string][] }
+  | { kind: "stats"; stats: Stats }
+  | { kind: "detail"; sensor_id: string; rows: DetailRow[] };
+
+export function key_of(sensor_id: string, attribute_id: string): string {
+  return `${sensor_id}\u0000${attribute_id}`;
+}
+
+/** Unix milliseconds that never step, the same in the page and in the worker. */
+export function wall_ms(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -1,0 +1,161 @@
+/** The worker: socket, decoder and store in one place, so that the page only ever draws. */
+
+import { Decoder, FrameError, VERSION } from "./decode";
+import { wall_ms, type Batch, type Quality, type Roster, type ToPage, type ToWorker } from "./messages";
+import type { AttentionMessage } from "./attention";
+import { ViewerChannel, type Mint, type SocketLike } from "./phoenix";
+import { Store } from "./store";
+
+const STATS_MS = 250;
+
+const scope = self as unknown as {
+  postMessage(message: ToPage, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+};
+
+const store = new Store();
+const decoder = new Decoder();
+let channel: ViewerChannel | null = null;
+let viewers_url = "";
+let bearer: string | null = null;
+let quality: Quality = "low";
+let attention: AttentionMessage | null = null;
+let detail: string | null = null;
+let joins = 0;
+/** The page has drawn what it was last sent. */
+let ready = true;
+let spare: Batch | null = null;
+
+function say(message: ToPage, transfer: Transferable[] = []): void {
+  scope.postMessage(message, transfer);
+}
+
+async function mint(): Promise<Mint> {
+  try {
+    const headers: Record<string, string> = { "content-type": "application/json" };
+    if (bearer !== null) headers["authorization"] = `Bearer ${bearer}`;
+    const body = JSON.stringify({ sensors: "all", quality, visible: attention?.visible ?? [] });
+    const answer = await fetch(viewers_url, { method: "POST", headers, body, cache: "no-store" });
+    if (answer.status === 401) return { ok: false, why: "denied" };
+    if (!answer.ok) return { ok: false, why: "failed" };
+    const { topic } = (await answer.json()) as { topic: string };
+    return { ok: true, topic };
+  } catch {
+    return { ok: false, why: "failed" };
+  }
+}
+
+function hear_event(event: string, payload: unknown): void {
+  if (event === "roster") {
+    const roster = payload as Roster;
+    if (roster.full) store.keep_only(new Set(roster.sensors.map((sensor) => sensor.sensor_id)));
+    else if (roster.gone?.length > 0) store.leave(new Set(roster.gone));
+    say({ kind: "roster", roster });
+  } else if (event === "quality_changed") {
+    const { level, reason } = payload as { level: string; reason: string };
+    say({ kind: "quality", level, reason });
+  }
+}
+
+function hear_frame(bytes: Uint8Array): void {
+  try {
+    store.take(decoder.decode(bytes), wall_ms());
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    // What follows cannot be trusted to join on: begin again from seeds.
+    store.refused++;
+    channel?.begin_again();
+    return;
+  }
+  offer();
+}
+
+function offer(): void {
+  const cards = store.cards();
+  if (cards.length > 0) say({ kind: "cards", cards });
+  if (!ready) return;
+  const batch = store.batch(spare);
+  if (batch === null) return;
+  spare = null;
+  ready = false;
+  say({ kind: "batch", batch }, [batch.index.buffer, batch.times.buffer, batch.low.buffer, batch.high.buffer]);
+}
+
+function start(socket_url: string): void {
+  channel = new ViewerChannel(
+    socket_url,
+    {
+      open: (url) => {
+        const socket = new WebSocket(url);
+        socket.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) => {
+          store.heard(typeof data === "string" ? data.length : data.byteLength, wall_ms());
+        });
+        return socket as unknown as SocketLike;
+      },
+      random: Math.random,
+      set_timer: (act, ms) => setTimeout(act, ms),
+      clear_timer: (timer) => clearTimeout(timer as number),
+    },
+    {
+      mint,
+      params: { form: "binary", version: VERSION },
+      link: (link) => say({ kind: "link", link, joins }),
+      joined: () => {
+        joins++;
+        decoder.forget();
+        store.restart();
+        void channel?.push("set_quality", { quality });
+        if (attention !== null) void channel?.push("attention", attention);
+      },
+      event: hear_event,
+      binary: (event, data) => {
+        if (event === "frame") hear_frame(data);
+      },
+    },
+  );
+  channel.start();
+  setInterval(() => {
+    const stats = store.stats(wall_ms());
+    say({ kind: "stats", stats }, [stats.rows.buffer]);
+    const texts = store.texts();
+    if (texts.length > 0) say({ kind: "texts", texts });
+    if (detail !== null) say({ kind: "detail", sensor_id: detail, rows: store.detail(detail) });
+  }, STATS_MS);
+}
+
+scope.onmessage = ({ data }) => {
+  switch (data.kind) {
+    case "start":
+      ({ viewers_url, bearer, quality } = data);
+      start(data.socket_url);
+      break;
+    case "bearer":
+      bearer = data.bearer;
+      channel?.start();
+      break;
+    case "watch":
+      store.watch(data.keys);
+      offer();
+      break;
+    case "detail":
+      detail = data.sensor_id;
+      if (detail !== null) say({ kind: "detail", sensor_id: detail, rows: store.detail(detail) });
+      break;
+    case "attention":
+      attention = data.message;
+      if (channel?.is_live) void channel.push("attention", attention);
+      break;
+    case "quality":
+      quality = data.quality;
+      if (channel?.is_live) void channel.push("set_quality", { quality });
+      break;
+    case "taken":
+      ready = true;
+      spare = data.spare;
+      offer();
+      break;
+    case "nudge":
+      channel?.nudge();
+      break;
+  }
+};

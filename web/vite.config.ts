@@ -1,0 +1,13 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+
+const server = process.env.SENSOCTO_URL ?? "http://127.0.0.1:4000";
+
+export default defineConfig({
+  plugins: [svelte()],
+  // No polyfill and no inlined asset: the page must run under a policy of 'self' alone.
+  build: { target: "es2023", modulePreload: { polyfill: false }, assetsInlineLimit: 0 },
+  worker: { format: "es" },
+  server: { proxy: { "/api": server, "/socket": { target: server, ws: true } } },
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
+});
