@@ -168,11 +168,20 @@ impl SampleBatch {
     /// Moves everything of `other` behind what is here. `other` is empty afterwards and keeps
     /// its room.
     pub fn append(&mut self, other: &mut Self) {
-        for index in 0..other.len() {
-            let (feed, attribute, timestamp, payload) = other.get(index);
-            self.push(feed, attribute, timestamp, payload);
-        }
-        other.clear();
+        let (shaped, texts) = (self.shaped.len() as u64, self.texts.len() as u64);
+        let cells = self.cells.len() as u32;
+        self.heads.extend(other.heads.drain(..).map(|head| Head {
+            value: match head.form {
+                Form::Scalar => head.value,
+                Form::Shaped => head.value + shaped,
+                Form::Text => head.value + texts,
+            },
+            ..head
+        }));
+        self.shaped.extend(other.shaped.drain(..).map(|(shape, at)| (shape, at + cells)));
+        self.cells.append(&mut other.cells);
+        self.texts.append(&mut other.texts);
+        self.text_bytes += std::mem::take(&mut other.text_bytes);
     }
 
     /// Forgets the samples, keeps the room.

@@ -1,9 +1,20 @@
 //! The doors: sockets, HTTP, the clock, the pump.
 
+pub mod auth;
+mod bucket;
+mod channel;
 pub mod clock;
+pub mod config;
+pub mod device;
+pub mod health;
+pub mod http;
 pub mod intake;
+pub mod listen;
 pub mod mail;
+pub mod origin;
 pub mod outbox;
 pub mod pump;
 pub mod roster;
+pub mod socket;
+pub mod topics;
 pub mod viewer;

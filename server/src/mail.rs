@@ -14,7 +14,7 @@ use components::command::Inputs;
 use components::delivery::{Deliveries, Flush, Notice};
 use components::id::ViewerId;
 use components::sample::EngineTime;
-use components::wire::viewer::Encoded;
+use components::wire::viewer::{self, Encoded};
 
 use crate::clock::Now;
 use crate::intake::Intake;
@@ -120,8 +120,8 @@ impl Mail {
             self.lanes.resize_with(slot + 1, || None);
         }
         let served = seat.served();
-        // A page of the JSON form knows what it asked for; it hears of changes only.
-        let announced = matches!(seat.form, Form::Json).then_some(served.choice);
+        // Who speaks JSON knows what it asked for; it hears of changes only.
+        let announced = (!matches!(seat.form, Form::Binary { .. })).then_some(served.choice);
         let lane = Lane {
             seat,
             waiting: VecDeque::new(),
@@ -192,7 +192,7 @@ impl Mail {
             post.text(lane, "quality_changed", &quality_body(served.choice));
         }
         lane.announced = Some(served.choice);
-        if matches!(lane.seat.form, Form::Json) {
+        if !matches!(lane.seat.form, Form::Binary { .. }) {
             return;
         }
         if !Arc::ptr_eq(&lane.lens, &served.lens) {
@@ -229,6 +229,9 @@ impl Mail {
                 });
             }
             Form::Json => encoded.text(deliveries, flush, &seat.envelope, &mut |text| {
+                post.send_text(lane, text);
+            }),
+            Form::Receiver => viewer::measurements(deliveries, flush, &seat.envelope, &mut |text| {
                 post.send_text(lane, text);
             }),
         }

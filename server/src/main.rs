@@ -1,1 +1,209 @@
-fn main() {}
+//! The binary `sensocto`: one command line, the runtime, and an orderly end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use engine::{Engine, EngineConfig};
+use server::config::{self, Config, Given};
+use server::device::DeviceDesk;
+use server::health::Pulse;
+use server::intake::Intake;
+use server::socket::{Counts, Doors};
+use server::topics::Topics;
+use server::viewer::ViewerDesk;
+use server::{http, listen, pump};
+use tokio::sync::watch;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Real-time sensors, watched together.
+#[derive(Debug, Parser)]
+#[command(name = "sensocto", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (this is also what happens without a subcommand).
+    Serve(Serve),
+    /// Play recordings into a running server.
+    Play(simulator::cli::Play),
+    /// Put load on a running server and say how it held.
+    Load(simulator::cli::Load),
+    /// List the scenarios that `serve --simulate` knows.
+    Scenarios(simulator::cli::Scenarios),
+}
+
+/// Every setting can also be in the configuration file, or in the environment in capitals behind
+/// SENSOCTO_, as SENSOCTO_LISTEN. A flag wins over the environment, that over the file.
+#[derive(Debug, Args, Default)]
+struct Serve {
+    /// Address and port to listen on [default: 127.0.0.1:4000].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where what is to last is kept [default: data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// A scenario to simulate within the server, see `sensocto scenarios` [default: none].
+    #[arg(long, value_name = "SCENARIO|none")]
+    simulate: Option<String>,
+    /// Whose tokens open the doors: strict (configured tokens), dev (those, and the word
+    /// `missing`), open (anyone) [default: dev].
+    #[arg(long, value_name = "strict|dev|open")]
+    auth: Option<String>,
+    /// A TOML file with settings; also SENSOCTO_CONFIG.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Web pages that may open sockets from elsewhere, as https://example.org; may be repeated.
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+    /// Let anyone who can reach this machine in: auth dev or open on an address that is not
+    /// loopback.
+    #[arg(long)]
+    allow_remote_unauthenticated: bool,
+}
+
+impl Serve {
+    fn config(self) -> Result<Config, String> {
+        let mut given = Given::default();
+        if let Some(path) = self.config.or_else(config::file_from_environment) {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| format!("`config`: cannot read {}: {error}", path.display()))?;
+            given.file(path, &text).map_err(|error| error.to_string())?;
+        }
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let flags = [
+            ("listen", self.listen),
+            ("data", self.data),
+            ("simulate", self.simulate),
+            ("auth", self.auth),
+        ];
+        given
+            .environment(variables)
+            .and_then(|()| {
+                flags
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key, value?)))
+                    .try_for_each(|(key, value)| given.flag(key, value))
+            })
+            .and_then(|()| {
+                if self.origins.is_empty() { Ok(()) } else { given.flag("origins", self.origins) }
+            })
+            .and_then(|()| match self.allow_remote_unauthenticated {
+                true => given.flag("allow_remote_unauthenticated", true),
+                false => Ok(()),
+            })
+            .and_then(|()| given.check())
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => serve(cli.serve),
+        Some(Command::Serve(serve_args)) => serve(serve_args),
+        Some(Command::Play(play)) => block_on(play.run()).and_then(|outcome| outcome),
+        Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
+        Some(Command::Scenarios(scenarios)) => scenarios.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("sensocto: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime
+        .map(|runtime| runtime.block_on(future))
+        .map_err(|error| format!("cannot start: {error}"))
+}
+
+fn serve(args: Serve) -> Result<(), String> {
+    let config = args.config()?;
+    log();
+    block_on(run(config)).and_then(|outcome| outcome)
+}
+
+/// To stderr, as JSON when nobody watches.
+fn log() {
+    use std::io::IsTerminal;
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() { logger.init() } else { logger.json().init() }
+}
+
+async fn run(config: Config) -> Result<(), String> {
+    let listener = listen::bind(config.listen)
+        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let (down, shutdown) = watch::channel(false);
+    let intake = Arc::new(Intake::default());
+    let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
+    let pulse = Arc::new(Pulse::default());
+    let engine = Engine::new(EngineConfig::default());
+    let pump = pump::start(engine, Arc::clone(&intake), Arc::clone(&devices), Arc::clone(&pulse))
+        .map_err(|error| format!("cannot start the engine: {error}"))?;
+    if let Some(scenario) = &config.simulate {
+        tracing::warn!(%scenario, "simulation is not wired yet");
+    }
+    let doors = Arc::new(Doors {
+        limits: config.socket_limits,
+        auth: config.auth,
+        origins: config.origins,
+        intake,
+        devices,
+        viewers: Arc::new(ViewerDesk::default()),
+        topics: Topics::default(),
+        counts: Counts::default(),
+        shutdown: shutdown.clone(),
+    });
+    let router = http::router(Arc::clone(&doors), pulse);
+    tokio::spawn(async move {
+        asked_to_end().await;
+        tracing::info!("shutting down");
+        let _ = down.send(true);
+    });
+    announce(address);
+    tracing::info!(%address, auth = doors.auth.mode.name(), "listening");
+    listen::serve(listener, router, config.listen_limits, shutdown).await;
+    drop(pump);
+    Ok(())
+}
+
+/// The one line on stdout, for people and scripts.
+#[expect(clippy::print_stdout, reason = "the one line that is meant for stdout")]
+fn announce(address: std::net::SocketAddr) {
+    println!("http://{address}");
+}
+
+/// SIGTERM or SIGINT.
+async fn asked_to_end() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}

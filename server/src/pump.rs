@@ -12,6 +12,7 @@ use components::sample::EngineTime;
 use engine::Engine;
 
 use crate::clock::{Clock, Now};
+use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::mail::{Mail, MailFigures};
 use crate::viewer::ViewerDesk;
@@ -37,7 +38,7 @@ pub trait NoticeSink: Send + Sync {
 pub type SimulatorHook = Box<dyn FnMut(i64, &mut Inputs) + Send>;
 
 /// What ticks: the engine, or a test's.
-pub trait World: Send {
+pub trait World {
     fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries;
 }
 
@@ -56,6 +57,7 @@ pub struct PumpParts {
     pub viewers: Arc<ViewerDesk>,
     pub devices: Arc<dyn NoticeSink>,
     pub simulator: Option<SimulatorHook>,
+    pub pulse: Arc<Pulse>,
 }
 
 /// A running pump. Stopped when dropped.
@@ -68,14 +70,19 @@ pub struct Pump {
 }
 
 impl Pump {
-    pub fn start<W: World + 'static>(world: W, parts: PumpParts) -> std::io::Result<Self> {
+    /// `world` is built on the pump's own thread, which stays with it: the engine's thread may be
+    /// a worker of its pool.
+    pub fn start<W: World>(
+        world: impl FnOnce() -> W + Send + 'static,
+        parts: PumpParts,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let report = Arc::new(PumpReport::default());
         let intake = Arc::clone(&parts.intake);
-        let mut run = Run::new(world, parts, Arc::clone(&report));
+        let reported = Arc::clone(&report);
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("pump".into()).spawn(move || {
-            if let Err(panic) = guard(|| run.until(&stopped)) {
+            if let Err(panic) = guard(|| Run::new(world(), parts, reported).until(&stopped)) {
                 tracing::error!(%panic, "the pump has panicked; the process ends");
                 std::process::exit(PANIC_EXIT_CODE);
             }
@@ -186,6 +193,7 @@ impl<W: World> Run<W> {
         inputs.refused.clear();
         let done = parts.clock.now().engine;
         let since = |then: EngineTime| then.0.saturating_sub(now.engine.0);
+        parts.pulse.beat();
         report.tick_done(samples, since(ticked), since(done), &figures);
         idle
     }

@@ -12,12 +12,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use components::command::{Attention, Command, SensorSet};
+use components::command::{Attention, Command, SensorSet, Target};
 use components::delivery::ViewerEnd;
 use components::id::{Handles, ViewerId};
 use components::sample::EngineTime;
 use components::viewer::Quality;
-use components::wire::push::{Envelope, Vsn, write_integer, write_string};
+use components::wire::phoenix::Vsn;
+use components::wire::push::{Envelope, write_integer, write_string};
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
@@ -79,6 +80,8 @@ pub(crate) enum Form {
     Binary {
         head: Vec<u8>,
     },
+    /// One `measurement` a sample, for device clients that listen (`reference/wire.md` H6).
+    Receiver,
 }
 
 /// Counts of one seat, since it joined.
@@ -115,6 +118,27 @@ pub(crate) struct Served {
 }
 
 impl Seat {
+    fn new(
+        viewer: ViewerId,
+        outbox: Outbox,
+        envelope: Envelope,
+        form: Form,
+        served: Served,
+        kick: Kick,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            viewer,
+            outbox,
+            envelope,
+            form,
+            figures: SeatFigures::default(),
+            begun: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            served: Mutex::new(served),
+            kick: Mutex::new(Some(kick)),
+        })
+    }
+
     pub(crate) fn is_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
     }
@@ -327,12 +351,9 @@ impl ViewerDesk {
         let envelope = Envelope { vsn: version, join_ref, topic: topic.as_ref().into() };
         let form = read_form(params, &envelope)?;
 
-        let Some(handle) = state.handles.take(self.count_max.saturating_mul(2)) else {
-            return Err(reason("too_many_viewers", None));
-        };
-        let viewer = ViewerId(handle);
+        let viewer = self.take_viewer(state)?;
         let Some(minted) = state.minted.get_mut(token) else {
-            state.handles.give_back(handle);
+            state.handles.give_back(viewer.0);
             return Err(reason("unauthorized", None));
         };
         // Whoever joins has not said yet where the pointer is; what is on screen stays.
@@ -340,40 +361,26 @@ impl ViewerDesk {
         minted.attention =
             Attention { visible: minted.attention.visible.take(), ..Attention::default() };
         state.id_bytes = state.id_bytes - before + attention_bytes(&minted.attention);
-        let seat = Arc::new(Seat {
-            viewer,
-            outbox,
-            envelope,
-            form,
-            figures: SeatFigures::default(),
-            begun: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
-            served: Mutex::new(Served {
-                choice: minted.choice,
-                lens: Arc::new(Lens::new(&minted.sensors)),
-            }),
-            kick: Mutex::new(Some(kick)),
-        });
-        // Before the engine hears of it, so that the pump has the seat of every viewer it serves.
-        lock(&self.arrivals).push(Arc::clone(&seat));
+        let served =
+            Served { choice: minted.choice, lens: Arc::new(Lens::new(&minted.sensors)) };
+        let seat = Seat::new(viewer, outbox, envelope, form, served, kick);
+        let attend = Command::Attend { viewer, attention: Box::new(minted.attention.clone()) };
         let open = Command::OpenViewer {
             viewer,
             sensors: minted.sensors.clone(),
             quality: minted.choice.resolve(),
         };
-        let attend = Command::Attend { viewer, attention: Box::new(minted.attention.clone()) };
-        if let Err(IntakeFull) = self.intake.command(open) {
-            seat.gone.store(true, Ordering::Release);
-            state.handles.give_back(handle);
-            return Err(reason("busy", None));
+        if let Err(refusal) = self.open(&seat, open) {
+            state.handles.give_back(viewer.0);
+            return Err(refusal);
         }
         let older = minted.seat.replace(Arc::clone(&seat));
-        self.open.fetch_add(1, Ordering::Relaxed);
         drop(guard);
         let attended = self.intake.command(attend);
 
         let mut reply = b"{\"form\":".to_vec();
-        write_string(if matches!(seat.form, Form::Json) { "json" } else { "binary" }, &mut reply);
+        let binary = matches!(seat.form, Form::Binary { .. });
+        write_string(if binary { "binary" } else { "json" }, &mut reply);
         reply.extend_from_slice(b",\"version\":1,\"now\":");
         write_integer(now.unix_ms, &mut reply);
         reply.push(b'}');
@@ -386,6 +393,55 @@ impl ViewerDesk {
             Ok(()) => Ok((raw(reply), PendingSeat(seat))),
             Err(IntakeFull) => Err(reason("busy", None)),
         }
+    }
+
+    /// Joins a sensor's topic as a receiver: a device client that listens
+    /// (`reference/wire.md` H6). It has no token; what it may hear the device door has decided.
+    pub fn receive(
+        self: &Arc<Self>,
+        sensor_id: &str,
+        address: SeatAddress,
+    ) -> Result<PendingSeat, Box<RawValue>> {
+        let now = self.clock.now();
+        let mut state = lock(&self.state);
+        let viewer = self.take_viewer(&mut state)?;
+        let SeatAddress { outbox, topic, join_ref, version, kick } = address;
+        let join_ref = join_ref.map_or(Box::default(), |raw| Box::from(raw.get()));
+        let envelope = Envelope { vsn: version, join_ref, topic: topic.as_ref().into() };
+        let sensors = SensorSet::Ids(vec![sensor_id.into()]);
+        let choice = QualityChoice::default();
+        let served = Served { choice, lens: Arc::new(Lens::new(&sensors)) };
+        let seat = Seat::new(viewer, outbox, envelope, Form::Receiver, served, kick);
+        // All of every attribute: it asked for this one sensor by name.
+        let focused = vec![Target { sensor_id: sensor_id.into(), attribute_id: None }];
+        let attention = Box::new(Attention { focused, ..Attention::default() });
+        let open = Command::OpenViewer { viewer, sensors, quality: choice.resolve() };
+        if let Err(refusal) = self.open(&seat, open) {
+            state.handles.give_back(viewer.0);
+            return Err(refusal);
+        }
+        drop(state);
+        let attended = self.intake.command(Command::Attend { viewer, attention });
+        let seat =
+            ViewerSeat { desk: Arc::clone(self), token: "".into(), seat, renewed: now.engine };
+        attended.map(|()| PendingSeat(seat)).map_err(|IntakeFull| reason("busy", None))
+    }
+
+    fn take_viewer(&self, state: &mut State) -> Result<ViewerId, Box<RawValue>> {
+        let handle = state.handles.take(self.count_max.saturating_mul(2));
+        handle.map(ViewerId).ok_or_else(|| reason("too_many_viewers", None))
+    }
+
+    /// Shows a seat to the pump, then tells the engine of its viewer: in this order, so that the
+    /// pump has the seat of every viewer it serves.
+    fn open(&self, seat: &Arc<Seat>, open: Command) -> Result<(), Box<RawValue>> {
+        lock(&self.arrivals).push(Arc::clone(seat));
+        if let Err(IntakeFull) = self.intake.command(open) {
+            seat.gone.store(true, Ordering::Release);
+            return Err(reason("busy", None));
+        }
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The engine has let go of a viewer: its handle may be used again.

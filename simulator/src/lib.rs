@@ -1,1 +1,3 @@
-//! The engine.
+//! Made-up people, devices and viewers, and real recordings played back.
+
+pub mod cli;

@@ -1,16 +1,9 @@
 //! A push: one word from the server to one channel, in either framing (`reference/wire.md` 1.2).
 
+use super::phoenix::Vsn;
+
 /// Bytes of a join_ref, topic or event in a binary frame: their lengths take one byte each.
 pub const BINARY_PART_BYTES_MAX: usize = 255;
-
-/// The framing a socket asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Vsn {
-    /// Text frames, a JSON object each.
-    V1,
-    /// Text frames, a JSON array each, and binary frames.
-    V2,
-}
 
 /// What stands around every push to one channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,9 +19,7 @@ impl Envelope {
     pub fn open_text(&self, event: &str, out: &mut Vec<u8>) {
         match self.vsn {
             Vsn::V1 => {
-                out.extend_from_slice(b"{\"topic\":");
-                write_string(&self.topic, out);
-                out.extend_from_slice(b",\"event\":");
+                out.extend_from_slice(b"{\"event\":");
                 write_string(event, out);
                 out.extend_from_slice(b",\"payload\":");
             }
@@ -48,7 +39,11 @@ impl Envelope {
     /// Writes what stands behind the payload of a text push.
     pub fn close_text(&self, out: &mut Vec<u8>) {
         match self.vsn {
-            Vsn::V1 => out.extend_from_slice(b",\"ref\":null}"),
+            Vsn::V1 => {
+                out.extend_from_slice(b",\"ref\":null,\"topic\":");
+                write_string(&self.topic, out);
+                out.push(b'}');
+            }
             Vsn::V2 => out.push(b']'),
         }
     }
@@ -137,7 +132,7 @@ mod tests {
         assert_eq!(text(&envelope(Vsn::V2, "")), r#"[null,null,"t:1","e\"v",{}]"#);
         assert_eq!(
             text(&envelope(Vsn::V1, "")),
-            r#"{"topic":"t:1","event":"e\"v","payload":{},"ref":null}"#
+            r#"{"event":"e\"v","payload":{},"ref":null,"topic":"t:1"}"#
         );
     }
 

@@ -183,6 +183,27 @@ impl Encoded {
     }
 }
 
+/// The flush as one `measurement` push a sample, for a device client that listens. Of a seed only
+/// the newest: whoever subscribes to a live stream begins with what is, and an actuator must not
+/// act out the past.
+pub fn measurements(
+    deliveries: &Deliveries,
+    flush: &Flush,
+    envelope: &Envelope,
+    emit: &mut dyn FnMut(Vec<u8>),
+) {
+    for slice in deliveries.slices_of(flush) {
+        let skip = if slice.form == Form::Seed { slice.count.saturating_sub(1) } else { 0 };
+        for sample in deliveries.samples_of(slice).skip(skip as usize) {
+            let mut out = Vec::with_capacity(256);
+            envelope.open_text("measurement", &mut out);
+            text::encode_measurement(slice, sample, &mut out);
+            envelope.close_text(&mut out);
+            emit(out);
+        }
+    }
+}
+
 fn parts<'a>(deliveries: &'a Deliveries, flush: &Flush) -> &'a [u32] {
     let start = flush.parts_at as usize;
     &deliveries.parts[start..start + flush.part_count as usize]

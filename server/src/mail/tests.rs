@@ -5,7 +5,7 @@ use components::delivery::{Form as SliceForm, Slice, StreamCard, ViewerEnd};
 use components::id::StreamId;
 use components::sample::Timestamp;
 use components::shape::Shape;
-use components::wire::push::Vsn;
+use components::wire::phoenix::Vsn;
 use components::wire::viewer::frame::{FrameReader, FrameValues};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use crate::delivery::{Digest, DigestNumbers, StreamCard};
 use crate::id::{Handle, StreamId, ViewerId};
 use crate::sample::{Text, Timestamp};
 use crate::shape::Shape;
-use crate::wire::push::Vsn;
+use crate::wire::phoenix::Vsn;
 
 const VIEWER: ViewerId = ViewerId(Handle { slot: 0, generation: 0 });
 

@@ -61,6 +61,14 @@ pub fn encode_slice(deliveries: &Deliveries, slice: &Slice, out: &mut Vec<u8>) {
     }
 }
 
+/// Writes one sample of a slice as a measurement by itself.
+pub fn encode_measurement(slice: &Slice, sample: SampleView<'_>, out: &mut Vec<u8>) {
+    let mut ids = Ids::default();
+    write_string(&slice.card.attribute_id, &mut ids.attribute);
+    write_string(&slice.card.sensor_id, &mut ids.sensor);
+    write_measurement(&ids, sample, out);
+}
+
 /// The names of a slice as JSON strings.
 #[derive(Default)]
 struct Ids {

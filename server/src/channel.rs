@@ -1,0 +1,931 @@
+//! The channels of one socket: who has joined what, and what each event does
+//! (`reference/wire.md` 1.3, 2.1).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use components::attention::Level;
+use components::command::Command;
+use components::id::FeedId;
+use components::ledger::Reason;
+use components::load::Load;
+use components::sample::{SampleBatch, Timestamp};
+use components::wire::device::{
+    self, AttributeUpdate, Attributes, BatchError, Measurement, MeasurementError, SensorJoin,
+    Standing, UpdateError,
+};
+use components::wire::phoenix::{self, Message, Status, Vsn};
+use components::wire::push;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+
+use crate::bucket::Bucket;
+use crate::device::{Events, SocketEvent};
+use crate::outbox::Outbox;
+use crate::socket::{Doors, text_message};
+use crate::viewer::{EventReply, SeatAddress, ViewerSeat};
+
+/// Time from a join's reply to the first `backpressure_config`. The three.js client attaches its
+/// handler after the reply and loses one that comes in the same read; from 5 ms on it never did
+/// (`reference/wire.md` H3).
+const FIRST_CONFIG_DELAY: Duration = Duration::from_millis(30);
+
+/// A change of the load paces every device at once; each hears of it within this time, so that
+/// they do not answer at once.
+const LOAD_JITTER_MS_MAX: u64 = 50;
+
+/// Answers that may wait for a join's own. A client that says more before it is joined misses
+/// the answers behind.
+const HELD_COUNT_MAX: usize = 64;
+
+/// A connection is told of its rate limit at most this often.
+const RATE_LIMITED_PERIOD: Duration = Duration::from_secs(1);
+
+pub(crate) struct Channels {
+    doors: Arc<Doors>,
+    /// Of the socket.
+    serial: u64,
+    version: Vsn,
+    outbox: Outbox,
+    events: Events,
+    /// Frames to be written, in order.
+    pub(crate) out: Vec<WsMessage>,
+    topics: HashMap<Arc<str>, Channel>,
+    feeds: HashMap<FeedId, Arc<str>>,
+    next_serial: u64,
+    /// When which topic is to hear its pacing.
+    configs: BTreeSet<(Instant, Arc<str>)>,
+    connector: Connector,
+    /// Of the burst at hand; handed over at its end, so that a burst takes one lock.
+    samples: SampleBatch,
+    bucket: Bucket,
+    now: Instant,
+    rate_limited_told: Option<Instant>,
+}
+
+/// What this socket's connector said it is, as far as it matters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Connector {
+    /// It fails on the word `system_load` (H1).
+    without_system_load: bool,
+    /// It waits for an answer to everything it sends (H2).
+    wants_acks: bool,
+}
+
+struct Channel {
+    topic: Arc<str>,
+    join_ref: Option<Box<RawValue>>,
+    serial: u64,
+    kind: Kind,
+}
+
+enum Kind {
+    Connector,
+    /// `sensocto:lvntest:*`: a door to knock at.
+    Test,
+    Sensor(Box<Sensor>),
+    Viewer(ViewerSeat),
+}
+
+struct Sensor {
+    feed: FeedId,
+    attributes: Attributes,
+    joining: Option<Joining>,
+    pacing: (Level, Load),
+    config_due: Option<Instant>,
+}
+
+/// A join that waits for the engine's word.
+struct Joining {
+    reference: Option<Box<RawValue>>,
+    /// What is to be written behind the join's reply.
+    held: Vec<WsMessage>,
+    /// Joined topics to declare once it is in.
+    declared: bool,
+}
+
+/// What becomes of a channel after an event.
+enum After {
+    Stays,
+    Crashes,
+    /// The engine cannot be told: let the channel go, saying why.
+    Busy,
+}
+
+impl Channels {
+    pub(crate) fn new(
+        doors: Arc<Doors>,
+        serial: u64,
+        version: Vsn,
+        outbox: Outbox,
+        events: Events,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            bucket: Bucket::new(doors.limits.samples_per_second, doors.limits.samples_burst, now),
+            doors,
+            serial,
+            version,
+            outbox,
+            events,
+            out: Vec::new(),
+            topics: HashMap::new(),
+            feeds: HashMap::new(),
+            next_serial: 0,
+            configs: BTreeSet::new(),
+            connector: Connector::default(),
+            samples: SampleBatch::default(),
+            now,
+            rate_limited_told: None,
+        }
+    }
+
+    pub(crate) fn version(&self) -> Vsn {
+        self.version
+    }
+
+    pub(crate) fn overrun(&self) -> bool {
+        self.events.overrun()
+    }
+
+    pub(crate) fn begin_burst(&mut self, now: Instant) {
+        self.now = now;
+        self.bucket.fill(now);
+    }
+
+    /// Gives the samples of this burst to the engine, or counts what it could not take.
+    pub(crate) fn hand_over(&mut self) {
+        let count = self.samples.len();
+        if count == 0 {
+            return;
+        }
+        let samples = &mut self.samples;
+        if self.doors.intake.samples(|batch| batch.append(samples)).is_err() {
+            self.doors.intake.refuse(Reason::IntakeFull, count as u64);
+            self.samples.clear();
+        }
+    }
+
+    pub(crate) fn renew_viewers(&mut self) {
+        for channel in self.topics.values_mut() {
+            if let Kind::Viewer(seat) = &mut channel.kind {
+                seat.alive();
+            }
+        }
+    }
+
+    pub(crate) fn leave_all(&mut self) {
+        self.hand_over();
+        for (_, channel) in std::mem::take(&mut self.topics) {
+            self.release(&channel);
+        }
+        self.configs.clear();
+    }
+
+    // What comes in.
+
+    pub(crate) fn message(&mut self, message: Message<'_>) {
+        if message.event == "phx_join" {
+            return self.join(&message);
+        }
+        if message.topic == "phoenix" {
+            return match &*message.event {
+                "heartbeat" => self.reply(None, &message, Status::Ok, "{}"),
+                _ => self.unmatched(&message),
+            };
+        }
+        // The channel is taken out while it works, and put back if it stays.
+        let Some((topic, mut channel)) = self.topics.remove_entry(&*message.topic) else {
+            return match &*message.event {
+                "phx_leave" => self.reply(message.join_ref.as_deref(), &message, Status::Ok, "{}"),
+                _ => self.unmatched(&message),
+            };
+        };
+        let stale = match (message.join_ref.as_deref(), channel.join_ref.as_deref()) {
+            (Some(theirs), Some(ours)) => theirs.get() != ours.get(),
+            _ => false,
+        };
+        if stale {
+            self.topics.insert(topic, channel);
+            return;
+        }
+        if message.event == "phx_leave" {
+            self.reply(channel.join_ref.as_deref(), &message, Status::Ok, "{}");
+            return self.close(&channel);
+        }
+        match self.channel_event(&mut channel, &message) {
+            After::Stays => {
+                self.topics.insert(topic, channel);
+            }
+            After::Crashes => {
+                self.frame(|out, vsn| {
+                    phoenix::error(out, vsn, channel.join_ref.as_deref(), &topic);
+                });
+                self.release(&channel);
+            }
+            After::Busy => {
+                self.answer(&mut channel, &message, Status::Error, r#"{"reason":"busy"}"#);
+                self.close(&channel);
+            }
+        }
+    }
+
+    fn unmatched(&mut self, message: &Message<'_>) {
+        self.reply(None, message, Status::Error, r#"{"reason":"unmatched topic"}"#);
+    }
+
+    fn channel_event(&mut self, channel: &mut Channel, message: &Message<'_>) -> After {
+        let payload = message.payload.json();
+        let Some(payload) = payload else { return After::Stays };
+        if let Kind::Viewer(seat) = &mut channel.kind {
+            match seat.event(&message.event, payload) {
+                EventReply::Silent => {}
+                EventReply::Ok(response) => {
+                    self.answer(channel, message, Status::Ok, response.get());
+                }
+                EventReply::Error(response) => {
+                    self.answer(channel, message, Status::Error, response.get());
+                }
+            }
+            return After::Stays;
+        }
+        match &*message.event {
+            "measurement" => return self.measurement(channel, message, payload),
+            "measurements_batch" => return self.measurements_batch(channel, message, payload),
+            "update_attributes" => return self.update_attributes(channel, message, payload),
+            "update_connector" => return self.update_connector(channel, message, payload),
+            "ping" => self.answer(channel, message, Status::Ok, payload.get()),
+            "shout" if payload.get().starts_with('{') => {
+                let joining =
+                    matches!(&channel.kind, Kind::Sensor(sensor) if sensor.joining.is_some());
+                if !joining {
+                    self.doors.topics.broadcast(&channel.topic, "shout", payload.get());
+                }
+            }
+            _ => {}
+        }
+        After::Stays
+    }
+
+    fn measurement(
+        &mut self,
+        channel: &mut Channel,
+        message: &Message<'_>,
+        payload: &RawValue,
+    ) -> After {
+        match device::measurement(payload) {
+            Ok(measurement) => {
+                let Kind::Sensor(sensor) = &mut channel.kind else {
+                    // As the original: there is no sensor behind a connector's topic.
+                    return if matches!(channel.kind, Kind::Connector) {
+                        After::Crashes
+                    } else {
+                        After::Stays
+                    };
+                };
+                if !self.bucket.take(1.0) {
+                    self.rate_limited(channel, message, 1);
+                    return After::Stays;
+                }
+                match self.store(sensor, &measurement) {
+                    Stored::Yes => self.acknowledge(channel, message),
+                    Stored::Refused => self.refuse_attribute(channel, message),
+                    Stored::Busy => return After::Busy,
+                }
+            }
+            Err(error) => match error.reason() {
+                Some(reason) => self.refuse(channel, message, reason),
+                None => {
+                    debug_assert!(matches!(
+                        error,
+                        MeasurementError::NotAnObject | MeasurementError::Incomplete
+                    ));
+                    self.doors.counts.incomplete.fetch_add(1, Ordering::Relaxed);
+                }
+            },
+        }
+        After::Stays
+    }
+
+    fn measurements_batch(
+        &mut self,
+        channel: &mut Channel,
+        message: &Message<'_>,
+        payload: &RawValue,
+    ) -> After {
+        let mut measurements = Vec::new();
+        match device::measurements_batch(payload, &mut measurements) {
+            Ok(()) => {}
+            Err(BatchError::NotAnArray) => {
+                self.doors.counts.incomplete.fetch_add(1, Ordering::Relaxed);
+                return After::Stays;
+            }
+            Err(BatchError::Crashed) => return After::Crashes,
+            Err(BatchError::TooLarge) => {
+                self.refuse(channel, message, "batch_too_large");
+                return After::Stays;
+            }
+            Err(BatchError::Invalid { failed }) => {
+                self.doors.counts.refused.fetch_add(1, Ordering::Relaxed);
+                let response = format!(r#"{{"reason":"invalid_batch","failed_count":{failed}}}"#);
+                self.answer(channel, message, Status::Error, &response);
+                return After::Stays;
+            }
+        }
+        let Kind::Sensor(sensor) = &mut channel.kind else {
+            return if matches!(channel.kind, Kind::Connector) {
+                After::Crashes
+            } else {
+                After::Stays
+            };
+        };
+        if !self.bucket.take(measurements.len() as f64) {
+            self.rate_limited(channel, message, measurements.len() as u64);
+            return After::Stays;
+        }
+        // One attribute too many refuses its own samples only; the device is told once.
+        let mut refused = false;
+        for measurement in &measurements {
+            match self.store(sensor, measurement) {
+                Stored::Yes => {}
+                Stored::Refused => refused = true,
+                Stored::Busy => return After::Busy,
+            }
+        }
+        if refused {
+            self.refuse_attribute(channel, message);
+        } else {
+            self.acknowledge(channel, message);
+        }
+        After::Stays
+    }
+
+    /// Puts a sample with its burst, and tells the engine of an attribute it does not know.
+    fn store(&mut self, sensor: &mut Sensor, measurement: &Measurement<'_>) -> Stored {
+        let index = match sensor.attributes.standing(&measurement.attribute_id) {
+            Standing::Declared { index } => index,
+            Standing::Refused => {
+                self.doors.intake.refuse(Reason::UnknownFeed, 1);
+                return Stored::Refused;
+            }
+            Standing::Undeclared { index, rate_hz } => {
+                let command = Command::DeclareAttribute {
+                    feed: sensor.feed,
+                    index,
+                    attribute_id: measurement.attribute_id.as_ref().into(),
+                    kind: measurement.kind(),
+                    rate_hz,
+                };
+                if self.doors.intake.command(command).is_err() {
+                    self.doors.intake.refuse(Reason::IntakeFull, 1);
+                    return Stored::Busy;
+                }
+                sensor.attributes.set_declared(&measurement.attribute_id);
+                index
+            }
+        };
+        sensor.attributes.push(&mut self.samples, sensor.feed, index, measurement);
+        Stored::Yes
+    }
+
+    fn update_attributes(
+        &mut self,
+        channel: &mut Channel,
+        message: &Message<'_>,
+        payload: &RawValue,
+    ) -> After {
+        let update = match device::attribute_update(payload) {
+            Ok(update) => update,
+            Err(UpdateError::Ignored) => return After::Stays,
+            Err(UpdateError::InvalidAction) => {
+                self.refuse(channel, message, "invalid_action");
+                return After::Stays;
+            }
+            Err(UpdateError::InvalidAttributeId) => {
+                self.refuse(channel, message, "invalid_attribute_id");
+                return After::Stays;
+            }
+        };
+        let Kind::Sensor(sensor) = &mut channel.kind else {
+            return if matches!(channel.kind, Kind::Connector) {
+                After::Crashes
+            } else {
+                After::Stays
+            };
+        };
+        let feed = sensor.feed;
+        match update {
+            AttributeUpdate::Register(card) => {
+                let kind = card.kind().unwrap_or_default();
+                match sensor.attributes.standing(&card.attribute_id) {
+                    Standing::Declared { .. } => {}
+                    Standing::Refused => {
+                        self.refuse_attribute(channel, message);
+                        return After::Stays;
+                    }
+                    Standing::Undeclared { index, rate_hz } => {
+                        let command = Command::DeclareAttribute {
+                            feed,
+                            index,
+                            attribute_id: card.attribute_id.as_ref().into(),
+                            kind,
+                            rate_hz: card.rate_hz.or(rate_hz),
+                        };
+                        if self.doors.intake.command(command).is_err() {
+                            return After::Busy;
+                        }
+                        sensor.attributes.set_declared(&card.attribute_id);
+                    }
+                }
+            }
+            AttributeUpdate::Unregister(attribute_id) => {
+                let known = sensor.attributes.forget(&attribute_id);
+                // What was measured before belongs to the attribute that goes.
+                self.hand_over();
+                let command =
+                    Command::ForgetAttribute { feed, attribute_id: attribute_id.as_ref().into() };
+                if known && self.doors.intake.command(command).is_err() {
+                    return After::Busy;
+                }
+            }
+        }
+        self.acknowledge(channel, message);
+        After::Stays
+    }
+
+    fn update_connector(
+        &mut self,
+        channel: &mut Channel,
+        message: &Message<'_>,
+        payload: &RawValue,
+    ) -> After {
+        let Some(name) = device::connector_update(payload) else {
+            self.refuse(channel, message, "invalid_connector_name");
+            return After::Stays;
+        };
+        let Kind::Sensor(sensor) = &channel.kind else {
+            return if matches!(channel.kind, Kind::Connector) {
+                After::Crashes
+            } else {
+                After::Stays
+            };
+        };
+        let command =
+            Command::RenameConnector { feed: sensor.feed, connector_name: name.as_ref().into() };
+        if self.doors.intake.command(command).is_err() {
+            return After::Busy;
+        }
+        let mut response = b"{\"connector_name\":".to_vec();
+        push::write_string(&name, &mut response);
+        response.push(b'}');
+        self.answer(channel, message, Status::Ok, &String::from_utf8_lossy(&response));
+        After::Stays
+    }
+
+    fn acknowledge(&mut self, channel: &mut Channel, message: &Message<'_>) {
+        if self.connector.wants_acks {
+            self.answer(channel, message, Status::Ok, "{}");
+        }
+    }
+
+    fn refuse_attribute(&mut self, channel: &mut Channel, message: &Message<'_>) {
+        self.refuse(channel, message, "too_many_attributes");
+    }
+
+    fn refuse(&mut self, channel: &mut Channel, message: &Message<'_>, reason: &str) {
+        self.doors.counts.refused.fetch_add(1, Ordering::Relaxed);
+        self.answer(channel, message, Status::Error, &format!(r#"{{"reason":"{reason}"}}"#));
+    }
+
+    fn rate_limited(&mut self, channel: &mut Channel, message: &Message<'_>, count: u64) {
+        self.doors.rate_limited(count);
+        let told = self.rate_limited_told;
+        if told.is_none_or(|told| self.now >= told + RATE_LIMITED_PERIOD) {
+            self.rate_limited_told = Some(self.now);
+            self.answer(channel, message, Status::Error, r#"{"reason":"rate_limited"}"#);
+        }
+    }
+
+    // Joining and leaving.
+
+    fn join(&mut self, message: &Message<'_>) {
+        let topic = &*message.topic;
+        let routed = topic.starts_with("sensocto:") || topic.starts_with("viewer:");
+        if !routed {
+            return self.unmatched(message);
+        }
+        // A second join of a topic ends the first, whatever becomes of it; its `phx_close` comes
+        // behind the new join's reply.
+        let replaced = self.topics.remove(topic);
+        if replaced.is_none() && self.topics.len() >= self.doors.limits.topic_count_max {
+            return self.refuse_join(message, "too many channels joined");
+        }
+        let Some(params) = message.payload.json() else {
+            self.refuse_join(message, "join crashed");
+            return replaced.iter().for_each(|old| self.close(old));
+        };
+        if let Some(rest) = topic.strip_prefix("sensocto:") {
+            if let Some(sensor_id) = rest.strip_prefix("sensor:") {
+                return self.join_sensor(message, sensor_id, params, replaced);
+            }
+            if let Some(connector_id) = rest.strip_prefix("connector:") {
+                match device::connector_join(connector_id, params) {
+                    Ok(join) => {
+                        let is = |name: &str| join.connector_type.eq_ignore_ascii_case(name);
+                        self.connector = Connector {
+                            without_system_load: is("python") || is("unity"),
+                            wants_acks: is("unity"),
+                        };
+                        self.admit(message, Kind::Connector);
+                    }
+                    Err(error) => self.refuse_join(message, error.reason()),
+                }
+            } else if rest.starts_with("lvntest:")
+                && self.doors.auth.mode != crate::auth::Mode::Strict
+            {
+                self.admit(message, Kind::Test);
+            } else {
+                self.refuse_join(message, "join crashed");
+            }
+        } else if let Some(token) = topic.strip_prefix("viewer:data:") {
+            let (serial, seat) = self.seat(message);
+            match self.doors.viewers.join(token, params, seat) {
+                Ok((response, pending)) => {
+                    self.reply(message.join_ref.as_deref(), message, Status::Ok, response.get());
+                    self.insert(message, serial, Kind::Viewer(pending.begin()));
+                }
+                Err(response) => {
+                    self.reply(message.join_ref.as_deref(), message, Status::Error, response.get());
+                }
+            }
+        } else {
+            self.refuse_join(message, "invalid_topic");
+        }
+        if let Some(old) = replaced {
+            self.close_replaced(&old);
+        }
+    }
+
+    fn join_sensor(
+        &mut self,
+        message: &Message<'_>,
+        sensor_id: &str,
+        params: &RawValue,
+        replaced: Option<Channel>,
+    ) {
+        let refusal = match device::sensor_join(sensor_id, params) {
+            Err(error) => error.reason(),
+            Ok(SensorJoin::Receiver { token }) => match self.doors.auth.device(token.as_deref()) {
+                Err(_) => "unauthorized",
+                Ok(_) => {
+                    let (serial, seat) = self.seat(message);
+                    match self.doors.viewers.receive(sensor_id, seat) {
+                        Ok(pending) => {
+                            self.reply(message.join_ref.as_deref(), message, Status::Ok, "{}");
+                            self.insert(message, serial, Kind::Viewer(pending.begin()));
+                        }
+                        Err(response) => {
+                            self.reply(
+                                message.join_ref.as_deref(),
+                                message,
+                                Status::Error,
+                                response.get(),
+                            );
+                        }
+                    }
+                    return replaced.iter().for_each(|old| self.close_replaced(old));
+                }
+            },
+            Ok(SensorJoin::Device { card, attributes, token }) => {
+                match self.doors.auth.device(token.as_deref()) {
+                    Err(_) => "unauthorized",
+                    Ok(owner) => match self.doors.devices.open(card, owner, &self.events) {
+                        Err(error) => error.reason(),
+                        Ok(feed) => {
+                            return self.await_feed(message, feed, &attributes, replaced);
+                        }
+                    },
+                }
+            }
+        };
+        self.refuse_join(message, refusal);
+        if let Some(old) = replaced {
+            self.close_replaced(&old);
+        }
+    }
+
+    /// Seats the channel; its reply waits for the engine's word on the feed.
+    fn await_feed(
+        &mut self,
+        message: &Message<'_>,
+        feed: FeedId,
+        cards: &[device::AttributeCard<'_>],
+        replaced: Option<Channel>,
+    ) {
+        let mut attributes = Attributes::default();
+        let mut declared = true;
+        for card in cards {
+            let Standing::Undeclared { index, .. } = attributes.standing(&card.attribute_id) else {
+                continue;
+            };
+            attributes.set_rate(&card.attribute_id, card.rate_hz);
+            let Some(kind) = card.kind() else { continue };
+            let attribute_id = card.attribute_id.as_ref().into();
+            let command = Command::DeclareAttribute {
+                feed,
+                index,
+                attribute_id,
+                kind,
+                rate_hz: card.rate_hz,
+            };
+            // Should the engine be too busy now, the first sample declares it.
+            if self.doors.intake.command(command).is_ok() {
+                attributes.set_declared(&card.attribute_id);
+            } else {
+                declared = false;
+            }
+        }
+        let mut joining = Joining {
+            reference: message.reference.as_deref().map(ToOwned::to_owned),
+            held: Vec::new(),
+            declared,
+        };
+        if let Some(old) = replaced {
+            let mut out = Vec::new();
+            phoenix::close(&mut out, self.version, old.join_ref.as_deref(), &old.topic);
+            joining.held.push(text_message(out.into()));
+            self.release(&old);
+        }
+        let sensor = Sensor {
+            feed,
+            attributes,
+            joining: Some(joining),
+            pacing: (Level::None, Load::default()),
+            config_due: None,
+        };
+        let serial = self.take_serial();
+        let topic = self.insert(message, serial, Kind::Sensor(Box::new(sensor)));
+        self.feeds.insert(feed, topic);
+    }
+
+    fn admit(&mut self, message: &Message<'_>, kind: Kind) {
+        self.reply(message.join_ref.as_deref(), message, Status::Ok, "{}");
+        let serial = self.take_serial();
+        let topic = self.insert(message, serial, kind);
+        self.doors.topics.join(&topic, self.serial, self.version, &self.outbox);
+    }
+
+    fn refuse_join(&mut self, message: &Message<'_>, reason: &str) {
+        let response = format!(r#"{{"reason":"{reason}"}}"#);
+        self.reply(message.join_ref.as_deref(), message, Status::Error, &response);
+    }
+
+    fn take_serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    fn seat(&mut self, message: &Message<'_>) -> (u64, SeatAddress) {
+        let serial = self.take_serial();
+        let events = self.events.clone();
+        let seat = SeatAddress {
+            outbox: self.outbox.clone(),
+            topic: (*message.topic).into(),
+            join_ref: message.join_ref.as_deref().map(ToOwned::to_owned),
+            version: self.version,
+            kick: Box::new(move |why| events.send(SocketEvent::Kicked { serial, why })),
+        };
+        (serial, seat)
+    }
+
+    fn insert(&mut self, message: &Message<'_>, serial: u64, kind: Kind) -> Arc<str> {
+        let topic: Arc<str> = (*message.topic).into();
+        let join_ref = message.join_ref.as_deref().map(ToOwned::to_owned);
+        let channel = Channel { topic: Arc::clone(&topic), join_ref, serial, kind };
+        self.topics.insert(Arc::clone(&topic), channel);
+        topic
+    }
+
+    /// Ends a channel that is already out of `topics`, and says so.
+    fn close(&mut self, channel: &Channel) {
+        self.frame(|out, vsn| {
+            phoenix::close(out, vsn, channel.join_ref.as_deref(), &channel.topic);
+        });
+        self.release(channel);
+    }
+
+    /// As [`close`](Self::close), but the topic may have a new channel, whose place among the
+    /// topic's members is the same.
+    fn close_replaced(&mut self, old: &Channel) {
+        self.close(old);
+        if self.topics.get(&old.topic).is_some_and(Channel::hears_shouts) {
+            self.doors.topics.join(&old.topic, self.serial, self.version, &self.outbox);
+        }
+    }
+
+    fn release(&mut self, channel: &Channel) {
+        self.doors.topics.leave(&channel.topic, self.serial);
+        if let Kind::Sensor(sensor) = &channel.kind {
+            self.hand_over();
+            self.feeds.remove(&sensor.feed);
+            if let Some(due) = sensor.config_due {
+                self.configs.remove(&(due, Arc::clone(&channel.topic)));
+            }
+            self.doors.devices.close(sensor.feed);
+        }
+    }
+
+    // What the engine and other tasks say.
+
+    pub(crate) fn event(&mut self, event: SocketEvent) {
+        self.now = Instant::now();
+        match event {
+            SocketEvent::Opened { feed, level, load } => self.opened(feed, (level, load)),
+            SocketEvent::Refused { feed, refusal } => {
+                let Some(channel) =
+                    self.feeds.remove(&feed).and_then(|topic| self.topics.remove(&topic))
+                else {
+                    return;
+                };
+                let Kind::Sensor(sensor) = channel.kind else { return };
+                let Some(joining) = sensor.joining else { return };
+                let response = format!(r#"{{"reason":"{}"}}"#, refusal.name());
+                let (join_ref, reference) =
+                    (channel.join_ref.as_deref(), joining.reference.as_deref());
+                self.frame(|out, vsn| {
+                    phoenix::reply(
+                        out,
+                        vsn,
+                        (join_ref, reference),
+                        &channel.topic,
+                        Status::Error,
+                        &response,
+                    );
+                });
+                self.out.extend(joining.held);
+            }
+            SocketEvent::Paced { feed, level, load } => self.paced(feed, (level, load)),
+            SocketEvent::AttributeRefused { feed, attribute_id } => {
+                if let Some((_, sensor)) = self.sensor(feed) {
+                    sensor.attributes.refuse(&attribute_id);
+                }
+            }
+            SocketEvent::Kicked { serial, why } => {
+                tracing::debug!(serial, ?why, "a viewer's channel is ended");
+                let found = self.topics.values().find(|channel| channel.serial == serial);
+                if let Some(topic) = found.map(|channel| Arc::clone(&channel.topic))
+                    && let Some(channel) = self.topics.remove(&topic)
+                {
+                    self.close(&channel);
+                }
+            }
+        }
+    }
+
+    fn sensor(&mut self, feed: FeedId) -> Option<(&Arc<str>, &mut Sensor)> {
+        let topic = self.feeds.get(&feed)?;
+        match &mut self.topics.get_mut(topic)?.kind {
+            Kind::Sensor(sensor) => Some((topic, sensor)),
+            _ => None,
+        }
+    }
+
+    fn opened(&mut self, feed: FeedId, pacing: (Level, Load)) {
+        let due = self.now + FIRST_CONFIG_DELAY;
+        let Some(topic) = self.feeds.get(&feed).cloned() else { return };
+        let Some(mut channel) = self.topics.remove(&topic) else { return };
+        if let Kind::Sensor(sensor) = &mut channel.kind
+            && let Some(joining) = sensor.joining.take()
+        {
+            sensor.pacing = pacing;
+            sensor.config_due = Some(due);
+            self.configs.insert((due, Arc::clone(&topic)));
+            let references = (channel.join_ref.as_deref(), joining.reference.as_deref());
+            self.frame(|out, vsn| phoenix::reply(out, vsn, references, &topic, Status::Ok, "{}"));
+            self.out.extend(joining.held);
+            if !joining.declared {
+                tracing::warn!(%topic, "the engine was too busy to hear of all attributes");
+            }
+            self.doors.topics.join(&topic, self.serial, self.version, &self.outbox);
+        }
+        self.topics.insert(topic, channel);
+    }
+
+    fn paced(&mut self, feed: FeedId, pacing: (Level, Load)) {
+        let now = self.now;
+        let Some((topic, sensor)) = self.sensor(feed) else { return };
+        let topic = Arc::clone(topic);
+        let load_changed = sensor.pacing.1 != pacing.1;
+        sensor.pacing = pacing;
+        // What waits to be said will be said with the new figures.
+        if sensor.joining.is_some() || sensor.config_due.is_some() {
+            return;
+        }
+        let jitter = if load_changed { jitter_ms(feed) } else { 0 };
+        let due = now + Duration::from_millis(jitter);
+        sensor.config_due = Some(due);
+        self.configs.insert((due, topic));
+    }
+
+    pub(crate) fn config_due(&self) -> Option<Instant> {
+        self.configs.first().map(|(due, _)| *due)
+    }
+
+    pub(crate) fn send_due_configs(&mut self, now: Instant) {
+        while self.configs.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, topic)) = self.configs.pop_first() else { return };
+            let with_system_load = !self.connector.without_system_load;
+            let Some(channel) = self.topics.get_mut(&topic) else { continue };
+            let Kind::Sensor(sensor) = &mut channel.kind else { continue };
+            sensor.config_due = None;
+            let (level, load) = sensor.pacing;
+            let mut out = Vec::with_capacity(320);
+            let join_ref = channel.join_ref.as_deref();
+            phoenix::push_with(
+                &mut out,
+                self.version,
+                join_ref,
+                &topic,
+                "backpressure_config",
+                |out| {
+                    device::write_backpressure_config(
+                        out,
+                        level,
+                        load,
+                        with_system_load,
+                        unix_now(),
+                    );
+                },
+            );
+            self.out.push(text_message(out.into()));
+        }
+    }
+
+    // What goes out.
+
+    fn frame(&mut self, write: impl FnOnce(&mut Vec<u8>, Vsn)) {
+        let mut out = Vec::with_capacity(128);
+        write(&mut out, self.version);
+        self.out.push(text_message(out.into()));
+    }
+
+    fn reply(
+        &mut self,
+        join_ref: Option<&RawValue>,
+        message: &Message<'_>,
+        status: Status,
+        response: &str,
+    ) {
+        let references = (join_ref, message.reference.as_deref());
+        self.frame(|out, vsn| {
+            phoenix::reply(out, vsn, references, &message.topic, status, response);
+        });
+    }
+
+    /// A reply of a channel: behind its join's own, if that is still to come.
+    fn answer(
+        &mut self,
+        channel: &mut Channel,
+        message: &Message<'_>,
+        status: Status,
+        response: &str,
+    ) {
+        self.reply(channel.join_ref.as_deref(), message, status, response);
+        if let Kind::Sensor(sensor) = &mut channel.kind
+            && let Some(joining) = &mut sensor.joining
+            && let Some(frame) = self.out.pop()
+            && joining.held.len() < HELD_COUNT_MAX
+        {
+            joining.held.push(frame);
+        }
+    }
+}
+
+impl Channel {
+    fn hears_shouts(&self) -> bool {
+        match &self.kind {
+            Kind::Connector | Kind::Test => true,
+            Kind::Sensor(sensor) => sensor.joining.is_none(),
+            Kind::Viewer(_) => false,
+        }
+    }
+}
+
+enum Stored {
+    Yes,
+    Refused,
+    Busy,
+}
+
+/// The same for the same feed, spread over the feeds.
+fn jitter_ms(feed: FeedId) -> u64 {
+    u64::from(feed.0.slot).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (LOAD_JITTER_MS_MAX + 1)
+}
+
+pub(crate) fn unix_now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as i64)
+}

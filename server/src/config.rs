@@ -1,0 +1,422 @@
+//! What an operator may set: defaults, then a TOML file, then `SENSOCTO_*` in the environment,
+//! then flags. Checked once, and a mistake is told with its key and where it came from.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::auth::{Auth, Mode, NamedToken};
+use crate::listen::ListenLimits;
+use crate::origin::{Origin, Origins};
+use crate::socket::SocketLimits;
+
+/// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
+pub const KEYS: [&str; 13] = [
+    "listen",
+    "data",
+    "simulate",
+    "auth",
+    "allow_remote_unauthenticated",
+    "origins",
+    "device_tokens",
+    "viewer_tokens",
+    "connections_max",
+    "connections_per_address_max",
+    "feeds_max",
+    "topics_per_socket_max",
+    "idle_seconds",
+];
+
+/// In the environment, beside the keys: where the file is.
+const CONFIG_VARIABLE: &str = "SENSOCTO_CONFIG";
+
+/// The whole of it, checked.
+#[derive(Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Where recordings and whatever else is to last are kept.
+    pub data: PathBuf,
+    /// The scenario to simulate within the server.
+    pub simulate: Option<String>,
+    pub auth: Auth,
+    pub origins: Origins,
+    /// Feeds open at once.
+    pub feed_count_max: usize,
+    pub listen_limits: ListenLimits,
+    pub socket_limits: SocketLimits,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Default,
+    File(PathBuf),
+    Environment(String),
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the default"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Environment(name) => write!(f, "the environment variable {name}"),
+            Self::Flag(flag) => write!(f, "the flag {flag}"),
+        }
+    }
+}
+
+/// A mistake of the operator's, told so that it can be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    pub key: String,
+    pub source: Source,
+    pub what: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` from {}: {}", self.key, self.source, self.what)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the three places said, before anything is made of it.
+#[derive(Debug, Default)]
+pub struct Given {
+    values: Vec<(&'static str, toml::Value, Source)>,
+}
+
+impl Given {
+    /// The file's keys.
+    pub fn file(&mut self, path: PathBuf, text: &str) -> Result<(), ConfigError> {
+        let source = Source::File(path);
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError {
+            key: "config".into(),
+            source: source.clone(),
+            what: error.to_string(),
+        })?;
+        for (key, value) in table {
+            self.add(&key, value, source.clone())?;
+        }
+        Ok(())
+    }
+
+    /// The variables that begin with `SENSOCTO_`.
+    pub fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in variables {
+            let Some(key) = name.strip_prefix("SENSOCTO_") else { continue };
+            if name == CONFIG_VARIABLE {
+                continue;
+            }
+            self.add(
+                &key.to_ascii_lowercase(),
+                toml::Value::String(value),
+                Source::Environment(name.clone()),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// A flag that was given.
+    pub fn flag(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<(), ConfigError> {
+        self.add(key, value.into(), Source::Flag(format!("--{}", key.replace('_', "-"))))
+    }
+
+    fn add(&mut self, key: &str, value: toml::Value, source: Source) -> Result<(), ConfigError> {
+        let Some(known) = KEYS.into_iter().find(|known| *known == key) else {
+            let nearest = KEYS.into_iter().min_by_key(|known| distance(known, key));
+            let what = match nearest.filter(|known| distance(known, key) <= known.len() / 2) {
+                Some(known) => format!("there is no such key; did you mean `{known}`?"),
+                None => format!("there is no such key; there are {}", KEYS.join(", ")),
+            };
+            return Err(ConfigError { key: key.to_owned(), source, what });
+        };
+        self.values.push((known, value, source));
+        Ok(())
+    }
+
+    /// The last word on a key.
+    fn last(&self, key: &'static str) -> Option<Setting<'_>> {
+        let (_, value, source) = self.values.iter().rev().find(|(known, ..)| *known == key)?;
+        Some(Setting { key, value, source })
+    }
+
+    /// Checks everything.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        let listen = self.last("listen");
+        let address: SocketAddr = match &listen {
+            Some(setting) => setting
+                .text()?
+                .parse()
+                .map_err(|_| setting.error("expected an address and port, as 127.0.0.1:4000"))?,
+            None => SocketAddr::from(([127, 0, 0, 1], 4000)),
+        };
+        let mode_given = self.last("auth");
+        let mode = match &mode_given {
+            Some(setting) => Mode::from_name(setting.text()?).ok_or_else(|| {
+                setting.error(&format!("expected one of {}", Mode::NAMES.join(", ")))
+            })?,
+            None => Mode::Dev,
+        };
+        let forced = self
+            .last("allow_remote_unauthenticated")
+            .map_or(Ok(false), |setting| setting.boolean())?;
+        if mode != Mode::Strict && !address.ip().is_loopback() && !forced {
+            let source = listen.as_ref().map_or(Source::Default, |setting| setting.source.clone());
+            return Err(ConfigError {
+                key: "listen".into(),
+                source,
+                what: format!(
+                    "{address} can be reached from elsewhere, and auth `{}` lets anyone in; \
+                     set auth to strict, or pass --allow-remote-unauthenticated",
+                    mode.name()
+                ),
+            });
+        }
+        let tokens = |key| self.last(key).map_or(Ok(Vec::new()), |setting| setting.tokens());
+        let number =
+            |key, default: usize| self.last(key).map_or(Ok(default), |setting| setting.count());
+        let auth = Auth {
+            mode,
+            device_tokens: tokens("device_tokens")?,
+            viewer_tokens: tokens("viewer_tokens")?,
+        };
+        if let (Mode::Strict, true, Some(setting)) =
+            (mode, auth.device_tokens.is_empty(), &mode_given)
+        {
+            return Err(setting.error("strict lets in only `device_tokens`, and there are none"));
+        }
+        let listen_limits = ListenLimits::default();
+        let socket_limits = SocketLimits::default();
+        Ok(Config {
+            listen: address,
+            data: self.last("data").map_or(Ok("data"), |setting| setting.text())?.into(),
+            simulate: match self.last("simulate") {
+                Some(setting) => {
+                    Some(setting.text()?).filter(|name| *name != "none").map(str::to_owned)
+                }
+                None => None,
+            },
+            auth,
+            origins: Origins {
+                allowed: self
+                    .last("origins")
+                    .map_or(Ok(Vec::new()), |setting| setting.origins())?,
+            },
+            feed_count_max: number("feeds_max", 100_000)?,
+            listen_limits: ListenLimits {
+                connection_count_max: number(
+                    "connections_max",
+                    listen_limits.connection_count_max,
+                )?,
+                connection_count_per_address_max: number(
+                    "connections_per_address_max",
+                    listen_limits.connection_count_per_address_max,
+                )?,
+                ..listen_limits
+            },
+            socket_limits: SocketLimits {
+                idle: Duration::from_secs(number("idle_seconds", 60)? as u64),
+                topic_count_max: number("topics_per_socket_max", socket_limits.topic_count_max)?,
+                ..socket_limits
+            },
+        })
+    }
+}
+
+struct Setting<'a> {
+    key: &'static str,
+    value: &'a toml::Value,
+    source: &'a Source,
+}
+
+impl<'a> Setting<'a> {
+    fn error(&self, what: &str) -> ConfigError {
+        ConfigError { key: self.key.into(), source: self.source.clone(), what: what.into() }
+    }
+
+    fn text(&self) -> Result<&'a str, ConfigError> {
+        self.value.as_str().ok_or_else(|| self.error("expected a string"))
+    }
+
+    fn boolean(&self) -> Result<bool, ConfigError> {
+        match self.value {
+            toml::Value::Boolean(value) => Ok(*value),
+            toml::Value::String(text) if text == "true" || text == "1" => Ok(true),
+            toml::Value::String(text) if text == "false" || text == "0" => Ok(false),
+            _ => Err(self.error("expected true or false")),
+        }
+    }
+
+    /// From 1 to a million: beyond that, memory is a promise nobody can keep.
+    fn count(&self) -> Result<usize, ConfigError> {
+        let number = match self.value {
+            toml::Value::Integer(number) => Some(*number),
+            toml::Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number
+            .filter(|number| (1..=1_000_000).contains(number))
+            .map(|number| number as usize)
+            .ok_or_else(|| self.error("expected a whole number from 1 to 1000000"))
+    }
+
+    /// A list of strings; in the environment, separated by commas.
+    fn list(&self) -> Result<Vec<&'a str>, ConfigError> {
+        match self.value {
+            toml::Value::String(text) => {
+                Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
+            }
+            toml::Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().ok_or_else(|| self.error("expected a list of strings")))
+                .collect(),
+            _ => Err(self.error("expected a list of strings")),
+        }
+    }
+
+    fn origins(&self) -> Result<Vec<Origin>, ConfigError> {
+        self.list()?
+            .into_iter()
+            .map(|text| {
+                Origin::parse(text).ok_or_else(|| {
+                    self.error(&format!("`{text}` is not an origin, as https://example.org"))
+                })
+            })
+            .collect()
+    }
+
+    /// A list of `{name, token}`; in the environment, `name:token` separated by commas. An error
+    /// never shows a token.
+    fn tokens(&self) -> Result<Vec<NamedToken>, ConfigError> {
+        let wrong = || self.error("expected a list of {name, token}, or name:token,name:token");
+        let pairs: Vec<(&str, &str)> = match self.value {
+            toml::Value::Array(items) => items
+                .iter()
+                .map(|item| {
+                    let table = item.as_table().filter(|table| table.len() == 2)?;
+                    Some((table.get("name")?.as_str()?, table.get("token")?.as_str()?))
+                })
+                .collect::<Option<_>>()
+                .ok_or_else(wrong)?,
+            _ => self
+                .list()?
+                .into_iter()
+                .map(|item| item.split_once(':'))
+                .collect::<Option<_>>()
+                .ok_or_else(wrong)?,
+        };
+        if pairs.iter().any(|(name, token)| name.is_empty() || token.is_empty()) {
+            return Err(self.error("a name or a token is empty"));
+        }
+        Ok(pairs
+            .into_iter()
+            .map(|(name, token)| NamedToken { name: name.into(), token: token.into() })
+            .collect())
+    }
+}
+
+/// Where the file is, by the environment.
+pub fn file_from_environment() -> Option<PathBuf> {
+    std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from)
+}
+
+/// Edits between two words (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let mut given = Given::default();
+        given.environment(
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )?;
+        given.check()
+    }
+
+    #[test]
+    fn nothing_given_listens_on_loopback_in_dev() {
+        let config = Given::default().check().unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:4000");
+        assert_eq!(config.auth.mode, Mode::Dev);
+        assert_eq!(config.simulate, None);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let mut given = Given::default();
+        given
+            .file("a.toml".into(), "listen = \"127.0.0.1:1\"\nfeeds_max = 7\nsimulate = \"x\"")
+            .unwrap();
+        given
+            .environment([
+                ("SENSOCTO_LISTEN".into(), "127.0.0.1:2".into()),
+                ("SENSOCTO_SIMULATE".into(), "none".into()),
+            ])
+            .unwrap();
+        given.flag("listen", "127.0.0.1:3").unwrap();
+        let config = given.check().unwrap();
+        assert_eq!((config.listen.port(), config.feed_count_max, config.simulate), (3, 7, None));
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_key_and_its_place() {
+        let error = environment(&[("SENSOCTO_LISTN", "x")]).unwrap_err().to_string();
+        assert!(
+            error.contains("SENSOCTO_LISTN") && error.contains("did you mean `listen`?"),
+            "{error}"
+        );
+        let error = environment(&[("SENSOCTO_FEEDS_MAX", "0")]).unwrap_err().to_string();
+        assert!(error.contains("`feeds_max`") && error.contains("SENSOCTO_FEEDS_MAX"), "{error}");
+        let mut given = Given::default();
+        let error = given.file("s.toml".into(), "orgins = []").unwrap_err().to_string();
+        assert!(error.contains("s.toml") && error.contains("`origins`"), "{error}");
+    }
+
+    #[test]
+    fn open_doors_stay_on_loopback_unless_forced() {
+        for auth in ["dev", "open"] {
+            let elsewhere = [("SENSOCTO_AUTH", auth), ("SENSOCTO_LISTEN", "0.0.0.0:4000")];
+            assert_eq!(environment(&elsewhere).unwrap_err().key, "listen");
+            let forced =
+                [elsewhere[0], elsewhere[1], ("SENSOCTO_ALLOW_REMOTE_UNAUTHENTICATED", "true")];
+            assert!(environment(&forced).is_ok());
+        }
+        let strict = [
+            ("SENSOCTO_AUTH", "strict"),
+            ("SENSOCTO_LISTEN", "0.0.0.0:4000"),
+            ("SENSOCTO_DEVICE_TOKENS", "a:b:c"),
+        ];
+        assert_eq!(&*environment(&strict).unwrap().auth.device_tokens[0].token, "b:c");
+        assert_eq!(environment(&strict[..2]).unwrap_err().key, "auth");
+    }
+
+    #[test]
+    fn tokens_are_not_shown_in_errors_or_debug() {
+        let error = environment(&[("SENSOCTO_DEVICE_TOKENS", "s3cret")]).unwrap_err();
+        assert!(!error.to_string().contains("s3cret"));
+        let config = environment(&[("SENSOCTO_DEVICE_TOKENS", "me:s3cret")]).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+}

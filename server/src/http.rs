@@ -1,0 +1,157 @@
+//! What answers to which path: the socket, health, the viewers' API, and the page.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{any, get};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::channel::unix_now;
+use crate::health::Pulse;
+use crate::socket::{self, Doors};
+use crate::viewer;
+
+/// Bytes of a request's body (`reference/wire.md` 2.3 allows 4 MB; nothing here needs it).
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A request's body must be complete within this time (`reference/reliability.md` T14).
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// No script or style but our own files, no frame around us, no connection elsewhere.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self'; img-src 'self' data:; \
+     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+#[derive(Debug)]
+struct Health {
+    pulse: Arc<Pulse>,
+    doors: Arc<Doors>,
+}
+
+/// The whole of HTTP.
+pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>) -> Router {
+    let health = Arc::new(Health { pulse, doors: Arc::clone(&doors) });
+    let watched = Arc::clone(&doors);
+    let may_watch: viewer::api::Authorise = Arc::new(move |header| watched.auth.viewer(header).is_ok());
+    let router = Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready).with_state(health))
+        .merge(viewer::api::router(Arc::clone(&doors.viewers), may_watch))
+        .route("/socket/websocket", any(socket::open).with_state(doors));
+    #[cfg(feature = "autobahn")]
+    let router = router.route("/echo", any(socket::echo));
+    router
+        .fallback(page)
+        .method_not_allowed_fallback(|| async { error(StatusCode::METHOD_NOT_ALLOWED) })
+        .layer(middleware::from_fn(dress))
+}
+
+async fn live() -> Response {
+    Json(json!({ "status": "ok", "timestamp": unix_now().0 })).into_response()
+}
+
+async fn ready(State(health): State<Arc<Health>>) -> Response {
+    let alive = health.pulse.is_alive();
+    let counts = &health.doors.counts;
+    let body = json!({
+        "status": if alive { "healthy" } else { "degraded" },
+        "checks": {
+            "engine": {
+                "healthy": alive,
+                "tick_age_ms": health.pulse.age().map(|age| age.as_millis() as u64),
+            },
+            "feeds": { "healthy": true, "count": health.doors.devices.feed_count() },
+            "wire": {
+                "healthy": true,
+                "sockets_opened": counts.sockets.load(Ordering::Relaxed),
+                "measurements_incomplete": counts.incomplete.load(Ordering::Relaxed),
+                "measurements_refused": counts.refused.load(Ordering::Relaxed),
+            },
+        },
+        "timestamp": unix_now().0,
+    });
+    let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+/// The page's files.
+async fn page(request: Request) -> Response {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return error(StatusCode::NOT_FOUND);
+    }
+    let Some(asset) = web::asset(request.uri().path()) else {
+        return error(StatusCode::NOT_FOUND);
+    };
+    let tag = format!("\"{}\"", asset.etag.trim_matches('"'));
+    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let known = request.headers().get_all(header::IF_NONE_MATCH).iter().any(|value| {
+        value.to_str().is_ok_and(|value| value.split(',').any(|known| known.trim() == tag))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, asset.mime.to_owned()),
+        (header::CACHE_CONTROL, caching.to_owned()),
+        (header::ETAG, tag),
+    ];
+    if known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, Body::from(asset.bytes.into_owned())).into_response()
+}
+
+/// An error in the original's shape (`reference/wire.md` 2.3).
+pub fn error(status: StatusCode) -> Response {
+    let detail = status.canonical_reason().unwrap_or("Error");
+    (status, Json(json!({ "errors": { "detail": detail } }))).into_response()
+}
+
+/// What holds for every request: a body bounded in bytes and time, and headers that keep a
+/// browser careful.
+async fn dress(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let has_body = parts.headers.contains_key(header::CONTENT_LENGTH)
+        || parts.headers.contains_key(header::TRANSFER_ENCODING);
+    let upgrades = parts.headers.contains_key(header::UPGRADE);
+    let request = if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        Err(StatusCode::PAYLOAD_TOO_LARGE)
+    } else if has_body {
+        match timeout(BODY_DEADLINE, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+            Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+            Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        }
+    } else {
+        Ok(Request::from_parts(parts, body))
+    };
+    let mut response = match request {
+        Ok(request) => next.run(request).await,
+        Err(status) => error(status),
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return response;
+    }
+    let headers = response.headers_mut();
+    if has_body || upgrades {
+        // See `listen::Scan`: heads are only looked over while nothing else was in between.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let careful: [(HeaderName, &'static str); 5] = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in careful {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,388 @@
+//! The accept loop: how many may be connected, how long they may take, and what is no request
+//! (`reference/reliability.md` T14, T15, T16).
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Sleep, sleep, timeout};
+
+/// Bytes of one request's head, and of hyper's read buffer.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Connections the kernel may hold for us to accept.
+const BACKLOG: u32 = 1024;
+
+/// Pause after an accept that failed for want of descriptors: they come back as others leave.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Clone)]
+pub struct ListenLimits {
+    pub connection_count_max: usize,
+    pub connection_count_per_address_max: usize,
+    /// A request's head must be complete within this time, and the next begin.
+    pub head_deadline: Duration,
+    /// A peer that takes none of what we write for so long is dropped.
+    pub write_deadline: Duration,
+    /// Time that a shutdown leaves to what is under way.
+    pub drain: Duration,
+}
+
+impl Default for ListenLimits {
+    fn default() -> Self {
+        Self {
+            connection_count_max: 16_384,
+            // A fleet behind one address, or a load test, is ordinary here.
+            connection_count_per_address_max: 8_192,
+            head_deadline: Duration::from_secs(5),
+            write_deadline: Duration::from_secs(10),
+            drain: Duration::from_secs(4),
+        }
+    }
+}
+
+/// Binds with SO_REUSEADDR, so that a restart does not wait for the last run's connections.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until `shutdown` turns true, then gives what is under way `drain` to end.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ListenLimits,
+    shutdown: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connection_count_max));
+    let addresses = Arc::new(Addresses::default());
+    let mut down = shutdown.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = asked_to_end(&mut down) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept");
+                sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        // Beyond the limits, the cheapest answer is none.
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::debug!(%peer, "too many connections");
+            continue;
+        };
+        let Some(seat) = addresses.take(peer.ip(), limits.connection_count_per_address_max) else {
+            tracing::debug!(%peer, "too many connections from this address");
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let connection = Connection {
+            stream,
+            write_deadline: limits.write_deadline,
+            stalled: None,
+            scan: Scan::default(),
+            _held: (place, seat),
+        };
+        tokio::spawn(converse(connection, router.clone(), limits.clone(), shutdown.clone()));
+    }
+    drop(listener);
+    let all = limits.connection_count_max as u32;
+    if timeout(limits.drain, places.acquire_many(all)).await.is_err() {
+        tracing::warn!("some connections did not end in time");
+    }
+}
+
+/// Returns once the server is to end.
+pub(crate) async fn asked_to_end(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that the one who would ask is gone, which is an end as well.
+    let _ = shutdown.wait_for(|down| *down).await;
+}
+
+async fn converse(
+    connection: Connection,
+    router: Router,
+    limits: ListenLimits,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let conversation = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_deadline)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(connection), TowerToHyperService::new(router))
+        .with_upgrades();
+    tokio::pin!(conversation);
+    let ended = tokio::select! {
+        ended = conversation.as_mut() => ended,
+        () = asked_to_end(&mut shutdown) => {
+            conversation.as_mut().graceful_shutdown();
+            match timeout(limits.drain, conversation).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ends");
+    }
+}
+
+/// How many are connected from where.
+#[derive(Debug, Default)]
+struct Addresses {
+    counts: Mutex<HashMap<IpAddr, usize>>,
+}
+
+#[derive(Debug)]
+struct AddressSeat {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Option<AddressSeat> {
+        let address = address.to_canonical();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_insert(0);
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(AddressSeat { addresses: Arc::clone(self), address })
+    }
+}
+
+impl Drop for AddressSeat {
+    fn drop(&mut self) {
+        let mut counts = self.addresses.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One accepted connection. Holds its place in the counts until it is gone, whoever holds it.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    write_deadline: Duration,
+    /// Runs while the peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    scan: Scan,
+    _held: (OwnedSemaphorePermit, AddressSeat),
+}
+
+impl Connection {
+    /// Passes on what the stream said to a write, unless it has stalled for too long.
+    fn watch_stall<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let deadline = self.write_deadline;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(deadline)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let this = &mut *self;
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if !matches!(this.scan, Scan::Pass)
+            && matches!(read, Poll::Ready(Ok(())))
+            && let Err(Malformed) = this.scan.take(&buf.filled()[before..])
+        {
+            // hyper answers what it cannot parse with 400 and closes; let it do so here too.
+            buf.filled_mut()[before..].fill(0);
+            this.scan = Scan::Pass;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch_stall(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch_stall(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Looks over the heads of requests as they come, for what hyper lets pass and a proxy may read
+/// differently: a bare LF, both a length and an encoding, no Host or several.
+#[derive(Debug)]
+enum Scan {
+    /// Within a head; its bytes so far.
+    Head(Vec<u8>),
+    /// A body or a WebSocket follows; no further head comes on this connection
+    /// (`http` closes it behind the answer).
+    Pass,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self::Head(Vec::new())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Malformed;
+
+impl Scan {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        for &byte in bytes {
+            let Self::Head(head) = self else { return Ok(()) };
+            if byte == b'\n' && head.last() != Some(&b'\r') {
+                return Err(Malformed);
+            }
+            head.push(byte);
+            if head == b"\r\n" {
+                head.clear();
+            } else if head.ends_with(b"\r\n\r\n") {
+                if check_head(head)? {
+                    *self = Self::Pass;
+                } else {
+                    head.clear();
+                }
+            } else if head.len() > HEAD_BYTES_MAX {
+                // hyper refuses it for its size.
+                *self = Self::Pass;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether something other than a further head follows.
+fn check_head(head: &[u8]) -> Result<bool, Malformed> {
+    let mut lines =
+        head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let request_line = lines.next().unwrap_or_default();
+    let (mut hosts, mut length, mut encoding, mut upgrade) = (0, false, false, false);
+    for line in lines {
+        let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
+        match line[..colon].to_ascii_lowercase().as_slice() {
+            b"host" => hosts += 1,
+            b"content-length" => length = true,
+            b"transfer-encoding" => encoding = true,
+            b"upgrade" => upgrade = true,
+            _ => {}
+        }
+    }
+    let host_needed = request_line.ends_with(b"HTTP/1.1");
+    if (length && encoding) || hosts > 1 || (host_needed && hosts == 0) {
+        return Err(Malformed);
+    }
+    Ok(length || encoding || upgrade)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(parts: &[&str]) -> Result<bool, Malformed> {
+        let mut scan = Scan::default();
+        for part in parts {
+            scan.take(part.as_bytes())?;
+        }
+        Ok(matches!(scan, Scan::Pass))
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_malformed() {
+        for head in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\n\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n",
+        ] {
+            assert_eq!(scan(&[head]), Err(Malformed), "{head:?}");
+            let bytes: Vec<String> = head.chars().map(String::from).collect();
+            assert_eq!(scan(&bytes.iter().map(String::as_str).collect::<Vec<_>>()), Err(Malformed));
+        }
+    }
+
+    #[test]
+    fn ordinary_requests_pass_one_behind_the_other() {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(scan(&[get, get]), Ok(false));
+        assert_eq!(scan(&[get, "\r\n", get]), Ok(false));
+        assert_eq!(scan(&[get, "GET / HTTP/1.1\r\n\r\n"]), Err(Malformed));
+        assert_eq!(scan(&["GET / HTTP/1.0\r\n\r\n"]), Ok(false));
+        assert_eq!(
+            scan(&["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", "\n\n"]),
+            Ok(true)
+        );
+        assert_eq!(
+            scan(&["GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "\n"]),
+            Ok(true)
+        );
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_and_gets_them_back() {
+        let addresses = Arc::new(Addresses::default());
+        let one = addresses.take([127, 0, 0, 1].into(), 1);
+        assert!(one.is_some() && addresses.take([127, 0, 0, 1].into(), 1).is_none());
+        assert!(addresses.take([127, 0, 0, 2].into(), 1).is_some());
+        drop(one);
+        assert!(addresses.take([127, 0, 0, 1].into(), 1).is_some());
+    }
+}

@@ -1,0 +1,521 @@
+//! One WebSocket: the handshake, the task that reads, answers and writes, and its end
+//! (`reference/wire.md` 1.1, 1.3).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+use components::ledger::Reason;
+use components::wire::phoenix::{self, Vsn};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    CloseFrame, Frame,
+    coding::{Data, OpCode},
+};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
+
+use crate::auth::Auth;
+use crate::bucket::Bucket;
+use crate::channel::Channels;
+use crate::device::{DeviceDesk, Events, SocketEvent};
+use crate::intake::Intake;
+use crate::listen::{Connection, asked_to_end};
+use crate::origin::Origins;
+use crate::outbox::{OutboxReader, Outgoing, outbox};
+use crate::topics::Topics;
+use crate::viewer::ViewerDesk;
+
+/// Bytes of one message, and of one frame (`reference/reliability.md` T9).
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Read at once. Small, because every connection has it.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+
+/// Gathered before it is written without being asked to.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// What may wait in the write buffer: one full outbox and some replies.
+const WRITE_BUFFER_BYTES_MAX: usize = crate::outbox::OUTBOX_BYTES_MAX + 1024 * 1024;
+
+/// Messages taken from a socket before its answers are written and others have their turn.
+const BURST_MESSAGE_COUNT_MAX: usize = 64;
+
+/// A viewer's lease is renewed by inbound traffic at most this often.
+const RENEW_PERIOD: Duration = Duration::from_secs(5);
+
+/// A connection may send this many frames a second, and this many at once; it is read no faster.
+const FRAMES_PER_SECOND: f64 = 20_000.0;
+const FRAMES_BURST: f64 = 20_000.0;
+
+/// A connection may send this many samples a second, and this many at once; more are dropped.
+const SAMPLES_PER_SECOND: f64 = 50_000.0;
+const SAMPLES_BURST: f64 = 100_000.0;
+
+/// How patient a socket is, and how generous.
+#[derive(Debug, Clone)]
+pub struct SocketLimits {
+    /// A socket that sends nothing for so long is closed with 1002. An answer to our own ping is
+    /// not a word of the client's.
+    pub idle: Duration,
+    /// Time between our pings.
+    pub ping_period: Duration,
+    /// A client that takes nothing for so long is let go.
+    pub write_deadline: Duration,
+    /// A client that does not answer a close for so long is dropped.
+    pub close_deadline: Duration,
+    /// Topics joined on one socket.
+    pub topic_count_max: usize,
+    pub samples_per_second: f64,
+    pub samples_burst: f64,
+    pub frames_per_second: f64,
+    pub frames_burst: f64,
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            ping_period: Duration::from_secs(20),
+            write_deadline: Duration::from_secs(10),
+            close_deadline: Duration::from_secs(5),
+            topic_count_max: 1000,
+            samples_per_second: SAMPLES_PER_SECOND,
+            samples_burst: SAMPLES_BURST,
+            frames_per_second: FRAMES_PER_SECOND,
+            frames_burst: FRAMES_BURST,
+        }
+    }
+}
+
+/// What all sockets share.
+#[derive(Debug)]
+pub struct Doors {
+    pub limits: SocketLimits,
+    pub auth: Auth,
+    pub origins: Origins,
+    pub intake: Arc<Intake>,
+    pub devices: Arc<DeviceDesk>,
+    pub viewers: Arc<ViewerDesk>,
+    pub topics: Topics,
+    pub counts: Counts,
+    /// True once the server is shutting down.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// What the wire makes us drop without a word.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Measurements that lacked a key, or were not objects.
+    pub incomplete: AtomicU64,
+    /// Measurements answered with an error.
+    pub refused: AtomicU64,
+    /// Sockets opened since the beginning.
+    pub sockets: AtomicU64,
+}
+
+/// `GET /socket/websocket`.
+pub async fn open(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let vsn = request.uri().query().and_then(|query| {
+        url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "vsn").last()
+    });
+    let version = Vsn::negotiate(vsn.as_ref().map(|(_, value)| &**value));
+    let Some(version) = version else { return StatusCode::FORBIDDEN.into_response() };
+    if !doors.origins.admit(request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    upgrade(request, move |ws| Socket::run(ws, doors, version))
+}
+
+/// `GET /echo`: says back what it hears, for the Autobahn test suite.
+#[cfg(feature = "autobahn")]
+pub async fn echo(request: Request) -> Response {
+    upgrade(request, |mut ws: Ws| async move {
+        let end = loop {
+            match ws.next().await {
+                Some(Ok(message @ (WsMessage::Text(_) | WsMessage::Binary(_)))) => {
+                    if ws.send(message).await.is_err() {
+                        break End::Gone;
+                    }
+                }
+                Some(Ok(WsMessage::Close(_))) => break End::ClosedByPeer,
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break End::of(&error),
+                None => break End::Gone,
+            }
+        };
+        finish(ws, end, Duration::from_secs(5)).await;
+    })
+}
+
+type Ws = WebSocketStream<Connection>;
+
+/// Checks the handshake, answers it, and gives the socket to `run`. Extensions are never
+/// negotiated.
+fn upgrade<F, R>(mut request: Request, run: F) -> Response
+where
+    F: FnOnce(Ws) -> R + Send + 'static,
+    R: Future<Output = ()> + Send,
+{
+    let key = match handshake_key(&request) {
+        Some(key) => derive_accept_key(key.as_bytes()),
+        None => return StatusCode::BAD_REQUEST.into_response(),
+    };
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgraded.await else { return };
+        let Ok(parts) = upgraded.downcast::<TokioIo<Connection>>() else {
+            tracing::error!("a socket came from a listener that is not ours");
+            return;
+        };
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX))
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
+        let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        let ws = WebSocketStream::from_partially_read(io, read, Role::Server, Some(config)).await;
+        run(ws).await;
+    });
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, key)
+        .body(Body::empty());
+    response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+fn handshake_key(request: &Request) -> Option<String> {
+    let headers = request.headers();
+    let websocket = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has_token(headers, header::CONNECTION, "upgrade")
+        && has_token(headers, header::UPGRADE, "websocket")
+        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY)?.to_str().ok()?;
+    (websocket && !key.is_empty()).then(|| key.to_owned())
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// How a socket comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// We close it, with this code. The bytes that come can no longer be read as frames when
+    /// `garbled`.
+    Close {
+        code: u16,
+        why: &'static str,
+        garbled: bool,
+    },
+    ClosedByPeer,
+    /// There is nobody any more.
+    Gone,
+}
+
+impl End {
+    pub(crate) fn close(code: u16, why: &'static str) -> Self {
+        Self::Close { code, why, garbled: false }
+    }
+
+    /// What an error of the WebSocket layer deserves (`reference/wire.md` 1.3).
+    fn of(error: &WsError) -> Self {
+        let (code, why) = match error {
+            WsError::Utf8(_) => (1007, "not UTF-8"),
+            WsError::Capacity(_) => (1009, "too large"),
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Self::Gone,
+            WsError::Protocol(_) => (1002, "protocol error"),
+            _ => return Self::Gone,
+        };
+        Self::Close { code, why, garbled: true }
+    }
+}
+
+/// Numbers sockets, so that a topic's members can be told apart.
+static SOCKET_SERIAL: AtomicU64 = AtomicU64::new(0);
+
+struct Socket {
+    ws: Ws,
+    channels: Channels,
+    doors: Arc<Doors>,
+    heard_at: Instant,
+    ping_at: Instant,
+    ping_count: u32,
+    renewed_at: Instant,
+    frames: Bucket,
+    /// Read nothing before: the client sends faster than it may.
+    read_at: Option<Instant>,
+}
+
+impl Socket {
+    async fn run(ws: Ws, doors: Arc<Doors>, version: Vsn) {
+        doors.counts.sockets.fetch_add(1, Ordering::Relaxed);
+        let (outbox, reader) = outbox();
+        let (events, heard) = Events::new();
+        let serial = SOCKET_SERIAL.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut socket = Self {
+            ws,
+            channels: Channels::new(Arc::clone(&doors), serial, version, outbox, events),
+            heard_at: now,
+            ping_at: now + doors.limits.ping_period,
+            ping_count: 0,
+            renewed_at: now,
+            frames: Bucket::new(doors.limits.frames_per_second, doors.limits.frames_burst, now),
+            read_at: None,
+            doors,
+        };
+        let end = socket.serve(reader, heard).await;
+        tracing::debug!(serial, ?end, "socket ends");
+        socket.channels.leave_all();
+        let Self { ws, doors, .. } = socket;
+        finish(ws, end, doors.limits.close_deadline).await;
+    }
+
+    async fn serve(
+        &mut self,
+        mut reader: OutboxReader,
+        mut heard: mpsc::Receiver<SocketEvent>,
+    ) -> End {
+        let mut shutdown = self.doors.shutdown.clone();
+        let timer = sleep_until(self.deadline());
+        tokio::pin!(timer);
+        loop {
+            let deadline = self.deadline();
+            // An earlier alarm only costs a look; moving it at every frame would cost more.
+            if deadline < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(deadline);
+            }
+            tokio::select! {
+                () = asked_to_end(&mut shutdown) => return End::close(1012, "shutting down"),
+                message = self.ws.next(), if self.read_at.is_none() => {
+                    if let Err(end) = self.burst(message) {
+                        // What was answered before the end is still told.
+                        let _ = self.flush().await;
+                        return end;
+                    }
+                }
+                Some(event) = heard.recv() => {
+                    self.channels.event(event);
+                    while let Ok(event) = heard.try_recv() {
+                        self.channels.event(event);
+                    }
+                }
+                Some(outgoing) = reader.recv() => {
+                    let mut next = Some(outgoing);
+                    while let Some(outgoing) = next {
+                        if let Some(end) = self.forward(outgoing) {
+                            let _ = self.flush().await;
+                            return end;
+                        }
+                        next = reader.try_recv();
+                    }
+                }
+                () = &mut timer => {}
+            }
+            if let Err(end) = self.act_on_time() {
+                return end;
+            }
+            if self.channels.overrun() {
+                return End::close(1011, "too slow");
+            }
+            if let Err(end) = self.flush().await {
+                return end;
+            }
+        }
+    }
+
+    /// The next moment something is due without a word from anybody.
+    fn deadline(&self) -> Instant {
+        let next = (self.heard_at + self.doors.limits.idle).min(self.ping_at);
+        let next = self.channels.config_due().map_or(next, |due| due.min(next));
+        self.read_at.map_or(next, |at| at.min(next))
+    }
+
+    fn act_on_time(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if now >= self.heard_at + self.doors.limits.idle {
+            return Err(End::close(1002, "idle"));
+        }
+        if now >= self.ping_at {
+            self.ping_count = self.ping_count.wrapping_add(1);
+            self.channels.out.push(WsMessage::Ping(self.ping_payload()));
+            self.ping_at = now + self.doors.limits.ping_period;
+        }
+        if self.read_at.is_some_and(|at| now >= at) {
+            self.read_at = None;
+        }
+        self.channels.send_due_configs(now);
+        Ok(())
+    }
+
+    fn ping_payload(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.ping_count.to_be_bytes())
+    }
+
+    /// Takes one message and all that are ready behind it, and hands their samples over at once.
+    fn burst(&mut self, first: Option<Result<WsMessage, WsError>>) -> Result<(), End> {
+        let now = Instant::now();
+        self.channels.begin_burst(now);
+        self.frames.fill(now);
+        let mut next = Some(first);
+        let mut outcome = Ok(());
+        for taken in 1.. {
+            let Some(message) = next else { break };
+            outcome = self.message(message, now);
+            if outcome.is_err() {
+                break;
+            }
+            if !self.frames.take(1.0) {
+                self.read_at = Some(self.frames.ready_at());
+                break;
+            }
+            if taken == BURST_MESSAGE_COUNT_MAX {
+                break;
+            }
+            next = self.ws.next().now_or_never();
+        }
+        self.channels.hand_over();
+        if now >= self.renewed_at + RENEW_PERIOD {
+            self.renewed_at = now;
+            self.channels.renew_viewers();
+        }
+        outcome
+    }
+
+    fn message(
+        &mut self,
+        message: Option<Result<WsMessage, WsError>>,
+        now: Instant,
+    ) -> Result<(), End> {
+        let message = match message {
+            None => return Err(End::Gone),
+            Some(Err(error)) => return Err(End::of(&error)),
+            Some(Ok(message)) => message,
+        };
+        let version = self.channels.version();
+        let understood = match &message {
+            WsMessage::Text(text) => {
+                self.heard_at = now;
+                phoenix::decode_text(version, text)
+            }
+            WsMessage::Binary(bytes) => {
+                self.heard_at = now;
+                phoenix::decode_binary(version, bytes)
+            }
+            WsMessage::Close(_) => return Err(End::ClosedByPeer),
+            WsMessage::Pong(payload) => {
+                // Every library answers our pings by itself; that alone is no sign that anybody
+                // is at home (the Rust SDK's `disconnect` leaves such a socket behind, H10).
+                if *payload != self.ping_payload() {
+                    self.heard_at = now;
+                }
+                return Ok(());
+            }
+            WsMessage::Ping(_) | WsMessage::Frame(_) => {
+                self.heard_at = now;
+                return Ok(());
+            }
+        };
+        match understood {
+            Ok(message) => {
+                self.channels.message(message);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "socket said what is no message");
+                Err(End::close(error.close_code(), "not a message"))
+            }
+        }
+    }
+
+    fn forward(&mut self, outgoing: Outgoing) -> Option<End> {
+        match outgoing {
+            Outgoing::Text(text) => self.channels.out.push(text_message(text.into())),
+            Outgoing::Binary(bytes) => self.channels.out.push(WsMessage::Binary(bytes)),
+            Outgoing::Close(code, why) => return Some(End::close(code, why)),
+        }
+        None
+    }
+
+    /// Writes what is ready: many frames, one flush.
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.channels.out.is_empty() {
+            return Ok(());
+        }
+        let ws = &mut self.ws;
+        let write = async {
+            for message in self.channels.out.drain(..) {
+                ws.feed(message).await?;
+            }
+            ws.flush().await
+        };
+        match timeout(self.doors.limits.write_deadline, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => {
+                tracing::debug!("client does not read");
+                Err(End::Gone)
+            }
+        }
+    }
+}
+
+/// A text message whose UTF-8 is our own work and is not looked at again.
+pub(crate) fn text_message(bytes: Bytes) -> WsMessage {
+    WsMessage::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true))
+}
+
+/// Ends the conversation politely, within `limit`.
+async fn finish(mut ws: Ws, end: End, limit: Duration) {
+    let goodbye = async {
+        match end {
+            End::Gone => {}
+            End::ClosedByPeer => while let Some(Ok(_)) = ws.next().await {},
+            End::Close { code, why, garbled } => {
+                let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(why) };
+                if ws.close(Some(frame)).await.is_err() {
+                    return;
+                }
+                if !garbled {
+                    while let Some(Ok(_)) = ws.next().await {}
+                    return;
+                }
+                // What still comes is thrown away: closing on unread bytes would reset the
+                // connection, and the client might never see the code.
+                let io = ws.get_mut();
+                let _ = io.shutdown().await;
+                let mut rest = [0; 4096];
+                while matches!(io.read(&mut rest).await, Ok(n) if n > 0) {}
+            }
+        }
+    };
+    let _ = timeout(limit, goodbye).await;
+}
+
+impl Doors {
+    pub(crate) fn rate_limited(&self, count: u64) {
+        self.intake.refuse(Reason::RateLimited, count);
+    }
+}
