@@ -108,9 +108,11 @@ export function number_text(value: number, attribute_type = ""): string {
   return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
 export function count_text(value: number): string {
   if (value > 0 && value < 0.95) return value.toFixed(1);
-  return Math.round(value).toLocaleString("en");
+  return whole.format(Math.max(0, value));
 }
 
 export function age_text(ms: number): string {

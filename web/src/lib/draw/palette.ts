@@ -25,8 +25,8 @@ export function contrast(a: string, b: string): number {
   return (high + 0.05) / (low + 0.05);
 }
 
-/** The lanes of one strip: the series' own colour first, then the next ones. */
+/** The lanes of one strip: the series' own colour first, then every second one, so that no two blues meet. */
 export function lane_colours(theme: Theme, index: number): string[] {
   const series = SERIES[theme];
-  return series.map((_, lane) => series[(index + lane) % series.length]!);
+  return series.map((_, lane) => series[(index + 2 * lane) % series.length]!);
 }

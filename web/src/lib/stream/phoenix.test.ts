@@ -146,6 +146,18 @@ describe("a viewer's channel", () => {
     expect([t.minted(), t.links.at(-1)]).toEqual([2, "live"]);
   });
 
+  it("keeps its token when the server only has no room just now", async () => {
+    const t = set_up([token("a"), token("b")]);
+    t.channel.start();
+    await soon();
+    t.sockets[0]!.onopen?.();
+    await t.sockets[0]!.reply("error", { reason: "busy" });
+    await soon(BACKOFF_MS_MIN);
+    t.sockets[1]!.onopen?.();
+    await t.sockets[1]!.reply("ok");
+    expect([t.minted(), t.links.at(-1)]).toEqual([1, "live"]);
+  });
+
   it("asks for a new token when another page took its channel over", async () => {
     const t = set_up([token("a"), token("b")]);
     t.channel.start();

@@ -47,7 +47,14 @@ export interface Handlers {
   binary(event: string, data: Uint8Array): void;
 }
 
-type Reply = { ok: boolean; response: unknown };
+export type Reply = { ok: boolean; response: unknown };
+
+/** Refusals that say nothing against the token: the same again, later. */
+const WAIT_REASONS = new Set(["timeout", "busy", "too_many_viewers"]);
+
+export function reason_of({ response }: Reply): string {
+  return String((response as { reason?: unknown } | null)?.reason ?? "");
+}
 
 /** Doubling from the least to the most, half of it left to chance so that a crowd spreads. */
 export function backoff_ms(attempt: number, random: number): number {
@@ -176,9 +183,8 @@ export class ViewerChannel {
       this.handlers.link("live");
       return;
     }
-    // Whatever was wrong with it, another token is the only thing this side can change.
-    const reason = (reply.response as { reason?: unknown } | null)?.reason;
-    if (reason !== "timeout") this.topic = null;
+    // Unless it only has to wait, another token is the one thing this side can change.
+    if (!WAIT_REASONS.has(reason_of(reply))) this.topic = null;
     this.lost();
   }
 

@@ -94,6 +94,21 @@ describe("from frame to page", () => {
     expect(p.store.stats(T)).toMatchObject({ gaps: 0, duplicates: 0 });
   });
 
+  it("a seed in pieces is one past, also where the device's clock steps back", async () => {
+    const p = pair();
+    p.hub.watch("s", "ecg");
+    await Promise.resolve();
+    p.store.take(
+      frame([card], [
+        { form: Form.Seed, from: 0, samples: run(10, 3) },
+        { form: Form.Seed, from: 3, samples: run(5, 2) },
+      ]), T,
+    );
+    p.pass();
+    expect(p.values()).toEqual([10, 11, 12, 5, 6]);
+    expect(p.store.stats(T)).toMatchObject({ gaps: 0, duplicates: 0 });
+  });
+
   it("a sensor that restarts goes on in the same strip under its new stream", async () => {
     const p = pair();
     p.hub.watch("s", "ecg");

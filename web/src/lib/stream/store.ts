@@ -185,9 +185,11 @@ export class Store {
   private slice(stream: Stream, slice: Slice, frame: Frame, now_ms: number): void {
     const { n, times_at, cells_at, width } = slice;
     if (slice.form === Form.Seed) {
+      // A long seed comes in pieces, each going on where the last ended.
+      const goes_on = stream.cursor.next === slice.from;
       stream.cursor.seed(slice.from, slice.covered);
       // The seed tells the past at full detail; what was held before it stays.
-      if (n > 0 && stream.ring !== null) {
+      if (n > 0 && !goes_on && stream.ring !== null) {
         stream.ring.truncate_from(frame.times[times_at]!);
         stream.sent = -1;
       }

@@ -3,10 +3,12 @@
 import { Decoder, FrameError, VERSION } from "./decode";
 import { wall_ms, type Batch, type Quality, type Roster, type ToPage, type ToWorker } from "./messages";
 import type { AttentionMessage } from "./attention";
-import { ViewerChannel, type Mint, type SocketLike } from "./phoenix";
+import { reason_of, ViewerChannel, type Mint, type SocketLike } from "./phoenix";
 import { Store } from "./store";
 
 const STATS_MS = 250;
+/** A server too busy to take a wish is asked again after this. */
+const ASK_AGAIN_MS = 500;
 
 const scope = self as unknown as {
   postMessage(message: ToPage, transfer?: Transferable[]): void;
@@ -43,6 +45,16 @@ async function mint(): Promise<Mint> {
   } catch {
     return { ok: false, why: "failed" };
   }
+}
+
+/** Says what is wanted now, and goes on saying the newest while the server is busy. */
+function wish(event: "attention" | "set_quality"): void {
+  const payload = event === "attention" ? attention : { quality };
+  if (payload === null || channel === null || !channel.is_live) return;
+  void channel.push(event, payload).then((reply) => {
+    const newest = event === "attention" ? payload === attention : true;
+    if (!reply.ok && reason_of(reply) === "busy" && newest) setTimeout(() => wish(event), ASK_AGAIN_MS);
+  });
 }
 
 function hear_event(event: string, payload: unknown): void {
@@ -104,8 +116,8 @@ function start(socket_url: string): void {
         joins++;
         decoder.forget();
         store.restart();
-        void channel?.push("set_quality", { quality });
-        if (attention !== null) void channel?.push("attention", attention);
+        wish("set_quality");
+        wish("attention");
       },
       event: hear_event,
       binary: (event, data) => {
@@ -143,11 +155,11 @@ scope.onmessage = ({ data }) => {
       break;
     case "attention":
       attention = data.message;
-      if (channel?.is_live) void channel.push("attention", attention);
+      wish("attention");
       break;
     case "quality":
       quality = data.quality;
-      if (channel?.is_live) void channel.push("set_quality", { quality });
+      wish("set_quality");
       break;
     case "taken":
       ready = true;
