@@ -53,8 +53,11 @@ impl Breath {
 
     /// Radians, ever growing; a breath in begins at each multiple of 2π.
     pub fn phase(&self, seconds: f64) -> f64 {
-        let waves: f64 =
-            self.wander.iter().map(|&(a, hz, p)| a * (TAU * (hz * seconds).fract() + p).sin()).sum();
+        let waves: f64 = self
+            .wander
+            .iter()
+            .map(|&(a, hz, p)| a * (TAU * (hz * seconds).fract() + p).sin())
+            .sum();
         TAU * (self.rate_hz * seconds) + self.offset + waves
     }
 
@@ -95,7 +98,10 @@ mod tests {
             let breath = Breath::new(per_min, seed);
             let hour = 3600.0;
             let breaths = (breath.phase(hour) - breath.phase(0.0)) / TAU;
-            assert!((breaths / 60.0 - per_min).abs() < 0.05, "{breaths} in an hour, {per_min} asked");
+            assert!(
+                (breaths / 60.0 - per_min).abs() < 0.05,
+                "{breaths} in an hour, {per_min} asked"
+            );
         }
     }
 

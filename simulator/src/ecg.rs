@@ -66,7 +66,8 @@ mod tests {
     fn r_is_the_highest_and_at_the_beat() {
         for interval in [0.4, 0.6, 0.85, 1.0, 1.4] {
             let complex = Complex::new(interval);
-            let values: Vec<f64> = (0..1000).map(|n| complex.value(f64::from(n) / 1000.0)).collect();
+            let values: Vec<f64> =
+                (0..1000).map(|n| complex.value(f64::from(n) / 1000.0)).collect();
             let highest = (0..1000).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap();
             assert!(highest <= 1 || highest == 999, "interval {interval}: R at {highest}");
             assert!((0.9..1.05).contains(&values[highest]), "{}", values[highest]);
@@ -78,7 +79,10 @@ mod tests {
         let complex = Complex::new(1.0);
         assert!((complex.value(100.0 / 360.0) - 0.4).abs() < 0.02, "T");
         assert!((complex.value(290.0 / 360.0) - 0.25).abs() < 0.02, "P");
-        assert!(complex.value(15.0 / 360.0) < -0.15 && complex.value(345.0 / 360.0) < -0.05, "S, Q");
+        assert!(
+            complex.value(15.0 / 360.0) < -0.15 && complex.value(345.0 / 360.0) < -0.05,
+            "S, Q"
+        );
     }
 
     #[test]

@@ -296,11 +296,20 @@ mod tests {
     fn however_time_is_cut_the_samples_are_the_same() {
         let whole = written(&run("few", [1000; 30]).1);
         assert_eq!(written(&run("few", [4; 7500]).1), whole);
-        assert_eq!(written(&run("few", (0..).map(|n| 1 + n * 37 % 900).scan(30_000, |left, step| {
-            let step = step.min(*left);
-            *left -= step;
-            (step > 0).then_some(step)
-        })).1), whole);
+        assert_eq!(
+            written(
+                &run(
+                    "few",
+                    (0..).map(|n| 1 + n * 37 % 900).scan(30_000, |left, step| {
+                        let step = step.min(*left);
+                        *left -= step;
+                        (step > 0).then_some(step)
+                    })
+                )
+                .1
+            ),
+            whole
+        );
     }
 
     #[test]

@@ -122,8 +122,7 @@ pub fn seconds(at: Timestamp) -> f64 {
 impl Person {
     pub fn new(spec: PersonSpec, seed: u64) -> Self {
         let breath = Breath::new(spec.breaths_per_min, spec.shared_breath.unwrap_or(seed));
-        let rhythm =
-            Rhythm::new(spec.heart_rate_bpm, spec.rmssd_ms, spec.lf_over_hf, breath, seed);
+        let rhythm = Rhythm::new(spec.heart_rate_bpm, spec.rmssd_ms, spec.lf_over_hf, breath, seed);
         let mut sway = [(0.0, 0.0, 0.0); 4];
         for (n, wave) in sway.iter_mut().enumerate() {
             let n = n as u64;
@@ -247,7 +246,8 @@ impl Person {
                 (angle + radians * sin, rate + radians * TAU * hz * cos)
             })
         };
-        let ((roll, roll_rate), (pitch, pitch_rate)) = (lean(&self.sway[..2]), lean(&self.sway[2..]));
+        let ((roll, roll_rate), (pitch, pitch_rate)) =
+            (lean(&self.sway[..2]), lean(&self.sway[2..]));
         let breath = 0.03 * Breath::excursion(self.rhythm.breath().phase(now));
         let noisy = |n: u64, value: f64, spread: f64| {
             rounded(value + spread * noise(self.seed ^ (4 + n), at.0 as u64), 1000.0)
@@ -344,9 +344,13 @@ mod tests {
             let above: Vec<bool> =
                 (0..36_000).map(|n| person.respiration_percent(at(n * 100)) > 75.0).collect();
             // Smoothed by hysteresis of three samples, so that noise makes no breaths.
-            let breaths = above.windows(6).filter(|w| *w == [false, false, false, true, true, true]).count();
+            let breaths =
+                above.windows(6).filter(|w| *w == [false, false, false, true, true, true]).count();
             let asked = person.spec().breaths_per_min;
-            assert!((breaths as f64 / 60.0 - asked).abs() < 0.5, "{breaths} in an hour, {asked} asked");
+            assert!(
+                (breaths as f64 / 60.0 - asked).abs() < 0.5,
+                "{breaths} in an hour, {asked} asked"
+            );
         }
     }
 
@@ -356,7 +360,12 @@ mod tests {
         let mut ask = |n: i64, memory: &mut Memory| {
             let now = at(n * 4);
             let hrv = person.hrv(now, memory);
-            let values = [person.ecg_mv(now, memory), person.heart_rate_bpm(now, memory), hrv.rmssd, hrv.sdnn];
+            let values = [
+                person.ecg_mv(now, memory),
+                person.heart_rate_bpm(now, memory),
+                hrv.rmssd,
+                hrv.sdnn,
+            ];
             values.map(f64::to_bits)
         };
         let one: Vec<_> = (0..5000).map(|n| ask(n, &mut forth)).collect();
@@ -368,7 +377,11 @@ mod tests {
     #[test]
     fn a_shared_breath_is_shared_and_another_is_not() {
         let with = |seed| {
-            let spec = PersonSpec { shared_breath: Some(7), breaths_per_min: 6.0, ..PersonSpec::drawn(seed) };
+            let spec = PersonSpec {
+                shared_breath: Some(7),
+                breaths_per_min: 6.0,
+                ..PersonSpec::drawn(seed)
+            };
             Person::new(spec, seed)
         };
         let (one, other, stranger) = (with(1), with(2), person(3));

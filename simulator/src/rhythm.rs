@@ -215,7 +215,10 @@ mod tests {
     fn beats_come_in_order_whatever_is_asked_for() {
         for seed in 0..20 {
             let rhythm = Rhythm::new(190.0, 150.0, 20.0, Breath::new(40.0, seed), seed);
-            assert!(intervals(&rhythm, 2000).iter().all(|&interval| interval > 0.15), "seed {seed}");
+            assert!(
+                intervals(&rhythm, 2000).iter().all(|&interval| interval > 0.15),
+                "seed {seed}"
+            );
         }
     }
 

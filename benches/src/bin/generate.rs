@@ -24,7 +24,10 @@ fn main() -> std::io::Result<()> {
             writeln!(
                 std::io::stdout(),
                 "{:8} {step_ms:4} ms a step: {:.2} million samples/s (of {:.2} to {:.2})",
-                scenario.name, rates[1] / 1e6, rates[0] / 1e6, rates[2] / 1e6,
+                scenario.name,
+                rates[1] / 1e6,
+                rates[0] / 1e6,
+                rates[2] / 1e6,
             )?;
         }
     }
