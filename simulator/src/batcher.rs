@@ -52,10 +52,6 @@ impl Batcher {
         self.pacing
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting
-    }
-
     /// `count` more samples wait.
     pub(crate) fn gather(&mut self, count: usize, now_ms: u64) {
         if self.waiting == 0 {

@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_value_does_not_depend_on_what_was_asked_before() {
         let (person, mut forth, mut back) = (person(3), Memory::default(), Memory::default());
-        let mut ask = |n: i64, memory: &mut Memory| {
+        let ask = |n: i64, memory: &mut Memory| {
             let now = at(n * 4);
             let hrv = person.hrv(now, memory);
             let values = [
