@@ -139,7 +139,8 @@ impl Scenario {
 
     pub fn samples_per_second(&self) -> f64 {
         let modalities = self.devices.iter().flat_map(|device| device.modalities);
-        self.people as f64 * modalities.map(|modality| modality.rate_hz()).sum::<f64>()
+        self.people as f64
+            * modalities.map(|modality| modality.rate_hz()).fold(0.0, |sum, hz| sum + hz)
     }
 
     /// Who is there. The same for the same seed.

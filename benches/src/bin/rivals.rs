@@ -36,6 +36,9 @@ struct Rivals {
     /// How our viewers are served.
     #[arg(long, value_enum, default_value_t = Form::Json)]
     form: Form,
+    /// Leave our own server out.
+    #[arg(long)]
+    rivals_only: bool,
     /// Absent: the one next to this program.
     #[arg(long, value_name = "PATH")]
     sensocto: Option<PathBuf>,
@@ -82,6 +85,9 @@ fn main() -> Result<(), String> {
     let mut figures = [const { Vec::new() }; 3];
     for _ in 0..args.runs.max(1) {
         for (rival, figures) in Rival::ALL.into_iter().zip(&mut figures) {
+            if args.rivals_only && rival == Rival::Sensocto {
+                continue;
+            }
             let report = run(rival, &args, &plan)?;
             let cpu = report.cpu_per_million().ok_or("the server ended before it was measured")?;
             say(&format!("{}\n{}\n", rival.name(), report.text()))?;
@@ -92,6 +98,9 @@ fn main() -> Result<(), String> {
     say(&format!("{workload}, medians of {} runs (from lowest to highest CPU)", args.runs.max(1)))?;
     let medians = figures.each_ref().map(|figures| median(figures, |figure| figure.0));
     for (index, (rival, figures)) in Rival::ALL.into_iter().zip(&figures).enumerate() {
+        if figures.is_empty() {
+            continue;
+        }
         let lowest = figures.iter().map(|figure| figure.0).fold(f64::INFINITY, f64::min);
         let highest = figures.iter().map(|figure| figure.0).fold(0.0, f64::max);
         say(&format!(
@@ -114,7 +123,7 @@ fn say(line: &str) -> Result<(), String> {
 fn median<T>(all: &[T], figure: impl Fn(&T) -> f64) -> f64 {
     let mut values: Vec<f64> = all.iter().map(figure).collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn run(rival: Rival, args: &Rivals, plan: &Plan) -> Result<Report, String> {
