@@ -18,7 +18,7 @@ impl Pacing {
     pub(crate) const DEFAULT: Self = Self { window_ms: 500, size: 5, paused: false };
 
     /// From the payload of a `backpressure_config`. What is missing keeps its value.
-    pub(crate) fn from_json(self, payload: &serde_json::Value) -> Self {
+    pub(crate) fn told(self, payload: &serde_json::Value) -> Self {
         let number = |key: &str| payload.get(key).and_then(serde_json::Value::as_u64);
         Self {
             window_ms: number("recommended_batch_window").unwrap_or(self.window_ms),
@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn a_config_is_read_and_what_it_leaves_out_is_kept() {
         let json = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
-        let said = Pacing::DEFAULT.from_json(&json(
+        let said = Pacing::DEFAULT.told(&json(
             r#"{"recommended_batch_window":100,"recommended_batch_size":1,"paused":false}"#,
         ));
         assert_eq!(said, Pacing { window_ms: 100, size: 1, paused: false });
-        let paused = said.from_json(&json(r#"{"paused":true,"recommended_batch_size":0}"#));
+        let paused = said.told(&json(r#"{"paused":true,"recommended_batch_size":0}"#));
         assert_eq!(paused, Pacing { window_ms: 100, size: 1, paused: true });
-        assert_eq!(said.from_json(&json("[1]")), said);
+        assert_eq!(said.told(&json("[1]")), said);
     }
 }

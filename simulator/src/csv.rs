@@ -63,7 +63,7 @@ fn index_of(file: &str, names: &[&str], wanted: Option<&str>) -> Result<usize, S
             let by_number =
                 || wanted.parse::<usize>().ok().filter(|n| (1..=names.len()).contains(n));
             let named = |name: &&str| **name == *wanted && number(name).is_none();
-            (names.iter().position(|name| named(&name)))
+            (names.iter().position(|name| named(name)))
                 .or_else(|| by_number().map(|n| n - 1))
                 .ok_or_else(|| format!("{file}: no column {wanted:?}; there are: {}", choices()))
         }

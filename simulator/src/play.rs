@@ -315,7 +315,7 @@ impl Player {
             };
             match word {
                 Word::Reply { reference, .. } if heartbeat.as_deref() == Some(&reference) => {
-                    heartbeat = None
+                    heartbeat = None;
                 }
                 Word::Reply { reference, error: None } => {
                     if let Some(at) = barriers.iter().position(|(barrier, _)| *barrier == reference)
@@ -334,7 +334,7 @@ impl Player {
                 }
                 Word::Event { topic: of, event, payload } if of == topic => match event.as_str() {
                     "backpressure_config" => {
-                        let pacing = self.batcher.pacing().from_json(&payload);
+                        let pacing = self.batcher.pacing().told(&payload);
                         self.pace(pacing);
                     }
                     "phx_close" | "phx_error" => return Err(Break::Lost(event)),

@@ -155,7 +155,7 @@ impl Scenario {
         let group = match self.people {
             8 if index < 4 => Some(index / 2),
             8 => None,
-            _ => (index % 10 == 0).then_some(index / 100),
+            _ => (index.is_multiple_of(10)).then_some(index / 100),
         };
         if let Some(group) = group {
             let breath = hash(seed ^ 0xb5ea7, group as u64);

@@ -24,7 +24,7 @@ use sensocto::Sensocto;
 const START_TIME: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(args: &Load) -> Result<Report, String> {
-    if args.devices == 0 || args.sensors_per_device == 0 || !(args.rate > 0.0) {
+    if args.devices == 0 || args.sensors_per_device == 0 || args.rate.is_nan() || args.rate <= 0.0 {
         return Err("a load has at least one device, one sensor and a rate above zero".into());
     }
     let started = match &args.to {
