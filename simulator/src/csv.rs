@@ -62,8 +62,8 @@ fn index_of(file: &str, names: &[&str], wanted: Option<&str>) -> Result<usize, S
         Some(wanted) => {
             let by_number =
                 || wanted.parse::<usize>().ok().filter(|n| (1..=names.len()).contains(n));
-            let named = |name: &&str| **name == *wanted && number(name).is_none();
-            (names.iter().position(|name| named(name)))
+            let named = |name: &&str| *name == wanted && number(name).is_none();
+            (names.iter().position(named))
                 .or_else(|| by_number().map(|n| n - 1))
                 .ok_or_else(|| format!("{file}: no column {wanted:?}; there are: {}", choices()))
         }

@@ -88,7 +88,14 @@ fn main() -> Result<(), String> {
             if args.rivals_only && rival == Rival::Sensocto {
                 continue;
             }
-            let report = run(rival, &args, &plan)?;
+            // One that cannot be measured here does not take the others with it.
+            let report = match run(rival, &args, &plan) {
+                Ok(report) => report,
+                Err(why) => {
+                    say(&format!("{}: not measured: {why}\n", rival.name()))?;
+                    continue;
+                }
+            };
             let cpu = report.cpu_per_million().ok_or("the server ended before it was measured")?;
             say(&format!("{}\n{}\n", rival.name(), report.text()))?;
             figures.push((cpu, report.age.quantile(0.5), report.age.quantile(0.99)));
