@@ -171,12 +171,22 @@ fn sensocto(args: &Rivals) -> Result<PathBuf, String> {
 }
 
 fn mosquitto(args: &Rivals, port: u16, websocket: bool) -> Result<Child, String> {
+    // Mosquitto 2.0.11 does not start with a WebSocket listener alone, and binds that one to
+    // loopback only when told to leave IPv6 be.
+    let listener = if websocket {
+        format!(
+            "listener {} 127.0.0.1\nlistener {port} 127.0.0.1\nsocket_domain ipv4\n\
+             protocol websockets\n",
+            free_port()?
+        )
+    } else {
+        format!("listener {port} 127.0.0.1\n")
+    };
     Child::start(port, |folder| {
         let file = folder.join("mosquitto.conf");
-        let protocol = if websocket { "websockets" } else { "mqtt" };
         let config = format!(
-            "listener {port} 127.0.0.1\nprotocol {protocol}\nallow_anonymous true\n\
-             persistence false\nlog_type none\nset_tcp_nodelay true\nmax_queued_messages 10000\n"
+            "{listener}allow_anonymous true\npersistence false\nlog_type none\n\
+             set_tcp_nodelay true\nmax_queued_messages 10000\n"
         );
         std::fs::write(&file, config).map_err(|e| format!("{}: {e}", file.display()))?;
         let mut command = Command::new(&args.mosquitto);
