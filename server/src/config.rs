@@ -6,13 +6,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::{EngineConfig, Settings};
+use simulator::scenario::{self, Scenario};
+
 use crate::auth::{Auth, Mode, NamedToken};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
+use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::socket::SocketLimits;
+use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 18] = [
     "listen",
     "data",
     "simulate",
@@ -24,6 +29,11 @@ pub const KEYS: [&str; 13] = [
     "connections_max",
     "connections_per_address_max",
     "feeds_max",
+    "viewers_max",
+    "sensors_max",
+    "ring_mib_max",
+    "tick_hz",
+    "threads",
     "topics_per_socket_max",
     "idle_seconds",
 ];
@@ -37,12 +47,17 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where recordings and whatever else is to last are kept.
     pub data: PathBuf,
-    /// The scenario to simulate within the server.
-    pub simulate: Option<String>,
+    /// The scenario to simulate within the server; `none` has nobody in it.
+    pub simulate: Scenario,
     pub auth: Auth,
     pub origins: Origins,
     /// Feeds open at once.
     pub feed_count_max: usize,
+    /// Viewer tokens out at once.
+    pub viewer_count_max: usize,
+    /// Ticks a second.
+    pub tick_hz: u32,
+    pub engine: EngineConfig,
     pub listen_limits: ListenLimits,
     pub socket_limits: SocketLimits,
 }
@@ -187,21 +202,17 @@ impl Given {
             device_tokens: tokens("device_tokens")?,
             viewer_tokens: tokens("viewer_tokens")?,
         };
-        if let (Mode::Strict, true, Some(setting)) =
-            (mode, auth.device_tokens.is_empty(), &mode_given)
-        {
-            return Err(setting.error("strict lets in only `device_tokens`, and there are none"));
-        }
+        let engine = EngineConfig::default();
         let listen_limits = ListenLimits::default();
         let socket_limits = SocketLimits::default();
         Ok(Config {
             listen: address,
             data: self.last("data").map_or(Ok("data"), |setting| setting.text())?.into(),
             simulate: match self.last("simulate") {
-                Some(setting) => {
-                    Some(setting.text()?).filter(|name| *name != "none").map(str::to_owned)
-                }
-                None => None,
+                Some(setting) => Scenario::named(setting.text()?).ok_or_else(|| {
+                    setting.error(&format!("expected one of {}", scenario_names()))
+                })?,
+                None => Scenario::named(scenario::DEFAULT).expect("the default is built in"),
             },
             auth,
             origins: Origins {
@@ -209,7 +220,32 @@ impl Given {
                     .last("origins")
                     .map_or(Ok(Vec::new()), |setting| setting.origins())?,
             },
-            feed_count_max: number("feeds_max", 100_000)?,
+            feed_count_max: number("feeds_max", 1_000_000)?,
+            viewer_count_max: number("viewers_max", VIEWER_COUNT_MAX)?,
+            tick_hz: match number("tick_hz", TICK_HZ_DEFAULT as usize)? as u32 {
+                hz @ TICK_HZ_MIN..=TICK_HZ_MAX => hz,
+                _ => {
+                    let what = format!("expected {TICK_HZ_MIN} to {TICK_HZ_MAX} ticks a second");
+                    return Err(self.last("tick_hz").map_or_else(
+                        || ConfigError {
+                            key: "tick_hz".into(),
+                            source: Source::Default,
+                            what: what.clone(),
+                        },
+                        |setting| setting.error(&what),
+                    ));
+                }
+            },
+            engine: EngineConfig {
+                settings: Settings {
+                    sensor_count_max: number("sensors_max", engine.settings.sensor_count_max)?,
+                    ring_bytes_max: number("ring_mib_max", engine.settings.ring_bytes_max >> 20)?
+                        << 20,
+                    ..engine.settings
+                },
+                threads: number("threads", default_threads())?,
+                stopwatch: None,
+            },
             listen_limits: ListenLimits {
                 connection_count_max: number(
                     "connections_max",
@@ -228,6 +264,15 @@ impl Given {
             },
         })
     }
+}
+
+fn scenario_names() -> String {
+    scenario::ALL.map(|scenario| scenario.name).join(", ")
+}
+
+/// One core is for the sockets; a tick that is alone on its core wakes nobody.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
 struct Setting<'a> {
@@ -360,14 +405,14 @@ mod tests {
         let config = Given::default().check().unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:4000");
         assert_eq!(config.auth.mode, Mode::Dev);
-        assert_eq!(config.simulate, None);
+        assert_eq!(config.simulate.name, "few", "the first start shows life");
     }
 
     #[test]
     fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         let mut given = Given::default();
         given
-            .file("a.toml".into(), "listen = \"127.0.0.1:1\"\nfeeds_max = 7\nsimulate = \"x\"")
+            .file("a.toml".into(), "listen = \"127.0.0.1:1\"\nfeeds_max = 7\nsimulate = \"crowd\"")
             .unwrap();
         given
             .environment([
@@ -377,7 +422,8 @@ mod tests {
             .unwrap();
         given.flag("listen", "127.0.0.1:3").unwrap();
         let config = given.check().unwrap();
-        assert_eq!((config.listen.port(), config.feed_count_max, config.simulate), (3, 7, None));
+        assert_eq!((config.listen.port(), config.feed_count_max), (3, 7));
+        assert_eq!(config.simulate.name, "none");
     }
 
     #[test]
@@ -388,6 +434,9 @@ mod tests {
             "{error}"
         );
         let error = environment(&[("SENSOCTO_FEEDS_MAX", "0")]).unwrap_err().to_string();
+        let error_of = |pair| environment(&[pair]).unwrap_err().to_string();
+        assert!(error_of(("SENSOCTO_SIMULATE", "fwe")).contains("expected one of few, "));
+        assert!(error_of(("SENSOCTO_TICK_HZ", "10")).contains("50 to 1000"));
         assert!(error.contains("`feeds_max`") && error.contains("SENSOCTO_FEEDS_MAX"), "{error}");
         let mut given = Given::default();
         let error = given.file("s.toml".into(), "orgins = []").unwrap_err().to_string();
@@ -409,7 +458,8 @@ mod tests {
             ("SENSOCTO_DEVICE_TOKENS", "a:b:c"),
         ];
         assert_eq!(&*environment(&strict).unwrap().auth.device_tokens[0].token, "b:c");
-        assert_eq!(environment(&strict[..2]).unwrap_err().key, "auth");
+        // Nobody's token is on the list: nobody comes in, and that is no mistake.
+        assert!(environment(&strict[..2]).unwrap().auth.device_tokens.is_empty());
     }
 
     #[test]

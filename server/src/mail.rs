@@ -231,9 +231,11 @@ impl Mail {
             Form::Json => encoded.text(deliveries, flush, &seat.envelope, &mut |text| {
                 post.send_text(lane, text);
             }),
-            Form::Receiver => viewer::measurements(deliveries, flush, &seat.envelope, &mut |text| {
-                post.send_text(lane, text);
-            }),
+            Form::Receiver => {
+                viewer::measurements(deliveries, flush, &seat.envelope, &mut |text| {
+                    post.send_text(lane, text);
+                })
+            }
         }
     }
 }

@@ -2,18 +2,25 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use components::sample::Timestamp;
 use engine::{Engine, EngineConfig};
+use server::auth::Mode;
+use server::clock::Clock;
 use server::config::{self, Config, Given};
 use server::device::DeviceDesk;
 use server::health::Pulse;
 use server::intake::Intake;
+use server::pump::{NoticeSink, Pump, PumpParts, SimulatorHook};
 use server::socket::{Counts, Doors};
 use server::topics::Topics;
 use server::viewer::ViewerDesk;
-use server::{http, listen, pump};
+use server::{http, listen};
+use simulator::fleet::Fleet;
+use simulator::scenario::Scenario;
 use tokio::sync::watch;
 
 #[global_allocator]
@@ -51,7 +58,7 @@ struct Serve {
     /// Where what is to last is kept [default: data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// A scenario to simulate within the server, see `sensocto scenarios` [default: none].
+    /// A scenario to simulate within the server, see `sensocto scenarios` [default: few].
     #[arg(long, value_name = "SCENARIO|none")]
     simulate: Option<String>,
     /// Whose tokens open the doors: strict (configured tokens), dev (those, and the word
@@ -153,13 +160,27 @@ async fn run(config: Config) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (down, shutdown) = watch::channel(false);
     let intake = Arc::new(Intake::default());
+    let clock = Clock::system();
     let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
+    let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), config.viewer_count_max);
     let pulse = Arc::new(Pulse::default());
-    let engine = Engine::new(EngineConfig::default());
-    let pump = pump::start(engine, Arc::clone(&intake), Arc::clone(&devices), Arc::clone(&pulse))
-        .map_err(|error| format!("cannot start the engine: {error}"))?;
-    if let Some(scenario) = &config.simulate {
-        tracing::warn!(%scenario, "simulation is not wired yet");
+    let simulator = simulation(config.simulate, &clock, &devices);
+    let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
+    let pump = Pump::start(
+        move || Engine::new(engine_config),
+        PumpParts {
+            tick_hz: config.tick_hz,
+            clock,
+            intake: Arc::clone(&intake),
+            viewers: Arc::clone(&viewers),
+            devices: Arc::clone(&devices) as Arc<dyn NoticeSink>,
+            simulator,
+            pulse: Arc::clone(&pulse),
+        },
+    )
+    .map_err(|error| format!("cannot start the engine: {error}"))?;
+    if config.auth.mode == Mode::Strict && config.auth.device_tokens.is_empty() {
+        tracing::warn!("auth is strict and no `device_tokens` are configured: no device comes in");
     }
     let doors = Arc::new(Doors {
         limits: config.socket_limits,
@@ -167,7 +188,7 @@ async fn run(config: Config) -> Result<(), String> {
         origins: config.origins,
         intake,
         devices,
-        viewers: Arc::new(ViewerDesk::default()),
+        viewers,
         topics: Topics::default(),
         counts: Counts::default(),
         shutdown: shutdown.clone(),
@@ -181,8 +202,39 @@ async fn run(config: Config) -> Result<(), String> {
     announce(address);
     tracing::info!(%address, auth = doors.auth.mode.name(), "listening");
     listen::serve(listener, router, config.listen_limits, shutdown).await;
-    drop(pump);
+    pump.stop();
     Ok(())
+}
+
+/// The people of the scenario, as devices within the process.
+fn simulation(
+    scenario: Scenario,
+    clock: &Clock,
+    devices: &Arc<DeviceDesk>,
+) -> Option<SimulatorHook> {
+    if scenario.sensor_count() == 0 {
+        return None;
+    }
+    tracing::info!(
+        scenario = scenario.name,
+        sensors = scenario.sensor_count(),
+        samples_per_second = scenario.samples_per_second(),
+        "simulating"
+    );
+    let mut fleet = Fleet::new(scenario, SIMULATION_SEED, Timestamp(clock.now().unix_ms));
+    let devices = Arc::clone(devices);
+    Some(Box::new(move |unix_ms, inputs| {
+        fleet.advance(Timestamp(unix_ms), &mut || devices.reserve(), inputs);
+    }))
+}
+
+/// The same people at every start.
+const SIMULATION_SEED: u64 = 1;
+
+/// Nanoseconds, to time the engine's systems with.
+fn stopwatch() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    BEGAN.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 /// The one line on stdout, for people and scripts.

@@ -361,8 +361,7 @@ impl ViewerDesk {
         minted.attention =
             Attention { visible: minted.attention.visible.take(), ..Attention::default() };
         state.id_bytes = state.id_bytes - before + attention_bytes(&minted.attention);
-        let served =
-            Served { choice: minted.choice, lens: Arc::new(Lens::new(&minted.sensors)) };
+        let served = Served { choice: minted.choice, lens: Arc::new(Lens::new(&minted.sensors)) };
         let seat = Seat::new(viewer, outbox, envelope, form, served, kick);
         let attend = Command::Attend { viewer, attention: Box::new(minted.attention.clone()) };
         let open = Command::OpenViewer {

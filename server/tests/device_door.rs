@@ -17,6 +17,7 @@ use components::sample::Payload;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use server::auth::{Auth, Mode, NamedToken};
+use server::clock::Clock;
 use server::device::DeviceDesk;
 use server::health::Pulse;
 use server::intake::Intake;
@@ -100,7 +101,7 @@ impl Setup {
             origins: Origins { allowed: vec![Origin::parse("https://app.example.org").unwrap()] },
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),
-            viewers: Arc::new(ViewerDesk::default()),
+            viewers: ViewerDesk::new(Arc::clone(&intake), Clock::system(), 100),
             topics: Topics::default(),
             counts: Counts::default(),
             shutdown: shutdown.clone(),
@@ -118,7 +119,7 @@ impl Setup {
             let (told, devices, stop) = engine;
             let mut inputs = Inputs::default();
             while !stop.load(Ordering::Relaxed) {
-                intake.swap(&mut inputs);
+                intake.take(&mut inputs);
                 let mut news = false;
                 for command in inputs.commands.drain(..) {
                     news = true;

@@ -1,31 +1,210 @@
-//! The simulator's subcommands. Being built: the names and signatures below are final.
+//! The subcommands that the simulator gives to `sensocto`: what may be said, and to whom it goes.
 
-/// Plays recordings into a running server.
-#[derive(Debug, clap::Args)]
-pub struct Play {}
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::scenario;
+
+/// Play a column of a CSV file as a device would send it.
+#[derive(Debug, Clone, Args)]
+pub struct Play {
+    /// The CSV file, with or without a header.
+    pub file: PathBuf,
+    /// Samples per second of the recording.
+    #[arg(long, value_name = "HZ")]
+    pub rate: f64,
+    /// The attribute that is measured: ecg, respiration, ...
+    #[arg(long, value_name = "ID")]
+    pub attribute: String,
+    /// The server: http://host:port, or ws://host:port/socket/websocket.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4000")]
+    pub to: String,
+    /// Which column, by its name in the header or its number from 1.
+    #[arg(long, value_name = "NAME|N")]
+    pub column: Option<String>,
+    /// Absent: the name of the file.
+    #[arg(long, value_name = "ID")]
+    pub sensor_id: Option<String>,
+    /// Absent: the sensor's id.
+    #[arg(long, value_name = "NAME")]
+    pub sensor_name: Option<String>,
+    /// Absent: the attribute.
+    #[arg(long, value_name = "TYPE")]
+    pub sensor_type: Option<String>,
+    /// How many times as fast as it was recorded, or `max`. At most 10,000 samples are sent a
+    /// second.
+    #[arg(long, value_name = "X", default_value = "1")]
+    pub speed: Speed,
+    /// Begin again at the end, until interrupted.
+    #[arg(long = "loop")]
+    pub repeat: bool,
+    /// The device's bearer token.
+    #[arg(long, value_name = "TOKEN", default_value = "missing")]
+    pub token: String,
+    /// The first sample is of now. This is so anyway, unless --start is given.
+    #[arg(long, conflicts_with = "start")]
+    pub start_now: bool,
+    /// Unix milliseconds of the first sample.
+    #[arg(long, value_name = "MS")]
+    pub start: Option<i64>,
+}
+
+/// Put load on a server by real sockets and measure what it does.
+#[derive(Debug, Clone, Args)]
+pub struct Load {
+    /// The server. Absent: one is started for this run, and stopped behind it.
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// Connections of devices.
+    #[arg(long, default_value_t = 1000)]
+    pub devices: usize,
+    #[arg(long, default_value_t = 1)]
+    pub sensors_per_device: usize,
+    /// Samples per second of each sensor.
+    #[arg(long, value_name = "HZ", default_value_t = 10.0)]
+    pub rate: f64,
+    /// Connections of viewers.
+    #[arg(long, default_value_t = 50)]
+    pub viewers: usize,
+    /// Sensors that each viewer watches.
+    #[arg(long, default_value_t = 20)]
+    pub watch: usize,
+    #[arg(long, default_value = "high")]
+    pub quality: String,
+    /// How long to measure.
+    #[arg(long = "for", value_name = "TIME", default_value = "20s")]
+    pub period: Period,
+    /// How long to run before measuring.
+    #[arg(long, value_name = "TIME", default_value = "3s")]
+    pub warmup: Period,
+    /// How viewers are served.
+    #[arg(long, value_enum, default_value_t = Form::Json)]
+    pub form: Form,
+    /// Gather each device's samples for so long, and send them as one `measurements_batch`.
+    #[arg(long, value_name = "MS")]
+    pub batch: Option<u64>,
+    /// The attribute that is sent. Of `ecg` and `respiration` every sample is delivered.
+    #[arg(long, default_value = "ecg")]
+    pub attribute: String,
+    /// The server's process, for its CPU time and memory, if it was not started by this run.
+    #[arg(long, value_name = "PID")]
+    pub server_pid: Option<u32>,
+    #[arg(long, value_name = "TOKEN", default_value = "missing")]
+    pub bearer_token: String,
+    /// Report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List the made-up gatherings.
+#[derive(Debug, Clone, Args)]
+pub struct Scenarios {}
+
+/// How many times as fast as recorded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    Times(f64),
+    Max,
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+            _ if text == "max" => Ok(Self::Max),
+            _ => Err("a positive number, or max".into()),
+        }
+    }
+}
+
+/// A time as written by people: `20s`, `500ms`, `2m`, `1.5`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Period(pub std::time::Duration);
+
+/// A run longer than this would overflow the send time that samples carry.
+const PERIOD_SECONDS_MAX: f64 = 600.0;
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0)]
+            .into_iter()
+            .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
+            .unwrap_or((text, 1.0));
+        match number.parse::<f64>().map(|number| number * unit) {
+            Ok(seconds) if (0.0..=PERIOD_SECONDS_MAX).contains(&seconds) => {
+                Ok(Self(std::time::Duration::from_secs_f64(seconds)))
+            }
+            _ => Err("a time such as 20s, 500ms or 2m, up to ten minutes".into()),
+        }
+    }
+}
+
+/// How viewers are served (`docs/wire.md` 2.4, 2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    Json,
+    Binary,
+}
 
 impl Play {
     pub async fn run(self) -> Result<(), String> {
-        Err("not built yet".into())
+        crate::play::play(&self).await
     }
 }
-
-/// Puts load on a running server and says how it held.
-#[derive(Debug, clap::Args)]
-pub struct Load {}
 
 impl Load {
     pub async fn run(self) -> Result<(), String> {
-        Err("not built yet".into())
+        let json = self.json;
+        let report = tokio::task::spawn_blocking(move || crate::load::run(&self))
+            .await
+            .map_err(|error| format!("the load run broke: {error}"))??;
+        out(&if json { report.json() } else { report.text() });
+        Ok(())
     }
 }
 
-/// Lists the scenarios that `serve --simulate` knows.
-#[derive(Debug, clap::Args)]
-pub struct Scenarios {}
-
 impl Scenarios {
     pub fn run(self) -> Result<(), String> {
-        Err("not built yet".into())
+        for scenario in scenario::ALL {
+            out(&format!(
+                "{:8} {:5} sensors {:8.0} samples/s  {}",
+                scenario.name,
+                scenario.sensor_count(),
+                scenario.samples_per_second(),
+                scenario.sentence
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// One line for whoever called. That nobody listens any more is no error.
+pub(crate) fn out(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_and_speeds_are_read_as_people_write_them() {
+        for (text, ms) in [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1500)] {
+            assert_eq!(text.parse(), Ok(Period(Duration::from_millis(ms))));
+        }
+        for text in ["", "s", "-1s", "1h", "11m", "nan"] {
+            assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+        assert_eq!("10".parse(), Ok(Speed::Times(10.0)));
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert!("0".parse::<Speed>().is_err() && "inf".parse::<Speed>().is_err());
     }
 }

@@ -1,3 +1,18 @@
-//! Made-up people, devices and viewers, and real recordings played back.
+//! Made-up people and the devices on them, real recordings played back, and load.
 
+mod address;
+mod batcher;
+pub mod breath;
+mod chance;
 pub mod cli;
+mod csv;
+pub mod ecg;
+pub mod fleet;
+pub mod histogram;
+pub mod load;
+pub mod person;
+mod play;
+pub mod rhythm;
+pub mod scenario;
+
+pub use address::Address;

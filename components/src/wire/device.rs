@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::phoenix::{self, Str};
+use super::phoenix::Str;
 use super::push;
 use crate::attention::Level;
 use crate::attribute::{AttributeType, is_attribute_id};

@@ -43,7 +43,7 @@ impl NoticeSink for Heard {
 fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<SimulatorHook>) -> PumpParts {
     let intake = Arc::new(Intake::default());
     let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
-    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator }
+    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse: Arc::default() }
 }
 
 fn at(ms: u64) -> Now {
@@ -111,7 +111,7 @@ fn a_pump_starts_ticks_and_stops() {
     let heard = Arc::new(Heard::default());
     let parts = parts(Clock::system(), Arc::clone(&heard), None);
     let intake = Arc::clone(&parts.intake);
-    let pump = Pump::start(Fake::default(), parts).unwrap();
+    let pump = Pump::start(Fake::default, parts).unwrap();
     let report = pump.report();
     intake.command(Command::SetLoad(Load::default())).unwrap();
     while *heard.0.lock().unwrap() == 0 {

@@ -1,0 +1,134 @@
+//! How a made-up person breathes: a phase in closed form, and the belt's reading of it.
+
+use std::f64::consts::{PI, TAU};
+
+use crate::chance::uniform;
+
+/// How far the breathing rate strays from its mean, as a fraction of it (standard deviation).
+/// Spontaneous breathing at rest varies by 5 to 15 %.
+const RATE_WANDER: f64 = 0.06;
+
+/// Slow waves that make the rate stray, Hz. Incommensurate, so that no two minutes are alike.
+const WANDER_HZ: [f64; 3] = [0.0113, 0.0237, 0.0419];
+
+/// Bends the cycle so that breathing in takes about 41 % of it (I:E of about 1 to 1.4, rest).
+/// Below 1, or the phase would turn back.
+const INSPIRATION_BEND: f64 = 0.3;
+
+/// The breathing of one person. A pure function of time; people with the same seed and rate
+/// breathe together.
+#[derive(Debug, Clone)]
+pub struct Breath {
+    rate_hz: f64,
+    offset: f64,
+    /// Radians of phase, Hz, radians.
+    wander: [(f64, f64, f64); 3],
+    depth_phase: f64,
+}
+
+impl Breath {
+    /// `breaths_per_min` is the mean over a long time; valid from 3 to 40.
+    pub fn new(breaths_per_min: f64, seed: u64) -> Self {
+        let rate_hz = breaths_per_min.clamp(3.0, 40.0) / 60.0;
+        let mut wander = [(0.0, 0.0, 0.0); 3];
+        for (n, (wave, hz)) in wander.iter_mut().zip(WANDER_HZ).enumerate() {
+            let hz = hz * uniform(seed, 10 + n as u64, 0.9, 1.1);
+            // Each of three waves carries a third of the variance of the rate; a wave of the
+            // rate with amplitude `a` is one of the phase with `a / hz`.
+            let rate_amplitude = RATE_WANDER * rate_hz * (2.0 / 3.0_f64).sqrt();
+            *wave = (rate_amplitude / hz, hz, uniform(seed, 20 + n as u64, 0.0, TAU));
+        }
+        Self {
+            rate_hz,
+            offset: uniform(seed, 1, 0.0, TAU),
+            wander,
+            depth_phase: uniform(seed, 2, 0.0, TAU),
+        }
+    }
+
+    /// Mean breaths per second.
+    pub fn rate_hz(&self) -> f64 {
+        self.rate_hz
+    }
+
+    /// Radians, ever growing; a breath in begins at each multiple of 2π.
+    pub fn phase(&self, seconds: f64) -> f64 {
+        let waves: f64 = self
+            .wander
+            .iter()
+            .map(|&(a, hz, p)| a * (TAU * (hz * seconds).fract() + p).sin())
+            .sum();
+        TAU * (self.rate_hz * seconds) + self.offset + waves
+    }
+
+    /// Radians per second: the derivative of [`phase`](Self::phase).
+    pub fn phase_rate(&self, seconds: f64) -> f64 {
+        let waves: f64 = self
+            .wander
+            .iter()
+            .map(|&(a, hz, p)| a * TAU * hz * (TAU * (hz * seconds).fract() + p).cos())
+            .sum();
+        TAU * self.rate_hz + waves
+    }
+
+    /// Chest excursion, from -1 (breathed out) to 1 (breathed in), before depth.
+    pub fn excursion(phase: f64) -> f64 {
+        -(phase + INSPIRATION_BEND * (1.0 - phase.cos())).cos()
+    }
+
+    /// What a chest belt reads, in percent of its range: 50 to 100 as the original's
+    /// (`reference/collab.md` 21.4). Depth varies slowly by a seventh.
+    pub fn belt_percent(&self, seconds: f64) -> f64 {
+        let depth = 0.85 + 0.12 * (TAU * 0.017 * seconds + self.depth_phase).sin();
+        75.0 + 25.0 * depth * Self::excursion(self.phase(seconds))
+    }
+}
+
+/// Where in the breath the heart beats fastest: late in the breath in (Hirsch and Bishop 1981
+/// find the rate to lag the volume little at 6 breaths a minute and more at higher rates).
+pub(crate) const FASTEST_HEART_PHASE: f64 = 0.75 * PI;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_rate_is_the_one_asked_for() {
+        for (per_min, seed) in [(6.0, 1), (15.0, 2), (22.0, 3)] {
+            let breath = Breath::new(per_min, seed);
+            let hour = 3600.0;
+            let breaths = (breath.phase(hour) - breath.phase(0.0)) / TAU;
+            assert!(
+                (breaths / 60.0 - per_min).abs() < 0.05,
+                "{breaths} in an hour, {per_min} asked"
+            );
+        }
+    }
+
+    #[test]
+    fn the_phase_never_turns_back() {
+        for seed in 0..50 {
+            let breath = Breath::new(12.0, seed);
+            let rates: Vec<f64> = (0..10_000).map(|n| breath.phase_rate(n as f64 * 0.1)).collect();
+            assert!(rates.iter().all(|&rate| rate > 0.5 * TAU * 0.2), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn the_belt_stays_in_its_range_and_uses_it() {
+        let breath = Breath::new(14.0, 9);
+        let values: Vec<f64> = (0..30_000).map(|n| breath.belt_percent(n as f64 * 0.04)).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(0.0, f64::max);
+        assert!((50.0..56.0).contains(&low) && (94.0..=100.0).contains(&high), "{low} {high}");
+    }
+
+    #[test]
+    fn breathing_in_is_shorter_than_breathing_out() {
+        let rising = (0..1000)
+            .map(|n| f64::from(n) / 1000.0 * TAU)
+            .filter(|&p| Breath::excursion(p + 1e-4) > Breath::excursion(p))
+            .count();
+        assert!((380..440).contains(&rising), "{rising} of 1000");
+    }
+}
