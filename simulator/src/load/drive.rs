@@ -20,6 +20,9 @@ const REST: Duration = Duration::from_micros(250);
 /// How long viewers listen on after the last sample.
 const DRAIN: Duration = Duration::from_millis(1500);
 
+/// Threads that open connections before the run, and are gone when it begins.
+const OPENER_COUNT: usize = 16;
+
 /// Between signs of life, and between readings of what the server told each device.
 const HEARTBEAT_PERIOD: Duration = Duration::from_secs(15);
 const READ_PERIOD: Duration = Duration::from_secs(1);
@@ -73,22 +76,18 @@ impl Window {
 
 /// Drives a load as planned, in the server's language, and says what became of it.
 pub fn drive(dialect: &dyn Dialect, plan: &Plan) -> Result<Report, String> {
-    let mut devices = Vec::with_capacity(plan.devices);
-    for device in 0..plan.devices {
-        let first = device * plan.sensors_per_device;
-        let stream = dialect
-            .open_device(device, first..first + plan.sensors_per_device)
-            .map_err(|why| format!("device {device}: {why}"))?;
-        devices.push(Device::new(stream)?);
-    }
-    let mut viewers = Vec::with_capacity(plan.viewers);
-    for viewer in 0..plan.viewers {
-        let stream = dialect
-            .open_viewer(viewer, &plan.watched(viewer))
-            .map_err(|why| format!("viewer {viewer}: {why}"))?;
-        stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        viewers.push((stream, Listener::new(dialect.ear(), plan.sensors())));
-    }
+    let per_device = plan.sensors_per_device;
+    let opened = open_all(plan.devices, |device| {
+        let sensors = device * per_device..(device + 1) * per_device;
+        dialect.open_device(device, sensors).map_err(|why| format!("device {device}: {why}"))
+    })?;
+    let devices = opened.into_iter().map(Device::new).collect();
+    let opened = open_all(plan.viewers, |viewer| {
+        let opened = dialect.open_viewer(viewer, &plan.watched(viewer));
+        opened.map_err(|why| format!("viewer {viewer}: {why}"))
+    })?;
+    let listener = |stream| (stream, Listener::new(dialect.ear(), plan.sensors()));
+    let viewers = opened.into_iter().map(listener).collect();
     let warmup = plan.warmup.as_micros() as u64;
     let window = Window {
         began: Instant::now(),
@@ -126,6 +125,32 @@ pub fn drive(dialect: &dyn Dialect, plan: &Plan) -> Result<Report, String> {
     })
 }
 
+/// Opens connections side by side, in order and ready not to block. A server that takes a tenth
+/// of a second to answer each, as mosquitto's WebSocket door does, would else take minutes.
+fn open_all(
+    count: usize,
+    open: impl Fn(usize) -> Result<TcpStream, String> + Sync,
+) -> Result<Vec<TcpStream>, String> {
+    let share = count.div_ceil(OPENER_COUNT).max(1);
+    let open_ready = |index| {
+        let stream = open(index)?;
+        stream.set_nonblocking(true).map_err(|error| error.to_string())?;
+        Ok(stream)
+    };
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..count)
+            .step_by(share)
+            .map(|first| first..(first + share).min(count))
+            .map(|range| scope.spawn(|| range.map(open_ready).collect::<Result<Vec<_>, String>>()))
+            .collect();
+        let mut all = Vec::with_capacity(count);
+        for share in shares {
+            all.extend(share.join().map_err(|_| "opening a connection broke".to_owned())??);
+        }
+        Ok(all)
+    })
+}
+
 struct Device {
     stream: TcpStream,
     /// Bytes that the socket did not take yet.
@@ -134,9 +159,8 @@ struct Device {
 }
 
 impl Device {
-    fn new(stream: TcpStream) -> Result<Self, String> {
-        stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        Ok(Self { stream, backlog: Vec::new(), broken: false })
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, backlog: Vec::new(), broken: false }
     }
 
     fn write(&mut self, wire: &[u8]) -> Result<(), String> {
