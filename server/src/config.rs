@@ -119,21 +119,19 @@ impl Given {
         Ok(())
     }
 
-    /// The variables that begin with `SENSOCTO_`.
+    /// The variables that begin with `SENSOCTO_`. One that resembles a key is a slip and refused;
+    /// one that resembles none is somebody else's (the build's, a test's), and left alone.
     pub fn environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
             let Some(key) = name.strip_prefix("SENSOCTO_") else { continue };
-            if name == CONFIG_VARIABLE {
+            let key = key.to_ascii_lowercase();
+            if name == CONFIG_VARIABLE || nearest_key(&key).is_none() {
                 continue;
             }
-            self.add(
-                &key.to_ascii_lowercase(),
-                toml::Value::String(value),
-                Source::Environment(name.clone()),
-            )?;
+            self.add(&key, toml::Value::String(value), Source::Environment(name.clone()))?;
         }
         Ok(())
     }
@@ -145,8 +143,7 @@ impl Given {
 
     fn add(&mut self, key: &str, value: toml::Value, source: Source) -> Result<(), ConfigError> {
         let Some(known) = KEYS.into_iter().find(|known| *known == key) else {
-            let nearest = KEYS.into_iter().min_by_key(|known| distance(known, key));
-            let what = match nearest.filter(|known| distance(known, key) <= known.len() / 2) {
+            let what = match nearest_key(key) {
                 Some(known) => format!("there is no such key; did you mean `{known}`?"),
                 None => format!("there is no such key; there are {}", KEYS.join(", ")),
             };
@@ -264,6 +261,12 @@ impl Given {
             },
         })
     }
+}
+
+/// The key that was probably meant.
+fn nearest_key(key: &str) -> Option<&'static str> {
+    let nearest = KEYS.into_iter().min_by_key(|known| distance(known, key));
+    nearest.filter(|known| distance(known, key) <= known.len() / 3)
 }
 
 fn scenario_names() -> String {
@@ -433,6 +436,7 @@ mod tests {
             error.contains("SENSOCTO_LISTN") && error.contains("did you mean `listen`?"),
             "{error}"
         );
+        assert!(environment(&[("SENSOCTO_BIN", "x")]).is_ok(), "somebody else's");
         let error = environment(&[("SENSOCTO_FEEDS_MAX", "0")]).unwrap_err().to_string();
         let error_of = |pair| environment(&[pair]).unwrap_err().to_string();
         assert!(error_of(("SENSOCTO_SIMULATE", "fwe")).contains("expected one of few, "));
