@@ -125,6 +125,9 @@ pub struct Cursor {
     pub stream: StreamId,
     /// The push count up to which this viewer has been served.
     pub next: u64,
+    /// The push count up to which it has been sent every sample. Behind `next` while it gets
+    /// digests or the latest: when it asks for all again, the past goes on from here.
+    pub whole: u64,
     /// False while the stream is out of view: then the past is delivered on its return.
     pub active: bool,
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod device;
 pub mod health;
+pub mod house;
 pub mod http;
 pub mod intake;
 pub mod listen;

@@ -2,26 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
-use components::sample::Timestamp;
-use engine::{Engine, EngineConfig};
-use server::auth::Mode;
-use server::clock::Clock;
 use server::config::{self, Config, Given};
-use server::device::DeviceDesk;
-use server::health::Pulse;
-use server::intake::Intake;
-use server::pump::{NoticeSink, Pump, PumpParts, SimulatorHook};
-use server::socket::{Counts, Doors};
-use server::topics::Topics;
-use server::viewer::ViewerDesk;
-use server::{http, listen};
-use simulator::fleet::Fleet;
-use simulator::scenario::Scenario;
-use tokio::sync::watch;
+use server::house::House;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -155,86 +139,12 @@ fn log() {
 }
 
 async fn run(config: Config) -> Result<(), String> {
-    let listener = listen::bind(config.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let (down, shutdown) = watch::channel(false);
-    let intake = Arc::new(Intake::default());
-    let clock = Clock::system();
-    let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
-    let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), config.viewer_count_max);
-    let pulse = Arc::new(Pulse::default());
-    let simulator = simulation(config.simulate, &clock, &devices);
-    let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
-    let pump = Pump::start(
-        move || Engine::new(engine_config),
-        PumpParts {
-            tick_hz: config.tick_hz,
-            clock,
-            intake: Arc::clone(&intake),
-            viewers: Arc::clone(&viewers),
-            devices: Arc::clone(&devices) as Arc<dyn NoticeSink>,
-            simulator,
-            pulse: Arc::clone(&pulse),
-        },
-    )
-    .map_err(|error| format!("cannot start the engine: {error}"))?;
-    if config.auth.mode == Mode::Strict && config.auth.device_tokens.is_empty() {
-        tracing::warn!("auth is strict and no `device_tokens` are configured: no device comes in");
-    }
-    let doors = Arc::new(Doors {
-        limits: config.socket_limits,
-        auth: config.auth,
-        origins: config.origins,
-        intake,
-        devices,
-        viewers,
-        topics: Topics::default(),
-        counts: Counts::default(),
-        shutdown: shutdown.clone(),
-    });
-    let router = http::router(Arc::clone(&doors), pulse);
-    tokio::spawn(async move {
-        asked_to_end().await;
-        tracing::info!("shutting down");
-        let _ = down.send(true);
-    });
-    announce(address);
-    tracing::info!(%address, auth = doors.auth.mode.name(), "listening");
-    listen::serve(listener, router, config.listen_limits, shutdown).await;
-    pump.stop();
+    let house = House::open(config).await?;
+    announce(house.address);
+    asked_to_end().await;
+    tracing::info!("shutting down");
+    house.close().await;
     Ok(())
-}
-
-/// The people of the scenario, as devices within the process.
-fn simulation(
-    scenario: Scenario,
-    clock: &Clock,
-    devices: &Arc<DeviceDesk>,
-) -> Option<SimulatorHook> {
-    if scenario.sensor_count() == 0 {
-        return None;
-    }
-    tracing::info!(
-        scenario = scenario.name,
-        sensors = scenario.sensor_count(),
-        samples_per_second = scenario.samples_per_second(),
-        "simulating"
-    );
-    let mut fleet = Fleet::new(scenario, SIMULATION_SEED, Timestamp(clock.now().unix_ms));
-    let devices = Arc::clone(devices);
-    Some(Box::new(move |unix_ms, inputs| {
-        fleet.advance(Timestamp(unix_ms), &mut || devices.reserve(), inputs);
-    }))
-}
-
-/// The same people at every start.
-const SIMULATION_SEED: u64 = 1;
-
-/// Nanoseconds, to time the engine's systems with.
-fn stopwatch() -> u64 {
-    static BEGAN: OnceLock<Instant> = OnceLock::new();
-    BEGAN.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 /// The one line on stdout, for people and scripts.

@@ -87,6 +87,43 @@ fn low_and_minimal_send_digests_and_the_focused_sensor_raw() {
     }
 }
 
+#[test]
+fn whoever_looks_closer_gets_the_past_whole_as_well_and_nothing_whole_twice() {
+    let mut lab = Lab::new();
+    lab.join("s");
+    let viewer = lab.watch(&["s"], Quality::Low);
+    let mut n = 0;
+    let mut send = |lab: &mut Lab, count: usize| {
+        for _ in 0..count {
+            lab.send("s", "ecg", n, &n.to_string());
+            n += 1;
+        }
+        lab.run(100);
+    };
+    send(&mut lab, 10);
+    send(&mut lab, 50);
+    send(&mut lab, 50);
+    let forms: Vec<Form> = lab.take(viewer).iter().map(|slice| slice.form).collect();
+    assert_eq!(forms, [Form::Seed, Form::Digest, Form::Digest]);
+    let closer = Attention { hovered: vec![target("s")], ..Attention::default() };
+    lab.attend(viewer, closer.clone());
+    send(&mut lab, 5);
+    send(&mut lab, 5);
+    let slices = lab.take(viewer);
+    assert_eq!((slices[0].form, slices[0].from, slices[0].to), (Form::Seed, 10, 115));
+    assert_eq!(slices[0].samples.len(), 105);
+    assert_eq!((slices[1].form, slices[1].from, slices[1].to), (Form::Raw, 115, 120));
+    // Away and closer again: only what was digested in between, as far as it is still there.
+    lab.attend(viewer, Attention::default());
+    send(&mut lab, 2000);
+    lab.attend(viewer, closer);
+    lab.run(100);
+    let slices = lab.take(viewer);
+    let seed = slices.last().unwrap();
+    assert_eq!((seed.form, seed.to, seed.missed), (Form::Seed, 2120, 0));
+    assert!(seed.from > 1000 && seed.samples.len() as u64 == 2120 - seed.from);
+}
+
 /// `reference/core.md` 9.3: 2, "x", 4 gave an average of 2.
 #[test]
 fn a_digest_averages_the_numbers_and_counts_everything() {

@@ -164,7 +164,7 @@ impl Pass<'_, '_> {
         }
         let places = self.cursors.by_sensor.entry(key).or_default();
         if places.len() < streams.len() {
-            let never = Cursor { stream: StreamId(0), next: 0, active: false };
+            let never = Cursor { stream: StreamId(0), next: 0, whole: 0, active: false };
             places.resize(streams.len(), never);
         }
         for (at, (stream, cursor)) in streams.iter().zip(places).enumerate() {
@@ -174,14 +174,25 @@ impl Pass<'_, '_> {
             let ring = &stream.ring;
             let lens = &mut self.chosen.lens;
             let form = if cursor.stream == stream.id && cursor.active {
-                if cursor.next == ring.count() {
-                    continue;
+                let wants_all = self.watch.wants_all_of(key, &stream.attribute_id);
+                match form(stream, self.viewer.quality, wants_all) {
+                    // From figures to the whole: what is held of the time in between comes first,
+                    // so that a trace is fine from where it can be, not from now on.
+                    Form::Raw if cursor.whole < cursor.next => {
+                        if *self.seeds_left == 0 {
+                            self.cursors.scan_all = true;
+                            continue;
+                        }
+                        let next = cursor.whole.max(ring.oldest()).min(cursor.next);
+                        lens.received += cursor.next - next;
+                        cursor.next = next;
+                        let owed = (ring.count() - next) as usize;
+                        *self.seeds_left = self.seeds_left.saturating_sub(owed);
+                        Form::Seed
+                    }
+                    _ if cursor.next == ring.count() => continue,
+                    form => form,
                 }
-                form(
-                    stream,
-                    self.viewer.quality,
-                    self.watch.wants_all_of(key, &stream.attribute_id),
-                )
             } else {
                 // New to this viewer, or back in view: the past first, as much as may go at once.
                 let next = if cursor.stream == stream.id { cursor.next } else { ring.oldest() };
@@ -192,13 +203,16 @@ impl Pass<'_, '_> {
                 }
                 *self.seeds_left = self.seeds_left.saturating_sub((owed.to - owed.from) as usize);
                 lens.received += owed.to - next;
-                *cursor = Cursor { stream: stream.id, next, active: true };
+                *cursor = Cursor { stream: stream.id, next, whole: next, active: true };
                 self.chosen.readers.push((row, at as u16));
                 Form::Seed
             };
             let next = cursor.next;
             settle(stream, form, next, lens);
             cursor.next = ring.count();
+            if matches!(form, Form::Raw | Form::Seed) {
+                cursor.whole = cursor.next;
+            }
             self.cursors.wants.push(Want { row, index: at as u16, form, stream: stream.id, next });
         }
     }
