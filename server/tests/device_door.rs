@@ -824,6 +824,70 @@ async fn attention_paces_its_sensor_and_the_load_paces_all() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_pacing_follows_the_joins_reply_soon_and_not_in_the_same_breath() {
+    // 31: a client that asks something as soon as it is joined is answered before it is paced. On
+    // a busy machine an answer may be late; it is not late every time. A second sensor's pacing
+    // says that no more is to come for the first.
+    let server = start().await;
+    let mut client = server.v1().await;
+    let (mut apart, mut soonest) = (0, Duration::MAX);
+    for n in 0..20 {
+        let topic = format!("sensocto:sensor:s{n}");
+        client.say(Value::Null, "j", &topic, "phx_join", sensor(&format!("s{n}"))).await;
+        let mut reply = client.hear().await;
+        while event(&reply) == "backpressure_config" {
+            assert_ne!(key(&reply).1, topic, "paced before it was joined");
+            reply = client.hear().await;
+        }
+        let joined = std::time::Instant::now();
+        assert_eq!(response(&reply).0, "ok");
+        client.say(Value::Null, "p", &topic, "ping", json!({})).await;
+        let mut frames = [client.hear().await, client.hear().await];
+        soonest = soonest.min(joined.elapsed());
+        apart += usize::from(event(&frames[0]) == "phx_reply");
+        frames.sort_by(|a, b| event(a).cmp(event(b)));
+        assert_eq!(frames.each_ref().map(event), ["backpressure_config", "phx_reply"]);
+        assert!(frames.iter().all(|frame| key(frame).1 == topic), "one pacing each: {frames:?}");
+    }
+    assert!(apart > 0, "always in one breath");
+    assert!(soonest < Duration::from_millis(100), "{soonest:?}");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_for_ever_leaves_nothing_behind() {
+    // 26: npm clients rejoin every ten seconds for the life of the socket.
+    let server = Setup { mode: Mode::Dev, ..Setup::default() }.start().await;
+    let mut client = server.v2().await;
+    let with = |key: &str, value: Value| {
+        let mut params = sensor("s");
+        params[key] = value;
+        params["bearer_token"] =
+            if key == "bearer_token" { json!("fake") } else { json!("missing") };
+        params
+    };
+    let mut reserved = with("sensor_id", json!("__s"));
+    reserved["bearer_token"] = json!("missing");
+    for n in 0..1500 {
+        for (topic, params, expected) in [
+            (S, with("bearer_token", json!("fake")), "unauthorized"),
+            (S, with("sensor_id", json!("t")), "join crashed"),
+            ("sensocto:sensor:__s", reserved.clone(), "reserved_name"),
+            ("room:42", json!({}), "unmatched topic"),
+            ("viewer:data:bad", json!({}), "unauthorized"),
+        ] {
+            let reference = n.to_string();
+            client.say(json!(reference), &reference, topic, "phx_join", params).await;
+            assert_eq!(reason(&client.hear().await), expected, "{topic}");
+        }
+    }
+    assert_eq!(server.devices.feed_count(), 0);
+    // More refusals than there may be topics, and a good one is still let in.
+    client.say(json!("j"), "j", S, "phx_join", with("sensor_id", json!("s"))).await;
+    assert_eq!(response(&client.hear().await).0, "ok");
+    assert_eq!(server.devices.feed_count(), 1);
+}
+
 #[tokio::test]
 async fn python_and_unity_are_spared_the_word_and_unity_is_answered() {
     // H1, H2
