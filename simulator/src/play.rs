@@ -17,6 +17,7 @@ use crate::cli::{Play, Speed, out};
 use crate::csv;
 use components::attribute::AttributeType;
 use components::limits::BATCH_SAMPLE_COUNT_MAX;
+use components::load::LoadLevel;
 
 /// Samples a second at most, however fast it is asked to play or was recorded. Below what a
 /// server's rate limit for one connection would refuse.
@@ -103,16 +104,16 @@ pub(crate) async fn play(args: &Play) -> Result<(), String> {
     Ok(())
 }
 
-/// Samples of an attribute that a server keeps when it has nothing else to do.
-fn ring_sample_count(attribute: &str) -> f64 {
-    let limits = AttributeType::resolve(Some(attribute), attribute, None).base_limits();
+/// Samples of an attribute that a server keeps under this load.
+fn ring_sample_count(attribute: &str, load: LoadLevel) -> f64 {
+    let limits = AttributeType::resolve(Some(attribute), attribute, None).limits(load);
     // A pose keeps one; whoever plays numbers as poses wants to see the latest.
-    f64::from((limits.hot + limits.warm).max(100))
+    f64::from((limits.hot + limits.warm).max(20))
 }
 
 /// Samples a second at most: no more than viewers get whole, but never slower than it was recorded.
-fn hz_max(attribute: &str, rate_hz: f64) -> f64 {
-    let whole = ring_sample_count(attribute) * RING_TURNS_PER_SECOND;
+fn hz_max(attribute: &str, rate_hz: f64, load: LoadLevel) -> f64 {
+    let whole = ring_sample_count(attribute, load) * RING_TURNS_PER_SECOND;
     whole.max(rate_hz * CATCH_UP).min(SAMPLES_PER_SECOND_MAX)
 }
 
@@ -132,10 +133,8 @@ struct Player {
     repeat: bool,
     rate_hz: f64,
     send_hz: f64,
-    /// Samples that may be sent at once.
-    burst: f64,
-    /// Samples a second that may be sent, when there is more to send than `send_hz` asks.
-    catch_up_hz: f64,
+    /// The server's, as it last said.
+    load: LoadLevel,
     attribute: String,
     sensor_id: String,
     join: Value,
@@ -180,8 +179,7 @@ impl Player {
             Speed::Times(times) => args.rate * times,
             Speed::Max => f64::INFINITY,
         };
-        let kept = ring_sample_count(&args.attribute);
-        let hz_max = hz_max(&args.attribute, args.rate);
+        let hz_max = hz_max(&args.attribute, args.rate, LoadLevel::Normal);
         let now_ms = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as i64);
@@ -201,8 +199,7 @@ impl Player {
             repeat: args.repeat,
             rate_hz: args.rate,
             send_hz: speed_hz.min(hz_max),
-            burst: (kept * RING_BURST).max(hz_max * LATE.as_secs_f64()),
-            catch_up_hz: hz_max,
+            load: LoadLevel::Normal,
             attribute: args.attribute.clone(),
             sensor_id,
             connector_id,
@@ -304,8 +301,10 @@ impl Player {
                 self.gathered = self.gathered.max(due);
             }
             // After a break there is much to send, and no faster than at any other time.
-            allowed = (allowed + allowed_since.elapsed().as_secs_f64() * self.catch_up_hz)
-                .min(self.burst);
+            let hz_max = hz_max(&self.attribute, self.rate_hz, self.load);
+            let burst = (ring_sample_count(&self.attribute, self.load) * RING_BURST)
+                .max(hz_max * LATE.as_secs_f64());
+            allowed = (allowed + allowed_since.elapsed().as_secs_f64() * hz_max).min(burst);
             allowed_since = Instant::now();
             let now_ms = self.now_ms();
             let at_end = self.gathered == self.end();
@@ -373,6 +372,9 @@ impl Player {
                     "backpressure_config" => {
                         let pacing = self.batcher.pacing().told(&payload);
                         self.pace(pacing);
+                        let load = payload["system_load"].as_str();
+                        let named = |level: &LoadLevel| load == Some(level.name());
+                        self.load = LoadLevel::ALL.into_iter().find(named).unwrap_or(self.load);
                     }
                     "phx_close" | "phx_error" => return Err(Break::Lost(event)),
                     _ => {}
@@ -612,9 +614,12 @@ mod tests {
 
     #[test]
     fn it_is_played_no_faster_than_viewers_get_all_of_it_and_never_slower_than_recorded() {
-        assert_eq!((hz_max("ecg", 360.0), hz_max("respiration", 25.0)), (6500.0, 1500.0));
-        assert_eq!((hz_max("emg", 2000.0), hz_max("audio", 48_000.0)), (2500.0, 10_000.0));
-        assert_eq!(hz_max("skeleton", 30.0), 1000.0);
+        let calm = |attribute, rate_hz| hz_max(attribute, rate_hz, LoadLevel::Normal);
+        assert_eq!((calm("ecg", 360.0), calm("respiration", 25.0)), (6500.0, 1500.0));
+        assert_eq!((calm("emg", 2000.0), calm("audio", 48_000.0)), (2500.0, 10_000.0));
+        assert_eq!(calm("skeleton", 30.0), 200.0);
+        let busy = |attribute, rate_hz| hz_max(attribute, rate_hz, LoadLevel::High);
+        assert_eq!((busy("ecg", 360.0), busy("ecg", 2000.0)), (1600.0, 2500.0));
     }
 
     #[tokio::test]
