@@ -15,6 +15,7 @@ test: chromium
 	npm --prefix web run check
 	npm --prefix web test
 	SENSOCTO_BIN=$(abspath $(target))/debug/sensocto npm --prefix web run e2e
+	SENSOCTO_BIN=$(abspath $(target))/debug/sensocto npm --prefix web run clients
 
 # The browser tests need a Chromium. Debian's package, if there is none.
 chromium:

@@ -15,11 +15,25 @@ use crate::address::Address;
 use crate::batcher::{Batcher, Pacing};
 use crate::cli::{Play, Speed, out};
 use crate::csv;
+use components::attribute::AttributeType;
 use components::limits::BATCH_SAMPLE_COUNT_MAX;
 
-/// Samples a second at most, however fast it is asked to play. Below what a server's rate limit
-/// for one connection would refuse.
-pub(crate) const SAMPLES_PER_SECOND_MAX: f64 = 10_000.0;
+/// Samples a second at most, however fast it is asked to play or was recorded. Below what a
+/// server's rate limit for one connection would refuse.
+const SAMPLES_PER_SECOND_MAX: f64 = 10_000.0;
+
+/// How often a second the ring of what is played may be filled anew. A viewer takes what is in it
+/// each 32 ms at best; a ring that lasts 100 ms survives two flushes that come late. At 10,000
+/// respiration samples a second a viewer missed three of five.
+const RING_TURNS_PER_SECOND: f64 = 10.0;
+
+/// How much faster than recorded it may be played in any case, so that a break can be made up for.
+const CATCH_UP: f64 = 1.25;
+
+/// Part of a ring that may be sent at once, when there is much to send; and by how much we may be
+/// late ourselves without playing slower for it.
+const RING_BURST: f64 = 0.25;
+const LATE: Duration = Duration::from_millis(20);
 
 /// Samples, and time, between barriers: what a break can make us send twice.
 const BARRIER_SAMPLES: u64 = 500;
@@ -54,16 +68,19 @@ pub(crate) async fn play(args: &Play) -> Result<(), String> {
     let mut attempt = 0;
     let mut away_since = Instant::now();
     loop {
-        let confirmed = player.confirmed;
+        let (confirmed, sessions) = (player.confirmed, player.sessions);
         match player.session(&address).await {
             Ok(()) => break,
             Err(Break::Fatal(why)) => return Err(why),
             Err(Break::Lost(why)) => {
-                player.breaks += u64::from(player.joined_once);
                 if player.confirmed > confirmed {
-                    (attempt, away_since) = (0, Instant::now());
+                    attempt = 0;
                 }
-                let hopeless = !player.joined_once && attempt >= 3;
+                // A server that lets us in is not away, though it may have had us pause since.
+                if player.sessions > sessions {
+                    away_since = Instant::now();
+                }
+                let hopeless = player.sessions == 0 && attempt >= 3;
                 if hopeless || away_since.elapsed() > PATIENCE {
                     let lost = player.next - player.confirmed;
                     return Err(format!(
@@ -81,9 +98,22 @@ pub(crate) async fn play(args: &Play) -> Result<(), String> {
         player.confirmed,
         player.began.elapsed().as_secs_f64(),
         player.resent,
-        player.breaks
+        player.sessions - 1
     ));
     Ok(())
+}
+
+/// Samples of an attribute that a server keeps when it has nothing else to do.
+fn ring_sample_count(attribute: &str) -> f64 {
+    let limits = AttributeType::resolve(Some(attribute), attribute, None).base_limits();
+    // A pose keeps one; whoever plays numbers as poses wants to see the latest.
+    f64::from((limits.hot + limits.warm).max(100))
+}
+
+/// Samples a second at most: no more than viewers get whole, but never slower than it was recorded.
+fn hz_max(attribute: &str, rate_hz: f64) -> f64 {
+    let whole = ring_sample_count(attribute) * RING_TURNS_PER_SECOND;
+    whole.max(rate_hz * CATCH_UP).min(SAMPLES_PER_SECOND_MAX)
 }
 
 fn read(path: &Path, column: Option<&str>) -> Result<Vec<f64>, String> {
@@ -102,6 +132,10 @@ struct Player {
     repeat: bool,
     rate_hz: f64,
     send_hz: f64,
+    /// Samples that may be sent at once.
+    burst: f64,
+    /// Samples a second that may be sent, when there is more to send than `send_hz` asks.
+    catch_up_hz: f64,
     attribute: String,
     sensor_id: String,
     join: Value,
@@ -122,8 +156,8 @@ struct Player {
     confirmed: u64,
     furthest: u64,
     resent: u64,
-    breaks: u64,
-    joined_once: bool,
+    /// Times that a server let us in.
+    sessions: u64,
 }
 
 impl Player {
@@ -146,6 +180,8 @@ impl Player {
             Speed::Times(times) => args.rate * times,
             Speed::Max => f64::INFINITY,
         };
+        let kept = ring_sample_count(&args.attribute);
+        let hz_max = hz_max(&args.attribute, args.rate);
         let now_ms = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as i64);
@@ -164,7 +200,9 @@ impl Player {
             values,
             repeat: args.repeat,
             rate_hz: args.rate,
-            send_hz: speed_hz.min(SAMPLES_PER_SECOND_MAX),
+            send_hz: speed_hz.min(hz_max),
+            burst: (kept * RING_BURST).max(hz_max * LATE.as_secs_f64()),
+            catch_up_hz: hz_max,
             attribute: args.attribute.clone(),
             sensor_id,
             connector_id,
@@ -179,8 +217,7 @@ impl Player {
             confirmed: 0,
             furthest: 0,
             resent: 0,
-            breaks: 0,
-            joined_once: false,
+            sessions: 0,
         })
     }
 
@@ -244,7 +281,7 @@ impl Player {
         )
         .await?;
         let join_ref = self.join(&mut line, topic.clone(), self.join.clone()).await?;
-        self.joined_once = true;
+        self.sessions += 1;
         self.next = self.confirmed;
         self.batcher = Batcher::default();
         self.pace(Pacing { paused: false, ..Pacing::DEFAULT });
@@ -267,8 +304,8 @@ impl Player {
                 self.gathered = self.gathered.max(due);
             }
             // After a break there is much to send, and no faster than at any other time.
-            allowed = (allowed + allowed_since.elapsed().as_secs_f64() * SAMPLES_PER_SECOND_MAX)
-                .min(SAMPLES_PER_SECOND_MAX / 10.0);
+            allowed = (allowed + allowed_since.elapsed().as_secs_f64() * self.catch_up_hz)
+                .min(self.burst);
             allowed_since = Instant::now();
             let now_ms = self.now_ms();
             let at_end = self.gathered == self.end();
@@ -374,7 +411,7 @@ impl Player {
                     return match error {
                         None => Ok(reference.clone()),
                         // A server that is starting may refuse what it took before.
-                        Some(reason) if self.joined_once => Err(Break::Lost(reason)),
+                        Some(reason) if self.sessions > 0 => Err(Break::Lost(reason)),
                         Some(reason) => Err(Break::Fatal(format!("{topic} was refused: {reason}"))),
                     };
                 }
@@ -571,6 +608,13 @@ mod tests {
         text.clear();
         player(360.0).measurement(1, &mut text);
         assert_eq!(text, r#"{"attribute_id":"ecg","payload":-0.245,"timestamp":1000003}"#);
+    }
+
+    #[test]
+    fn it_is_played_no_faster_than_viewers_get_all_of_it_and_never_slower_than_recorded() {
+        assert_eq!((hz_max("ecg", 360.0), hz_max("respiration", 25.0)), (6500.0, 1500.0));
+        assert_eq!((hz_max("emg", 2000.0), hz_max("audio", 48_000.0)), (2500.0, 10_000.0));
+        assert_eq!(hz_max("skeleton", 30.0), 1000.0);
     }
 
     #[tokio::test]

@@ -6,16 +6,14 @@
  * become true, and says so when it did not. CHROMIUM names another browser.
  */
 
-import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { build } from "vite";
 import { start_mock } from "./mock-server.mjs";
+import { start_server } from "./server.mjs";
 import { LIMIT_BYTES, script_bytes } from "./size.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -42,40 +40,9 @@ function must(truth, what) {
   if (!truth) throw new Error(what);
 }
 
-async function free_port() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-async function start_server() {
+async function start() {
   if (process.env.SENSOCTO_URL) return { url: process.env.SENSOCTO_URL, stop: async () => {} };
-  if (!process.env.SENSOCTO_BIN) return start_mock({ dist });
-  const data = await mkdtemp(join(tmpdir(), "sensocto-e2e-"));
-  const port = await free_port();
-  const args = ["serve", "--listen", `127.0.0.1:${port}`, "--data", data, "--simulate", "few", "--auth", "dev"];
-  const child = spawn(process.env.SENSOCTO_BIN, args, { stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.on("data", (chunk) => (said = (said + chunk).slice(-4_000)));
-  const url = `http://127.0.0.1:${port}/`;
-  const until = Date.now() + WAIT_MS;
-  for (;;) {
-    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${said}`);
-    if ((await fetch(url).catch(() => null))?.ok) break;
-    await new Promise((done) => setTimeout(done, 50));
-    if (Date.now() > until) throw new Error(`no answer from ${url}:\n${said}`);
-  }
-  return {
-    url,
-    async stop() {
-      const ended = new Promise((done) => child.once("exit", done));
-      child.kill("SIGTERM");
-      await ended;
-      await rm(data, { recursive: true, force: true });
-    },
-  };
+  return process.env.SENSOCTO_BIN ? start_server(process.env.SENSOCTO_BIN) : start_mock({ dist });
 }
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS.split(" ") });
@@ -156,7 +123,7 @@ async function axe(page, where) {
 
 await build({ root: join(here, ".."), logLevel: "warn" });
 await mkdir(shots, { recursive: true });
-const server = await start_server();
+const server = await start();
 process.stdout.write(`page at ${server.url}\n`);
 
 await it("a first visit loads at most 150 kB of JavaScript", async () => {
