@@ -1,5 +1,8 @@
 # Two commands. Both do all their own set-up; both are thin over cargo and npm.
 
+# Where cargo puts what it builds.
+target := $(or $(CARGO_TARGET_DIR),target)
+
 .PHONY: run test chromium
 
 run:
@@ -11,8 +14,8 @@ test: chromium
 	cargo test --locked --workspace
 	npm --prefix web run check
 	npm --prefix web test
-	npm --prefix web run e2e
-	SENSOCTO_BIN=$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/sensocto npm --prefix web run clients
+	SENSOCTO_BIN=$(abspath $(target))/debug/sensocto npm --prefix web run e2e
+	SENSOCTO_BIN=$(abspath $(target))/debug/sensocto npm --prefix web run clients
 
 # The browser tests need a Chromium. Debian's package, if there is none.
 chromium:

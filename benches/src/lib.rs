@@ -1,3 +1,5 @@
 //! Measuring, as ratios in one run: the machine's mood cancels out.
 
+pub mod fan_out;
 pub mod tick;
+pub mod wire;

@@ -6,6 +6,7 @@ mod channel;
 pub mod clock;
 pub mod config;
 pub mod device;
+pub mod gather;
 pub mod health;
 pub mod house;
 pub mod http;

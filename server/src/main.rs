@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use server::config::{self, Config, Given};
+use server::gather::Gather;
 use server::house::House;
 
 #[global_allocator]
@@ -126,7 +127,15 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
 fn serve(args: Serve) -> Result<(), String> {
     let config = args.config()?;
     log();
-    block_on(run(config)).and_then(|outcome| outcome)
+    // The pump has a thread of its own; what is left is for sockets.
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1));
+    let gather = Gather::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.max(1))
+        .on_thread_park(move || gather.before_park())
+        .enable_all()
+        .build();
+    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(run(config))
 }
 
 /// To stderr, as JSON when nobody watches.
