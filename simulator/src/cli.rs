@@ -35,8 +35,9 @@ pub struct Play {
     #[arg(long, value_name = "TYPE")]
     pub sensor_type: Option<String>,
     /// How many times as fast as it was recorded, or `max`. At most as many samples are sent a
-    /// second as every viewer gets: 6,500 of ecg and hrv, 1,500 of others, fewer while the server
-    /// is under load, though never fewer than were recorded, up to 10,000.
+    /// second as a viewer gets whole while the machine keeps up: 6,500 of ecg and hrv, 1,500 of
+    /// others, fewer while the server is under load, though never fewer than were recorded, up to
+    /// 10,000.
     #[arg(long, value_name = "X", default_value = "1")]
     pub speed: Speed,
     /// Begin again at the end, until interrupted.
