@@ -12,6 +12,7 @@ pub mod http;
 pub mod intake;
 pub mod listen;
 pub mod mail;
+pub mod metrics;
 pub mod origin;
 pub mod outbox;
 pub mod pump;
