@@ -48,6 +48,10 @@ const RATE_LIMITED_PERIOD: Duration = Duration::from_secs(1);
 /// past. A socket joins its thousand topics at once, and as many each second from then on.
 const JOIN_COST: usize = 20;
 
+/// While the sockets wait for each other, a sample counts as so many frames: who sends most is
+/// slowed down first, to 5,000 a second, and who sends a hundred never notices.
+const CROWDED_SAMPLE_COST: usize = 4;
+
 /// Bytes of a viewer's word that cost as much as a frame: it may name ten thousand sensors, and
 /// the engine looks up each.
 const VIEWER_WORD_COST_BYTES: usize = 16;
@@ -182,6 +186,9 @@ impl Channels {
         if self.doors.intake.samples(|batch| batch.append(samples)).is_err() {
             self.doors.intake.refuse(Reason::IntakeFull, count as u64);
             self.samples.clear();
+        }
+        if self.doors.counts.crowd.is_crowded() {
+            self.cost += count * CROWDED_SAMPLE_COST;
         }
     }
 

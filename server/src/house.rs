@@ -81,14 +81,14 @@ impl House {
             pump: pump.report(),
             shutdown: shutdown.clone(),
         });
-        let router = http::router(doors, pulse);
-        let serving = tokio::spawn(listen::serve(
-            listener,
-            router,
-            config.listen_limits,
-            connections,
-            shutdown,
-        ));
+        let router = http::router(Arc::clone(&doors), pulse);
+        let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
+        let serving = tokio::spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                () = doors.counts.crowd.watch() => {}
+            }
+        });
         Ok(Self { address, down, serving, pump })
     }
 

@@ -5,6 +5,7 @@ mod bucket;
 mod channel;
 pub mod clock;
 pub mod config;
+pub mod crowd;
 pub mod device;
 pub mod health;
 pub mod house;

@@ -46,6 +46,12 @@ fn connections(page: &mut Page, doors: &Doors) {
     }
     page.counter("sockets_slow_total", "Closed because nothing was read", read(&counts.slow));
     page.counter("sockets_overrun_total", "Behind the engine's words", read(&counts.overruns));
+    page.gauge(
+        "sockets_crowded",
+        "1 while they wait for each other",
+        u8::from(counts.crowd.is_crowded()),
+    );
+    page.counter("crowded_looks_total", "Of twenty a second", counts.crowd.look_count());
     page.gauge("feeds", "Device feeds, those that close included", doors.devices.feed_count());
     page.gauge("viewer_tokens", "", doors.viewers.minted_count());
     page.counter(

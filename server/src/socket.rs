@@ -31,6 +31,7 @@ use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
 use crate::auth::Auth;
 use crate::bucket::Bucket;
 use crate::channel::Channels;
+use crate::crowd::Crowd;
 use crate::device::{DeviceDesk, Events, SocketEvent};
 use crate::intake::Intake;
 use crate::listen::{Connection, DoorCounts, asked_to_end};
@@ -154,6 +155,7 @@ pub struct Counts {
     pub slow: AtomicU64,
     /// Sockets that fell behind with the engine's words.
     pub overruns: AtomicU64,
+    pub crowd: Crowd,
     /// How sockets ended, by [`ENDS`].
     pub ends: [AtomicU64; ENDS.len()],
 }
