@@ -22,6 +22,10 @@ pub const ATTRIBUTE_ID_BYTES_MAX: usize = 64;
 /// Bytes of one payload kept as text. Larger ones are refused with a reason.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Brackets within brackets in one payload. A viewer that reads JSON by recursion has a stack for
+/// hundreds, and what it cannot read is everybody's message, not this sensor's alone.
+pub const PAYLOAD_DEPTH_MAX: usize = 64;
+
 /// Samples in one `measurements_batch`.
 pub const BATCH_SAMPLE_COUNT_MAX: usize = 4096;
 

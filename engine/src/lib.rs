@@ -114,6 +114,12 @@ impl Engine {
         }
     }
 
+    /// Both ledgers, complete, counted by walking rings and cursors: dear, but not as dear as
+    /// [`audit`](Self::audit). An error is a sentence about what is broken.
+    pub fn count(&mut self) -> Result<Audit, String> {
+        systems::audit::count(self.app.world_mut())
+    }
+
     /// Walks the whole world and holds the books against it: the conservation law, every level
     /// against the claims, the bytes against the rings. An error is a sentence about what is
     /// broken.

@@ -30,6 +30,12 @@ impl Bucket {
         enough
     }
 
+    /// Takes `count` in any case; the debt is paid before the next. Whether a token is left.
+    pub(crate) fn spend(&mut self, count: f64) -> bool {
+        self.tokens -= count;
+        self.tokens >= 1.0
+    }
+
     /// When one token will be there.
     pub(crate) fn ready_at(&self) -> Instant {
         let missing = (1.0 - self.tokens).max(0.0);
@@ -51,5 +57,14 @@ mod tests {
         assert!(bucket.take(10.0) && !bucket.take(1.0));
         bucket.fill(start + Duration::from_secs(100));
         assert!(bucket.take(20.0) && !bucket.take(1.0));
+    }
+
+    #[test]
+    fn what_is_spent_beyond_the_burst_is_waited_for() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(10.0, 20.0, start);
+        assert!(bucket.spend(19.0), "one is left");
+        assert!(!bucket.spend(11.0));
+        assert_eq!(bucket.ready_at(), start + Duration::from_millis(1100), "ten of debt and one");
     }
 }

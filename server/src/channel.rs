@@ -44,6 +44,18 @@ const HELD_COUNT_MAX: usize = 64;
 /// A connection is told of its rate limit at most this often.
 const RATE_LIMITED_PERIOD: Duration = Duration::from_secs(1);
 
+/// What a join costs beside its frame: the engine, every watching viewer's roster, perhaps a whole
+/// past. A socket joins its thousand topics at once, and as many each second from then on.
+const JOIN_COST: usize = 20;
+
+/// While the sockets wait for each other, a sample counts as so many frames: who sends most is
+/// slowed down first, to 5,000 a second, and who sends a hundred never notices.
+const CROWDED_SAMPLE_COST: usize = 4;
+
+/// Bytes of a viewer's word that cost as much as a frame: it may name ten thousand sensors, and
+/// the engine looks up each.
+const VIEWER_WORD_COST_BYTES: usize = 16;
+
 pub(crate) struct Channels {
     doors: Arc<Doors>,
     /// Of the socket.
@@ -64,6 +76,8 @@ pub(crate) struct Channels {
     bucket: Bucket,
     now: Instant,
     rate_limited_told: Option<Instant>,
+    /// See [`take_cost`](Self::take_cost).
+    cost: usize,
 }
 
 /// What this socket's connector said it is, as far as it matters.
@@ -140,7 +154,13 @@ impl Channels {
             samples: SampleBatch::default(),
             now,
             rate_limited_told: None,
+            cost: 0,
         }
+    }
+
+    /// How many frames more than itself the last message was worth, to the work that it makes.
+    pub(crate) fn take_cost(&mut self) -> usize {
+        std::mem::take(&mut self.cost)
     }
 
     pub(crate) fn version(&self) -> Vsn {
@@ -166,6 +186,9 @@ impl Channels {
         if self.doors.intake.samples(|batch| batch.append(samples)).is_err() {
             self.doors.intake.refuse(Reason::IntakeFull, count as u64);
             self.samples.clear();
+        }
+        if self.doors.counts.crowd.is_crowded() {
+            self.cost += count * CROWDED_SAMPLE_COST;
         }
     }
 
@@ -241,6 +264,7 @@ impl Channels {
         let payload = message.payload.json();
         let Some(payload) = payload else { return After::Stays };
         if let Kind::Viewer(seat) = &mut channel.kind {
+            self.cost += payload.get().len() / VIEWER_WORD_COST_BYTES;
             match seat.event(&message.event, payload) {
                 EventReply::Silent => {}
                 EventReply::Ok(response) => {
@@ -348,11 +372,15 @@ impl Channels {
         }
         // One attribute too many refuses its own samples only; the device is told once.
         let mut refused = false;
-        for measurement in &measurements {
+        for (index, measurement) in measurements.iter().enumerate() {
             match self.store(sensor, measurement) {
                 Stored::Yes => {}
                 Stored::Refused => refused = true,
-                Stored::Busy => return After::Busy,
+                Stored::Busy => {
+                    let rest = measurements.len() - index - 1;
+                    self.doors.intake.refuse(Reason::IntakeFull, rest as u64);
+                    return After::Busy;
+                }
             }
         }
         if refused {
@@ -502,6 +530,8 @@ impl Channels {
 
     fn rate_limited(&mut self, channel: &mut Channel, message: &Message<'_>, count: u64) {
         self.doors.rate_limited(count);
+        // Whoever goes on is read more slowly, rather than read and thrown away at full speed.
+        self.cost += count as usize;
         let told = self.rate_limited_told;
         if told.is_none_or(|told| self.now >= told + RATE_LIMITED_PERIOD) {
             self.rate_limited_told = Some(self.now);
@@ -512,6 +542,7 @@ impl Channels {
     // Joining and leaving.
 
     fn join(&mut self, message: &Message<'_>) {
+        self.cost += JOIN_COST;
         let topic = &*message.topic;
         let routed = topic.starts_with("sensocto:") || topic.starts_with("viewer:");
         if !routed {
@@ -522,6 +553,11 @@ impl Channels {
         let replaced = self.topics.remove(topic);
         if replaced.is_none() && self.topics.len() >= self.doors.limits.topic_count_max {
             return self.refuse_join(message, "too many channels joined");
+        }
+        // No name that a sensor or connector may have makes a longer one, and a joined topic is kept.
+        if topic.len() > phoenix::PART_BYTES_MAX {
+            self.refuse_join(message, "name_too_long");
+            return replaced.iter().for_each(|old| self.close(old));
         }
         let Some(params) = message.payload.json() else {
             self.refuse_join(message, "join crashed");
@@ -897,9 +933,12 @@ impl Channels {
         if let Kind::Sensor(sensor) = &mut channel.kind
             && let Some(joining) = &mut sensor.joining
             && let Some(frame) = self.out.pop()
-            && joining.held.len() < HELD_COUNT_MAX
         {
-            joining.held.push(frame);
+            if joining.held.len() < HELD_COUNT_MAX {
+                joining.held.push(frame);
+            } else {
+                self.doors.counts.answers.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }

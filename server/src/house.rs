@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::device::DeviceDesk;
 use crate::health::Pulse;
 use crate::intake::Intake;
+use crate::listen::DoorCounts;
 use crate::pump::{NoticeSink, Pump, PumpParts, SimulatorHook};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
@@ -66,6 +67,7 @@ impl House {
             tracing::warn!("auth is strict and there are no `device_tokens`: no device comes in");
         }
         tracing::info!(%address, auth = config.auth.mode.name(), "listening");
+        let connections = Arc::new(DoorCounts::default());
         let doors = Arc::new(Doors {
             limits: config.socket_limits,
             auth: config.auth,
@@ -75,10 +77,18 @@ impl House {
             viewers,
             topics: Topics::default(),
             counts: Counts::default(),
+            connections: Arc::clone(&connections),
+            pump: pump.report(),
             shutdown: shutdown.clone(),
         });
-        let router = http::router(doors, pulse);
-        let serving = tokio::spawn(listen::serve(listener, router, config.listen_limits, shutdown));
+        let router = http::router(Arc::clone(&doors), pulse);
+        let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
+        let serving = tokio::spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                () = doors.counts.crowd.watch() => {}
+            }
+        });
         Ok(Self { address, down, serving, pump })
     }
 

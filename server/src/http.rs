@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::channel::unix_now;
 use crate::health::Pulse;
+use crate::metrics;
 use crate::socket::{self, Doors};
 use crate::viewer;
 
@@ -45,6 +46,7 @@ pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>) -> Router {
     let router = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready).with_state(health))
+        .route("/metrics", get(metrics::show).with_state(Arc::clone(&doors)))
         .merge(viewer::api::router(Arc::clone(&doors.viewers), may_watch))
         .route("/socket/websocket", any(socket::open).with_state(doors));
     #[cfg(feature = "autobahn")]
@@ -113,6 +115,23 @@ pub fn error(status: StatusCode) -> Response {
     (status, Json(json!({ "errors": { "detail": detail } }))).into_response()
 }
 
+/// The whole body, copied: each piece of it would hold on to the buffer it was read into, and a
+/// client that sends one byte at a time would have us keep 8 KiB for each.
+async fn gather(body: Body) -> Result<Body, StatusCode> {
+    let mut body = Limited::new(body, BODY_BYTES_MAX);
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => StatusCode::PAYLOAD_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        })?;
+        if let Some(piece) = frame.data_ref() {
+            whole.extend_from_slice(piece);
+        }
+    }
+    Ok(Body::from(whole))
+}
+
 /// What holds for every request: a body bounded in bytes and time, and headers that keep a
 /// browser careful.
 async fn dress(request: Request, next: Next) -> Response {
@@ -123,10 +142,9 @@ async fn dress(request: Request, next: Next) -> Response {
     let request = if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         Err(StatusCode::PAYLOAD_TOO_LARGE)
     } else if has_body {
-        match timeout(BODY_DEADLINE, Limited::new(body, BODY_BYTES_MAX).collect()).await {
-            Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
-            Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+        match timeout(BODY_DEADLINE, gather(body)).await {
+            Ok(Ok(body)) => Ok(Request::from_parts(parts, body)),
+            Ok(Err(status)) => Err(status),
             Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
         }
     } else {

@@ -31,6 +31,10 @@ pub const BUSY_BYTES: usize = 512 * 1024;
 /// A viewer that reads nothing for this long, while something waits for it, is let go.
 pub const SLOW_MS_MAX: u64 = 10_000;
 
+/// What counts of the time between two looks: a process that was stopped for a minute has not
+/// waited a minute for anybody.
+const LOOK_MICROS_MAX: u64 = 500_000;
+
 /// The code its socket is closed with.
 pub const SLOW_CLOSE_CODE: u16 = 4008;
 
@@ -64,6 +68,7 @@ pub struct Mail {
     roster: Roster,
     waiting_bytes: usize,
     figures: MailFigures,
+    looked_at: EngineTime,
 }
 
 #[derive(Debug)]
@@ -71,8 +76,8 @@ struct Lane {
     seat: Arc<Seat>,
     /// What did not fit into the outbox yet.
     waiting: VecDeque<Outgoing>,
-    /// Since when nothing was read, and how many messages were left at the last look.
-    stuck: Option<(EngineTime, usize)>,
+    /// For how many microseconds nothing was read, and how many messages were left at the last look.
+    stuck: Option<(u64, usize)>,
     busy: bool,
     announced: Option<QualityChoice>,
     lens: Arc<Lens>,
@@ -85,6 +90,8 @@ impl Mail {
     /// says who is busy.
     pub fn prepare(&mut self, now: Now, desk: &ViewerDesk, intake: &Intake, inputs: &mut Inputs) {
         self.figures = MailFigures::default();
+        let passed = now.engine.0.saturating_sub(self.looked_at.0).min(LOOK_MICROS_MAX);
+        self.looked_at = now.engine;
         for seat in desk.take_arrivals() {
             self.admit(seat);
         }
@@ -103,7 +110,7 @@ impl Mail {
             inputs.busy.push(lane.seat.viewer);
             self.figures.busy += 1;
             lane.seat.figures.busy_ticks.fetch_add(1, Ordering::Relaxed);
-            if lane.is_stuck(now.engine) {
+            if lane.is_stuck(passed) {
                 self.figures.slow += 1;
                 let close = Outgoing::Close(SLOW_CLOSE_CODE, "slow");
                 // If even this does not fit, the kick tells the socket.
@@ -323,17 +330,17 @@ impl Lane {
 
     /// Whether nothing has moved for [`SLOW_MS_MAX`]. Slow is not stuck: a large first roster on a
     /// small line takes its time.
-    fn is_stuck(&mut self, now: EngineTime) -> bool {
+    fn is_stuck(&mut self, passed: u64) -> bool {
         if !self.seat.is_begun() {
             return false;
         }
         let left = self.waiting.len() + self.seat.outbox.queued_messages();
-        let since = match self.stuck {
-            Some((since, before)) if left >= before => since,
-            _ => now,
+        let micros = match self.stuck {
+            Some((micros, before)) if left >= before => micros + passed,
+            _ => 0,
         };
-        self.stuck = Some((since, left));
-        now >= since.plus_millis(SLOW_MS_MAX)
+        self.stuck = Some((micros, left));
+        micros >= SLOW_MS_MAX * 1000
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),

@@ -4,12 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use components::command::Inputs;
-use components::delivery::{Deliveries, Notice};
+use components::delivery::{Deliveries, Notice, TickReport};
 use components::sample::EngineTime;
-use engine::Engine;
+use engine::{Audit, Engine};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::clock::{Clock, Now};
 use crate::health::Pulse;
@@ -40,11 +42,28 @@ pub type SimulatorHook = Box<dyn FnMut(i64, &mut Inputs) + Send>;
 /// What ticks: the engine, or a test's.
 pub trait World {
     fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries;
+
+    /// What it holds and what became of every sample, if it keeps books.
+    fn inspect(&mut self) -> Option<Inspection> {
+        None
+    }
+}
+
+/// What the world looks like from within, at one moment between two ticks.
+#[derive(Debug)]
+pub struct Inspection {
+    pub report: TickReport,
+    /// Both ledgers, complete; or which promise is broken.
+    pub ledgers: Result<Audit, String>,
 }
 
 impl World for Engine {
     fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries {
         Self::tick(self, now, inputs)
+    }
+
+    fn inspect(&mut self) -> Option<Inspection> {
+        Some(Inspection { report: self.report(), ledgers: self.count() })
     }
 }
 
@@ -195,6 +214,11 @@ impl<W: World> Run<W> {
         let since = |then: EngineTime| then.0.saturating_sub(now.engine.0);
         parts.pulse.beat();
         report.tick_done(samples, since(ticked), since(done), &figures);
+        if report.wanted.swap(false, Ordering::AcqRel)
+            && let Some(inspection) = world.inspect()
+        {
+            report.inspections.send_replace(Some(Arc::new((Instant::now(), inspection))));
+        }
         idle
     }
 }
@@ -251,7 +275,16 @@ pub struct PumpReport {
     pub missed_samples: AtomicU64,
     pub lost_frames: AtomicU64,
     pub slow_viewers: AtomicU64,
+    /// Somebody waits for an inspection.
+    wanted: AtomicBool,
+    inspections: watch::Sender<Option<Arc<(Instant, Inspection)>>>,
 }
+
+/// The world is walked for whoever asks, but not more often than this.
+pub const INSPECTION_PERIOD: Duration = Duration::from_secs(1);
+
+/// A pump that has not answered after this long does not.
+const INSPECTION_PATIENCE: Duration = Duration::from_secs(2);
 
 impl PumpReport {
     fn tick_done(&self, samples: u64, engine_micros: u64, micros: u64, mail: &MailFigures) {
@@ -273,6 +306,20 @@ impl PumpReport {
         self.viewers_busy.store(mail.busy as u64, Ordering::Relaxed);
         // Last: whoever sees the tick counted sees its figures.
         self.ticks.fetch_add(1, Ordering::Release);
+    }
+
+    /// The world from within, at most [`INSPECTION_PERIOD`] old. `None`: it does not tick, or keeps
+    /// no books.
+    pub async fn inspect(&self, intake: &Intake) -> Option<Arc<(Instant, Inspection)>> {
+        let mut inspections = self.inspections.subscribe();
+        let last = inspections.borrow_and_update().clone();
+        if last.as_ref().is_some_and(|last| last.0.elapsed() < INSPECTION_PERIOD) {
+            return last;
+        }
+        self.wanted.store(true, Ordering::Release);
+        intake.wake();
+        timeout(INSPECTION_PATIENCE, inspections.changed()).await.ok()?.ok()?;
+        inspections.borrow().clone()
     }
 
     /// Microseconds of a whole tick, on average since the beginning.

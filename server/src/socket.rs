@@ -2,6 +2,7 @@
 //! (`reference/wire.md` 1.1, 1.3).
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,11 +31,13 @@ use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
 use crate::auth::Auth;
 use crate::bucket::Bucket;
 use crate::channel::Channels;
+use crate::crowd::Crowd;
 use crate::device::{DeviceDesk, Events, SocketEvent};
 use crate::intake::Intake;
-use crate::listen::{Connection, asked_to_end};
+use crate::listen::{Connection, DoorCounts, asked_to_end};
 use crate::origin::Origins;
 use crate::outbox::{OutboxReader, Outgoing, outbox};
+use crate::pump::PumpReport;
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
 
@@ -53,10 +56,30 @@ const WRITE_BUFFER_BYTES_MAX: usize = crate::outbox::OUTBOX_BYTES_MAX + 1024 * 1
 /// Messages taken from a socket before its answers are written and others have their turn.
 const BURST_MESSAGE_COUNT_MAX: usize = 64;
 
+/// Bytes taken from a socket before others have their turn, and before its answers are written: an
+/// echo is as long as what it echoes. One message more may be taken.
+const BURST_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes taken from the outbox before they are written. The write deadline is one for all of them,
+/// so that a small line has time for much, a piece at a time.
+const FORWARD_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a frame that count as one frame more: at 20,000 a second, 20 MB.
+const FRAME_COST_BYTES: usize = 1024;
+
+/// Closes a socket whose client does not read.
+const SLOW_CLOSE_CODE: u16 = crate::mail::SLOW_CLOSE_CODE;
+
+/// Read and thrown away behind a close, so that a client in the middle of a large message gets to
+/// see why. One that goes on and on does not.
+const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A viewer's lease is renewed by inbound traffic at most this often.
 const RENEW_PERIOD: Duration = Duration::from_secs(5);
 
 /// A connection may send this many frames a second, and this many at once; it is read no faster.
+/// What costs more than a small frame counts for several: see [`FRAME_COST_BYTES`] and
+/// [`Channels::take_cost`].
 const FRAMES_PER_SECOND: f64 = 20_000.0;
 const FRAMES_BURST: f64 = 20_000.0;
 
@@ -111,6 +134,8 @@ pub struct Doors {
     pub viewers: Arc<ViewerDesk>,
     pub topics: Topics,
     pub counts: Counts,
+    pub connections: Arc<DoorCounts>,
+    pub pump: Arc<PumpReport>,
     /// True once the server is shutting down.
     pub shutdown: watch::Receiver<bool>,
 }
@@ -122,8 +147,45 @@ pub struct Counts {
     pub incomplete: AtomicU64,
     /// Measurements answered with an error.
     pub refused: AtomicU64,
+    /// Answers to what was said before a join was decided, more than were kept.
+    pub answers: AtomicU64,
     /// Sockets opened since the beginning.
     pub sockets: AtomicU64,
+    /// Sockets whose clients took nothing for longer than the write deadline.
+    pub slow: AtomicU64,
+    /// Sockets that fell behind with the engine's words.
+    pub overruns: AtomicU64,
+    pub crowd: Crowd,
+    /// How sockets ended, by [`ENDS`].
+    pub ends: [AtomicU64; ENDS.len()],
+}
+
+/// The names of [`Counts::ends`]: the codes we close with, then who ended it otherwise.
+pub const ENDS: [&str; 9] =
+    ["1002", "1007", "1009", "1011", "1012", "4008", "other", "closed_by_peer", "gone"];
+
+impl Counts {
+    /// Sockets that have ended.
+    pub fn ended(&self) -> u64 {
+        self.ends.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    fn end(&self, end: End) {
+        let name = match end {
+            End::Close { code: 1002, .. } => "1002",
+            End::Close { code: 1007, .. } => "1007",
+            End::Close { code: 1009, .. } => "1009",
+            End::Close { code: 1011, .. } => "1011",
+            End::Close { code: 1012, .. } => "1012",
+            End::Close { code: SLOW_CLOSE_CODE, .. } => "4008",
+            End::Close { .. } => "other",
+            End::ClosedByPeer => "closed_by_peer",
+            End::Gone => "gone",
+        };
+        if let Some(index) = ENDS.iter().position(|known| *known == name) {
+            self.ends[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// `GET /socket/websocket`.
@@ -290,6 +352,7 @@ impl Socket {
         tracing::debug!(serial, ?end, "socket ends");
         socket.channels.leave_all();
         let Self { ws, doors, .. } = socket;
+        doors.counts.end(end);
         finish(ws, end, doors.limits.close_deadline).await;
     }
 
@@ -324,12 +387,14 @@ impl Socket {
                 }
                 Some(outgoing) = reader.recv() => {
                     let mut next = Some(outgoing);
+                    let mut bytes = 0;
                     while let Some(outgoing) = next {
+                        bytes += outgoing.bytes();
                         if let Some(end) = self.forward(outgoing) {
                             let _ = self.flush().await;
                             return end;
                         }
-                        next = reader.try_recv();
+                        next = if bytes < FORWARD_BYTES_MAX { reader.try_recv() } else { None };
                     }
                 }
                 () = &mut timer => {}
@@ -338,6 +403,7 @@ impl Socket {
                 return end;
             }
             if self.channels.overrun() {
+                self.doors.counts.overruns.fetch_add(1, Ordering::Relaxed);
                 return End::close(1011, "too slow");
             }
             if let Err(end) = self.flush().await {
@@ -381,17 +447,21 @@ impl Socket {
         self.frames.fill(now);
         let mut next = Some(first);
         let mut outcome = Ok(());
+        let mut bytes = 0;
         for taken in 1.. {
             let Some(message) = next else { break };
+            let length = message.as_ref().and_then(|m| m.as_ref().ok()).map_or(0, WsMessage::len);
+            bytes += length;
             outcome = self.message(message, now);
             if outcome.is_err() {
                 break;
             }
-            if !self.frames.take(1.0) {
+            let cost = 1 + length / FRAME_COST_BYTES + self.channels.take_cost();
+            if !self.frames.spend(cost as f64) {
                 self.read_at = Some(self.frames.ready_at());
                 break;
             }
-            if taken == BURST_MESSAGE_COUNT_MAX {
+            if taken == BURST_MESSAGE_COUNT_MAX || bytes >= BURST_BYTES_MAX {
                 break;
             }
             next = self.ws.next().now_or_never();
@@ -459,6 +529,12 @@ impl Socket {
         None
     }
 
+    /// The client does not read. Should it begin to, it finds out why it was let go.
+    fn slow(&self) -> End {
+        self.doors.counts.slow.fetch_add(1, Ordering::Relaxed);
+        End::close(SLOW_CLOSE_CODE, "slow")
+    }
+
     /// Writes what is ready: many frames, one flush.
     async fn flush(&mut self) -> Result<(), End> {
         if self.channels.out.is_empty() {
@@ -473,11 +549,11 @@ impl Socket {
         };
         match timeout(self.doors.limits.write_deadline, write).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => {
-                tracing::debug!("client does not read");
-                Err(End::Gone)
+            Ok(Err(WsError::Io(error))) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(self.slow())
             }
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(self.slow()),
         }
     }
 }
@@ -492,14 +568,14 @@ async fn finish(mut ws: Ws, end: End, limit: Duration) {
     let goodbye = async {
         match end {
             End::Gone => {}
-            End::ClosedByPeer => while let Some(Ok(_)) = ws.next().await {},
+            End::ClosedByPeer => drain(&mut ws).await,
             End::Close { code, why, garbled } => {
                 let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(why) };
                 if ws.close(Some(frame)).await.is_err() {
                     return;
                 }
                 if !garbled {
-                    while let Some(Ok(_)) = ws.next().await {}
+                    drain(&mut ws).await;
                     return;
                 }
                 // What still comes is thrown away: closing on unread bytes would reset the
@@ -507,11 +583,27 @@ async fn finish(mut ws: Ws, end: End, limit: Duration) {
                 let io = ws.get_mut();
                 let _ = io.shutdown().await;
                 let mut rest = [0; 4096];
-                while matches!(io.read(&mut rest).await, Ok(n) if n > 0) {}
+                let mut left = DISCARD_BYTES_MAX;
+                while left > 0 {
+                    match io.read(&mut rest).await {
+                        Ok(count) if count > 0 => left = left.saturating_sub(count),
+                        _ => break,
+                    }
+                }
             }
         }
     };
     let _ = timeout(limit, goodbye).await;
+}
+
+/// Reads on until the client closes too, or has said too much.
+async fn drain(ws: &mut Ws) {
+    let mut left = DISCARD_BYTES_MAX;
+    while left > 0
+        && let Some(Ok(message)) = ws.next().await
+    {
+        left = left.saturating_sub(message.len() + 1);
+    }
 }
 
 impl Doors {

@@ -1,16 +1,18 @@
 //! Who has joined which topic, for the one event that sockets say to each other: `shout`.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
 use components::wire::phoenix::{self, Vsn};
 
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::{Outbox, Outgoing, SendError};
 
 #[derive(Debug, Default)]
 pub struct Topics {
     members: Mutex<HashMap<Arc<str>, Vec<Member>>>,
+    lost: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,11 @@ impl Topics {
         }
     }
 
+    /// Shouts that somebody missed, for want of room in an outbox.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Tells all who have joined, the speaker included. Who cannot take it misses it.
     pub fn broadcast(&self, topic: &str, event: &str, payload: &str) {
         let members = self.lock();
@@ -49,7 +56,9 @@ impl Topics {
                 phoenix::broadcast(&mut out, member.version, topic, event, payload);
                 String::from_utf8(out).unwrap_or_default().into()
             });
-            let _ = member.outbox.try_send(Outgoing::Text(frame.clone()));
+            if member.outbox.try_send(Outgoing::Text(frame.clone())) == Err(SendError::Full) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

@@ -180,6 +180,8 @@ struct Minted {
     seat: Option<Arc<Seat>>,
     /// While not joined.
     expires: EngineTime,
+    /// It has been joined once; who has done so will return.
+    was_joined: bool,
 }
 
 impl Minted {
@@ -221,6 +223,8 @@ pub struct ViewerDesk {
     /// Seats the pump has not yet seen.
     arrivals: Mutex<Vec<Arc<Seat>>>,
     open: AtomicUsize,
+    /// Tokens that made room for others before they were joined.
+    forgotten: AtomicU64,
     intake: Arc<Intake>,
     clock: Clock,
     count_max: usize,
@@ -265,6 +269,7 @@ impl ViewerDesk {
             state: Mutex::default(),
             arrivals: Mutex::default(),
             open: AtomicUsize::new(0),
+            forgotten: AtomicU64::new(0),
             intake,
             clock,
             count_max,
@@ -274,6 +279,11 @@ impl ViewerDesk {
     /// Channels that are open.
     pub fn open_count(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Tokens that were never joined, and made room for others.
+    pub fn forgotten_count(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
     }
 
     /// Tokens that are out, joined or not.
@@ -291,11 +301,18 @@ impl ViewerDesk {
             attention: Attention { visible: wishes.visible.flatten(), ..Attention::default() },
             seat: None,
             expires: now.plus_millis(TOKEN_SECONDS * 1000),
+            was_joined: false,
         };
         let bytes = minted.id_bytes();
         let mut state = lock(&self.state);
         if state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX {
             state.forget_expired(now);
+        }
+        // Whoever mints and never joins does not keep everybody else out for an hour.
+        while (state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX)
+            && state.forget_oldest_unused()
+        {
+            self.forgotten.fetch_add(1, Ordering::Relaxed);
         }
         if state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX {
             return Err(DeskError::TooMany);
@@ -373,6 +390,7 @@ impl ViewerDesk {
             state.handles.give_back(viewer.0);
             return Err(refusal);
         }
+        minted.was_joined = true;
         let older = minted.seat.replace(Arc::clone(&seat));
         drop(guard);
         let attended = self.intake.command(attend);
@@ -479,6 +497,18 @@ impl State {
             good
         });
         self.id_bytes -= freed;
+    }
+
+    /// Forgets the token that waits longest for its first join; whether there was one.
+    fn forget_oldest_unused(&mut self) -> bool {
+        let unused = self.minted.iter().filter(|(_, minted)| !minted.was_joined);
+        let oldest =
+            unused.min_by_key(|(_, minted)| minted.expires).map(|(token, _)| token.clone());
+        let Some(minted) = oldest.and_then(|token| self.minted.remove(&token)) else {
+            return false;
+        };
+        self.id_bytes -= minted.id_bytes();
+        true
     }
 
     /// Whether the token is good.

@@ -106,13 +106,15 @@ impl Setup {
             viewers: ViewerDesk::new(Arc::clone(&intake), Clock::system(), 100),
             topics: Topics::default(),
             counts: Counts::default(),
+            connections: Arc::default(),
+            pump: Arc::default(),
             shutdown: shutdown.clone(),
         });
         let pulse = Arc::new(Pulse::default());
         let router = server::http::router(Arc::clone(&doors), Arc::clone(&pulse));
         let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(listen::serve(listener, router, self.listen, shutdown));
+        tokio::spawn(listen::serve(listener, router, self.listen, Arc::default(), shutdown));
         let told = Arc::new(Mutex::new(Told::default()));
         let (change, changed) = watch::channel(0);
         let stop = Arc::new(AtomicBool::new(false));

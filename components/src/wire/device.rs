@@ -365,7 +365,8 @@ pub enum MeasurementError {
     InvalidAttributeId,
     /// Not a finite JSON number.
     InvalidTimestamp,
-    /// A number JSON can spell and no machine can hold, as `1e400`.
+    /// A number JSON can spell and no machine can hold, as `1e400`; or nested beyond
+    /// [`limits::PAYLOAD_DEPTH_MAX`].
     InvalidPayload,
     /// Beyond [`limits::PAYLOAD_BYTES_MAX`].
     PayloadTooLarge,
@@ -449,7 +450,9 @@ impl<'a> Members<'a> {
         if payload.len() + self.extra.len() > limits::PAYLOAD_BYTES_MAX {
             return Err(MeasurementError::PayloadTooLarge);
         }
-        if has_infinite_number(payload) {
+        // Further members go to the viewers as they are, and a viewer reads all or nothing.
+        if [payload, &self.extra].into_iter().any(|json| has_infinite_number(json) || is_deep(json))
+        {
             return Err(MeasurementError::InvalidPayload);
         }
         Ok(Measurement {
@@ -501,6 +504,31 @@ fn has_infinite_number(payload: &str) -> bool {
                 }
             }
             _ => at += 1,
+        }
+    }
+    false
+}
+
+/// Whether this JSON is nested so deeply that a reader may run out of stack.
+fn is_deep(json: &str) -> bool {
+    if json.len() <= 2 * limits::PAYLOAD_DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > limits::PAYLOAD_DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
         }
     }
     false
@@ -1138,7 +1166,103 @@ mod tests {
         }
     }
 
+    /// The members beside a payload reached the viewers unread: one `1e400` among them, and a viewer
+    /// that reads JSON strictly lost the whole message, everybody's samples with it.
+    #[test]
+    fn what_would_break_its_readers_is_refused() {
+        let measure = |payload: &str, extra: &str| {
+            let json =
+                format!(r#"{{"attribute_id":"a","payload":{payload},"timestamp":1{extra}}}"#);
+            let raw = RawValue::from_string(json).unwrap();
+            measurement(&raw).map(|_| ())
+        };
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let deepest = limits::PAYLOAD_DEPTH_MAX;
+        assert_eq!(measure("1", ""), Ok(()));
+        assert_eq!(measure(&nested(deepest), ""), Ok(()));
+        assert_eq!(measure("\"[[[\\\"[[[\"", &format!(",\"x\":{:?}", "[".repeat(500))), Ok(()));
+        for (payload, extra) in [
+            ("1e400", ""),
+            ("1", ",\"x\":1e400"),
+            ("1", ",\"x\":{\"y\":[-1e999]}"),
+            (&*nested(deepest + 1), ""),
+            ("1", &*format!(",\"x\":{}", nested(30_000))),
+        ] {
+            assert_eq!(
+                measure(payload, extra),
+                Err(MeasurementError::InvalidPayload),
+                "{payload:.80} {extra:.80}"
+            );
+        }
+    }
+
+    /// What clients say, and what they should not, mixed.
+    fn words() -> impl Strategy<Value = String> {
+        let word = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "null",
+            "true",
+            "-0",
+            "1e400",
+            "1.5",
+            "9223372036854775808",
+            "\"",
+            "\\",
+            "\\u0000",
+            "\\ud800",
+            "\"a\"",
+            "\"attribute_id\"",
+            "\"payload\"",
+            "\"timestamp\"",
+            "\"action\"",
+            "\"register\"",
+            "\"metadata\"",
+            "\"attributes\"",
+            "\"sensor_id\"",
+            "\"imu\"",
+            "\"1,2,3,4,5,6,nan\"",
+            "é",
+            "\u{1}",
+            " ",
+            "{\"attribute_id\":\"a\",\"payload\":{\"x\":[1,null,\"s\"]},\"timestamp\":1.5}",
+            "{\"attribute_id\":\"imu\",\"payload\":\"1,2,3,4,5,6,7\",\"timestamp\":-1}",
+            "{\"action\":\"register\",\"attribute_id\":\"a\",\"metadata\":{}}",
+            "{\"connector_name\":\"n\"}",
+        ]);
+        prop::collection::vec(word, 0..12).prop_map(|words| words.concat())
+    }
+
     proptest! {
+        /// And what is taken is JSON again when a viewer gets it.
+        #[test]
+        fn no_words_make_a_device_door_panic(json in words()) {
+            let Ok(raw) = RawValue::from_string(json) else { return Ok(()) };
+            let mut attributes = Attributes::default();
+            let mut taken = Vec::new();
+            let _ = measurements_batch(&raw, &mut taken);
+            taken.extend(measurement(&raw));
+            let mut batch = SampleBatch::default();
+            let feed = FeedId(crate::id::Handle { slot: 0, generation: 0 });
+            for measurement in &taken {
+                if let Standing::Undeclared { index, .. } = attributes.standing(&measurement.attribute_id) {
+                    attributes.set_declared(&measurement.attribute_id);
+                    attributes.push(&mut batch, feed, index, measurement);
+                    prop_assert!(batch.len() > 0, "{} of {:?}", index, measurement);
+                }
+                let json = format!("{{\"payload\":{}{}}}", measurement.payload, measurement.extra);
+                prop_assert!(serde_json::from_str::<Value>(&json).is_ok(), "{}", json);
+            }
+            let _ = attribute_update(&raw);
+            let _ = connector_update(&raw);
+            let _ = sensor_join("a", &raw);
+            let _ = connector_join("c", &raw);
+        }
+
         #[test]
         fn nothing_a_device_says_panics(json in "[\\[{\"a-e0-9.:,}\\] \\\\]{0,60}") {
             if let Ok(raw) = RawValue::from_string(json) {

@@ -223,23 +223,41 @@ fn a_viewer_that_reads_nothing_is_let_go_after_ten_seconds() {
     let (seat, mut reader) = room.join("{}");
     room.tick(&seeds(&[seat.viewer()], 100, 1));
     assert_eq!(room.tick(&Deliveries::default()), [seat.viewer()]);
-    room.ms += 9_000;
-    room.tick(&Deliveries::default());
+    let wait = |room: &mut Room, ms: u64| {
+        for _ in 0..ms / 50 {
+            // And four by the tick.
+            room.ms += 46;
+            room.tick(&Deliveries::default());
+        }
+    };
+    wait(&mut room, 9_000);
     // One message read is a sign that it reads.
     reader.try_recv().unwrap();
     room.tick(&Deliveries::default());
-    room.ms += 9_990;
-    room.tick(&Deliveries::default());
+    wait(&mut room, 9_900);
     assert!(room.kicks.lock().unwrap().is_empty());
     room.commands();
-    room.ms += 10;
-    room.tick(&Deliveries::default());
+    wait(&mut room, 100);
     assert_eq!(*room.kicks.lock().unwrap(), [Kicked::Slow]);
     assert!(matches!(room.commands()[..], [Command::CloseViewer { .. }]));
     let heard = all(&mut reader);
     assert!(matches!(heard.last(), Some(Outgoing::Close(SLOW_CLOSE_CODE, "slow"))));
     assert_eq!(room.tick(&seeds(&[seat.viewer()], 1, 1)), [], "it is no longer served");
     assert!(all(&mut reader).is_empty());
+}
+
+/// SIGSTOP for a minute, a laptop's lid: the clock went on, and nobody could have read or written.
+#[test]
+fn nobody_is_let_go_because_the_server_itself_stood_still() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join("{}");
+    room.tick(&seeds(&[seat.viewer()], 100, 1));
+    assert_eq!(room.tick(&Deliveries::default()), [seat.viewer()]);
+    room.ms += 60_000;
+    room.tick(&Deliveries::default());
+    assert!(room.kicks.lock().unwrap().is_empty());
+    assert!(!all(&mut reader).is_empty());
+    assert_eq!(room.tick(&Deliveries::default()), [], "it has read, and is not busy");
 }
 
 #[test]

@@ -258,14 +258,31 @@ fn a_full_intake_refuses_and_loses_nothing() {
 #[test]
 fn no_more_are_minted_than_may_be_out() {
     let office = Office::new(2);
-    let first = office.mint("{}");
-    office.mint("{}");
+    let tokens = [office.mint("{}"), office.mint("{}")];
+    let seats = tokens.each_ref().map(|token| office.join(token, "{}").unwrap());
     assert_eq!(office.desk.mint(Wishes::default()), Err(DeskError::TooMany));
-    office.desk.delete(&first);
+    office.desk.delete(&tokens[0]);
     office.mint("{}");
+    drop(seats);
     office.pass(TOKEN_SECONDS);
     office.mint("{}");
-    assert_eq!(office.desk.minted_count(), 1, "those that were never joined have gone");
+    assert_eq!(office.desk.minted_count(), 1, "those that nobody holds open have gone");
+}
+
+/// One client that minted four thousand tokens and joined none kept everybody out for an hour.
+#[test]
+fn tokens_that_nobody_joined_make_room_and_those_that_somebody_did_stay() {
+    let office = Office::new(3);
+    let joined = office.mint("{}");
+    drop(office.join(&joined, "{}").unwrap());
+    let hoarded = office.mint("{}");
+    office.pass(1);
+    let minted: Vec<_> = (0..10).map(|_| office.mint("{}")).collect();
+    assert_eq!(office.desk.minted_count(), 3);
+    assert_eq!(office.desk.forgotten_count(), 9);
+    assert_eq!(office.join(&hoarded, "{}").unwrap_err(), json!({"reason": "unauthorized"}));
+    office.join(&minted[9], "{}").unwrap();
+    office.join(&joined, "{}").unwrap();
 }
 
 #[test]
@@ -274,7 +291,9 @@ fn ids_are_bounded_in_all() {
     let ids: Vec<String> = (0..10_000).map(|i| format!("{i:0>128}")).collect();
     let wishes = || words::read_wishes(&json!({"sensors": ids}).to_string()).unwrap();
     let mut minted = Vec::new();
+    let mut seats = Vec::new();
     while let Ok(token) = office.desk.mint(wishes()) {
+        seats.push(office.join(&token, "{}").unwrap());
         minted.push(token);
     }
     assert_eq!(minted.len(), ID_BYTES_MAX / (10_000 * (128 + ID_OVERHEAD_BYTES)));
@@ -367,7 +386,8 @@ async fn http_errors_name_the_field() {
             (413, "Failed to buffer the reque"),
         ]
     );
-    office.mint("{}");
+    let token = office.mint("{}");
+    let _seat = office.join(&token, "{}").unwrap();
     let (status, _) =
         ask(&office, "POST", "/api/viewers", r#"{"sensors":"all"}"#, "Bearer good").await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);

@@ -302,6 +302,7 @@ fn check_id(field: &'static str, index: usize, id: &str) -> Result<(), WordsErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn wishes_are_read() {
@@ -383,5 +384,25 @@ mod tests {
         assert!(
             matches!(read_join(r#"{"form":"xml"}"#), Err(JoinError::Words(e)) if e.field == "form")
         );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_viewer_says_panics(words in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "null", "true", "1", "1e400", "-0.0", "\"", "\\", "\\ud800",
+            "\"a\"", "\"all\"", "\"sensors\"", "\"quality\"", "\"visible\"", "\"hovered\"",
+            "\"focused\"", "\"pinned\"", "\"hidden\"", "\"battery\"", "\"low\"", "\"form\"",
+            "\"version\"", "\"sensor_ids\"", "\"sensor_id\"", "\"attribute_id\"", " ", "\u{0}", "é",
+            "{\"sensors\":[\"a\"],\"quality\":\"low\"}",
+            "{\"visible\":[\"a\"],\"hovered\":[\"a\",{\"sensor_id\":\"a\"}],\"battery\":\"low\"}",
+        ]), 0..12)) {
+            let text = words.concat();
+            let _ = read_wishes(&text);
+            let _ = read_set_sensors(&text);
+            let _ = read_set_visible_sensors(&text);
+            let _ = read_set_quality(&text);
+            let _ = read_attention(&text);
+            let _ = read_join(&text);
+        }
     }
 }

@@ -531,3 +531,28 @@ proptest! {
         let _ = FrameReader::default().read(&frame);
     }
 }
+
+proptest! {
+    /// A decoder stops with an error, not a guess and not a panic: on noise, and on a frame in which
+    /// a few bytes are others.
+    #[test]
+    fn no_bytes_make_the_frame_reader_panic(
+        noise in prop::collection::vec(any::<u8>(), 0..96),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let _ = FrameReader::default().read(&noise);
+        let mut tick = Tick::default();
+        let card = card(1, "s", "a", b"{\"x\":\x01}");
+        tick.slice(&card, Form::Seed, 0, &[(1, &[Cell::TRUE]), (2, &[Cell::NULL])]);
+        tick.slice(&card, Form::Raw, 2, &[(3, &[Cell::FALSE])]);
+        for mut frame in tick.frames() {
+            for (at, value) in &flips {
+                let at = at.index(frame.len());
+                frame[at] = *value;
+            }
+            let _ = FrameReader::default().read(&frame);
+            let _ = FrameReader::default().read(&frame[..cut.index(frame.len())]);
+        }
+    }
+}
