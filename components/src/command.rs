@@ -83,6 +83,13 @@ pub enum Command {
     Renew {
         viewer: ViewerId,
     },
+    /// A word to whatever device feeds the sensor, if the sensor is in the viewer's lens.
+    /// `words` is the JSON of a `device_command`.
+    TellDevice {
+        viewer: ViewerId,
+        sensor_id: Box<str>,
+        words: Arc<str>,
+    },
     CloseViewer {
         viewer: ViewerId,
     },

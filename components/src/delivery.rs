@@ -208,6 +208,11 @@ pub enum Notice {
         level: Level,
         load: Load,
     },
+    /// A viewer's word to the device behind the feed: the JSON of a `device_command`.
+    DeviceTold {
+        feed: FeedId,
+        words: Arc<str>,
+    },
     /// The feed declared one attribute too many
     /// ([`SENSOR_ATTRIBUTE_COUNT_MAX`](crate::limits::SENSOR_ATTRIBUTE_COUNT_MAX)).
     AttributeRefused {

@@ -804,6 +804,14 @@ impl Channels {
                 self.out.extend(joining.held);
             }
             SocketEvent::Paced { feed, level, load } => self.paced(feed, (level, load)),
+            SocketEvent::Told { feed, words } => {
+                let Some(topic) = self.feeds.get(&feed).cloned() else { return };
+                let Some(channel) = self.topics.get(&topic) else { return };
+                let join_ref = channel.join_ref.as_deref().map(ToOwned::to_owned);
+                self.frame(|out, vsn| {
+                    phoenix::push(out, vsn, join_ref.as_deref(), &topic, "device_command", &words);
+                });
+            }
             SocketEvent::AttributeRefused { feed, attribute_id } => {
                 if let Some((_, sensor)) = self.sensor(feed) {
                     sensor.attributes.refuse(&attribute_id);

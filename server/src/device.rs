@@ -39,6 +39,11 @@ pub enum SocketEvent {
         feed: FeedId,
         attribute_id: Box<str>,
     },
+    /// A viewer's word to the device.
+    Told {
+        feed: FeedId,
+        words: Arc<str>,
+    },
     /// The channel with this serial number is to end.
     Kicked {
         serial: u64,
@@ -165,6 +170,9 @@ impl DeviceDesk {
             Notice::FeedClosed { feed } => self.end(feed),
             Notice::Paced { feed, level, load } => {
                 self.tell(feed, || SocketEvent::Paced { feed, level, load });
+            }
+            Notice::DeviceTold { feed, ref words } => {
+                self.tell(feed, || SocketEvent::Told { feed, words: Arc::clone(words) });
             }
             Notice::AttributeRefused { feed, ref attribute_id } => {
                 self.tell(feed, || SocketEvent::AttributeRefused {

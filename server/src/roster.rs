@@ -157,6 +157,7 @@ impl Roster {
             | Notice::FeedClosed { .. }
             | Notice::Paced { .. }
             | Notice::AttributeRefused { .. }
+            | Notice::DeviceTold { .. }
             | Notice::ViewerClosed { .. } => {}
         }
     }

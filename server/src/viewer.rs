@@ -657,6 +657,7 @@ impl ViewerSeat {
                 words::read_set_visible_sensors(text).map(|ids| Change::Visible(Some(ids)))
             }
             "ping" => return EventReply::Ok(payload.to_owned()),
+            "device_command" => return self.device_command(text),
             _ => return EventReply::Silent,
         };
         let change = match change {
@@ -672,6 +673,20 @@ impl ViewerSeat {
             Err(DeskError::IntakeFull) => EventReply::Error(reason("busy", None)),
             // It is closing; `phx_close` is the answer.
             Err(DeskError::Unknown | DeskError::NoRandom) => EventReply::Silent,
+        }
+    }
+
+    /// Ok means: passed on to the sensor's devices, if it has any and is in the lens.
+    fn device_command(&self, text: &str) -> EventReply {
+        match words::read_device_command(text) {
+            Ok((sensor_id, words)) => {
+                let viewer = self.seat.viewer;
+                match self.desk.intake.command(Command::TellDevice { viewer, sensor_id, words }) {
+                    Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
+                    Err(IntakeFull) => EventReply::Error(reason("busy", None)),
+                }
+            }
+            Err(error) => EventReply::Error(invalid(&error)),
         }
     }
 

@@ -304,6 +304,29 @@ async fn a_receiver_hears_one_sensor_measurement_by_measurement() {
     house.close().await;
 }
 
+/// Checklist 44: a command reaches the devices of its sensor, and only through a lens that has it.
+#[tokio::test]
+async fn a_command_reaches_the_device_it_is_for_and_no_other() {
+    let house = house(&[]).await;
+    let (mut mine, mine_topic) = join_sensor(&house, "mine").await;
+    let (mut other, other_topic) = join_sensor(&house, "other").await;
+    let (mut viewer, topic, _) = watch(&house, json!({"sensors": ["mine"]}), json!({})).await;
+    let command = |id: &str| json!({"sensor_id": id, "command": "vibrate", "speed": 0.5});
+    assert_eq!(viewer.ask(&topic, "device_command", command("other")).await["status"], "ok");
+    assert_eq!(viewer.ask(&topic, "device_command", command("mine")).await["status"], "ok");
+    let wrong = json!({"sensor_id": "mine", "command": "explode"});
+    let refused = viewer.ask(&topic, "device_command", wrong).await;
+    assert_eq!(refused["response"]["reason"], "invalid_payload");
+    assert_eq!(mine.event("device_command").await, json!({"command": "vibrate", "speed": 0.5}));
+    // What is said to the engine later is heard later: had there been a word, it would be here.
+    other.ask(&other_topic, "ping", json!({})).await;
+    mine.ask(&mine_topic, "ping", json!({})).await;
+    for client in [&mine, &other] {
+        assert!(client.kept.iter().all(|m| !m.to_string().contains("device_command")));
+    }
+    house.close().await;
+}
+
 #[tokio::test]
 async fn the_simulated_people_are_there_from_the_start() {
     let house = house(&[("simulate", "few")]).await;

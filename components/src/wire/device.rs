@@ -1252,7 +1252,7 @@ mod tests {
                 if let Standing::Undeclared { index, .. } = attributes.standing(&measurement.attribute_id) {
                     attributes.set_declared(&measurement.attribute_id);
                     attributes.push(&mut batch, feed, index, measurement);
-                    prop_assert!(batch.len() > 0, "{} of {:?}", index, measurement);
+                    prop_assert!(!batch.is_empty(), "{} of {:?}", index, measurement);
                 }
                 let json = format!("{{\"payload\":{}{}}}", measurement.payload, measurement.extra);
                 prop_assert!(serde_json::from_str::<Value>(&json).is_ok(), "{}", json);

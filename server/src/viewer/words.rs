@@ -1,12 +1,14 @@
 //! What viewers ask for, read and checked: every refusal names the field it is about.
 
 use std::fmt;
+use std::sync::Arc;
 
 use components::attention::Battery;
 use components::command::{Attention, SensorSet, Target};
 use components::limits::NAME_BYTES_MAX;
 use components::viewer::Quality;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Ids in one message.
@@ -140,6 +142,43 @@ pub fn read_set_visible_sensors(text: &str) -> Result<Vec<Box<str>>, WordsError>
 pub fn read_set_quality(text: &str) -> Result<QualityChoice, WordsError> {
     read_choice(members(text)?.quality.ok_or_else(|| missing("quality"))?)
 }
+
+/// What an actuator may be told (`reference/wire.md` 2.1b).
+const DEVICE_COMMANDS: [&str; 4] = ["vibrate", "rotate", "linear", "stop"];
+
+/// The payload of `device_command`: the sensor, and what its device is to hear, as JSON.
+pub fn read_device_command(text: &str) -> Result<(Box<str>, Arc<str>), WordsError> {
+    let mut members: serde_json::Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| WordsError::new("", format!("expected an object: {error}")))?;
+    let sensor_id = match members.remove("sensor_id") {
+        Some(Value::String(id)) if (1..=NAME_BYTES_MAX).contains(&id.len()) => id,
+        Some(_) => return Err(WordsError::new("sensor_id", "expected the id of a sensor")),
+        None => return Err(missing("sensor_id")),
+    };
+    let known = |name: &&str| members.get("command").and_then(Value::as_str) == Some(*name);
+    if !DEVICE_COMMANDS.iter().any(|name| known(&name)) {
+        let problem = format!("expected one of {}", DEVICE_COMMANDS.join(", "));
+        return Err(WordsError::new("command", problem));
+    }
+    for (field, number) in
+        [("speed", true), ("position", true), ("duration", true), ("clockwise", false)]
+    {
+        match members.get(field) {
+            None => {}
+            Some(Value::Number(_)) if number => {}
+            Some(Value::Bool(_)) if !number => {}
+            Some(_) if number => return Err(WordsError::new(field, "expected a number")),
+            Some(_) => return Err(WordsError::new(field, "expected true or false")),
+        }
+    }
+    if text.len() > DEVICE_COMMAND_BYTES_MAX {
+        return Err(WordsError::new("", "too long for a command"));
+    }
+    Ok((sensor_id.into(), Value::Object(members).to_string().into()))
+}
+
+/// Bytes of one `device_command`.
+const DEVICE_COMMAND_BYTES_MAX: usize = 4096;
 
 /// The payload of `attention`.
 pub fn read_attention(text: &str) -> Result<Attention, WordsError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::attention::Level;
-use components::command::{Command, SensorCard};
+use components::command::{Command, SensorCard, SensorSet};
 use components::delivery::{Notice, Refusal, ViewerEnd};
 use components::id::{FeedId, ViewerId};
 use components::limits;
@@ -112,6 +112,9 @@ fn apply(world: &mut World, command: Command) {
             {
                 viewer.lease_until = lease_until;
             }
+        }
+        Command::TellDevice { viewer, sensor_id, words } => {
+            tell_device(world, viewer, &sensor_id, &words);
         }
         Command::CloseViewer { viewer } => leave(world, viewer, ViewerEnd::Left),
 
@@ -272,6 +275,23 @@ fn close_feed(world: &mut World, feed: FeedId) {
     world.resource_mut::<Feeds>().closing.push_back((leaves_at, feed));
 }
 
+/// Passes a word on to every feed of a sensor that the viewer may look at, and to nobody else.
+fn tell_device(world: &mut World, viewer: ViewerId, sensor_id: &str, words: &Arc<str>) {
+    let asker = world.resource::<ViewerIndex>().get(viewer);
+    let Some(asker) = asker.and_then(|entity| world.get::<Viewer>(entity)) else { return };
+    if let SensorSet::Ids(ids) = &asker.sensors
+        && !ids.iter().any(|id| &**id == sensor_id)
+    {
+        return;
+    }
+    let index = world.resource::<SensorIndex>();
+    let sensor = index.find(sensor_id).and_then(|key| index.entity(key));
+    let Some(sensor) = sensor.and_then(|entity| world.get::<Sensor>(entity)) else { return };
+    let told = |&feed| Notice::DeviceTold { feed, words: Arc::clone(words) };
+    let notices: Vec<Notice> = sensor.feeds.iter().map(told).collect();
+    world.resource_mut::<Outgoing>().0.notices.extend(notices);
+}
+
 fn lease(world: &World) -> components::sample::EngineTime {
     let lease = world.resource::<Settings>().lease_ms;
     world.resource::<Now>().time.plus_millis(lease)
@@ -293,7 +313,7 @@ fn leave(world: &mut World, id: ViewerId, why: ViewerEnd) {
     world.resource_mut::<ViewerIndex>().leaving.push((entity, why));
     // It claims nothing from this tick on, though it is taken apart only at its end.
     if let Some(mut viewer) = world.get_mut::<Viewer>(entity) {
-        viewer.sensors = components::command::SensorSet::Ids(Vec::new());
+        viewer.sensors = SensorSet::Ids(Vec::new());
         viewer.attention = Default::default();
         if !viewer.changed {
             viewer.changed = true;
