@@ -241,7 +241,7 @@ impl Mail {
             Form::Receiver => {
                 viewer::measurements(deliveries, flush, &seat.envelope, &mut |text| {
                     post.send_text(lane, text);
-                })
+                });
             }
         }
     }

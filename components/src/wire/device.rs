@@ -1248,11 +1248,11 @@ mod tests {
             taken.extend(measurement(&raw));
             let mut batch = SampleBatch::default();
             let feed = FeedId(crate::id::Handle { slot: 0, generation: 0 });
-            for (index, measurement) in taken.iter().enumerate() {
+            for measurement in &taken {
                 if let Standing::Undeclared { index, .. } = attributes.standing(&measurement.attribute_id) {
                     attributes.set_declared(&measurement.attribute_id);
                     attributes.push(&mut batch, feed, index, measurement);
-                    prop_assert!(batch.len() > 0, "{} of {:?}", index, measurement);
+                    prop_assert!(!batch.is_empty(), "{} of {:?}", index, measurement);
                 }
                 let json = format!("{{\"payload\":{}{}}}", measurement.payload, measurement.extra);
                 prop_assert!(serde_json::from_str::<Value>(&json).is_ok(), "{}", json);
