@@ -116,9 +116,9 @@ async fn who_does_not_read_is_let_go_with_4008_and_counted() {
     until_metric(&house, "sensocto_sockets_slow_total", |count| count == 1.0).await;
     let read_on = async {
         loop {
-            match receive.next().await.expect("a close frame").unwrap() {
-                Message::Close(frame) => return u16::from(frame.expect("a code").code),
-                _ => {}
+            let frame = receive.next().await.expect("a close frame").unwrap();
+            if let Message::Close(frame) = frame {
+                return u16::from(frame.expect("a code").code);
             }
         }
     };
