@@ -155,8 +155,8 @@ pub fn read_device_command(text: &str) -> Result<(Box<str>, Arc<str>), WordsErro
         Some(_) => return Err(WordsError::new("sensor_id", "expected the id of a sensor")),
         None => return Err(missing("sensor_id")),
     };
-    let known = |name: &&str| members.get("command").and_then(Value::as_str) == Some(*name);
-    if !DEVICE_COMMANDS.iter().any(|name| known(&name)) {
+    let known = |name: &str| members.get("command").and_then(Value::as_str) == Some(name);
+    if !DEVICE_COMMANDS.iter().any(|name| known(name)) {
         let problem = format!("expected one of {}", DEVICE_COMMANDS.join(", "));
         return Err(WordsError::new("command", problem));
     }
