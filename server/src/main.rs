@@ -101,6 +101,8 @@ impl Serve {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // As many sockets as the machine allows; with fewer, accepting fails and is counted.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = match cli.command {
         None => serve(cli.serve),
         Some(Command::Serve(serve_args)) => serve(serve_args),
