@@ -88,6 +88,14 @@ fn world(page: &mut Page, Inspection { report, ledgers }: &Inspection) {
     page.gauge("sensors", "", report.sensor_count);
     page.gauge("viewers", "As the engine counts them", report.viewer_count);
     page.gauge("ring_bytes", "Of all rings", report.ring_bytes);
+    page.head(
+        "system_seconds",
+        "gauge",
+        "Each system of the engine in the last tick, in their order",
+    );
+    for (system, nanos) in &report.systems {
+        page.labelled("system_seconds", "system", system, *nanos as f64 / 1e9);
+    }
     page.gauge("books_balanced", "0: a promise is broken", u8::from(ledgers.is_ok()));
     match ledgers {
         Ok(audit) => {

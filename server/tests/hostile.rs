@@ -181,6 +181,7 @@ async fn every_sample_is_accounted_for_over_http() {
     until_metric(&house, "sensocto_store_received_total", |count| count == 120.0).await;
     let dropped = "sensocto_store_dropped_total{reason=\"rate_limited\"}";
     assert_eq!(metric(&house, dropped).await, 60.0);
+    assert!(metric(&house, "sensocto_system_seconds{system=\"fill_rings\"}").await >= 0.0);
     assert_eq!(metric(&house, "sensocto_books_balanced").await, 1.0);
     let aged = "sensocto_store_dropped_total{reason=\"aged\"}";
     let kept = metric(&house, "sensocto_store_kept").await + metric(&house, aged).await;
