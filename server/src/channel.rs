@@ -1,7 +1,7 @@
 //! The channels of one socket: who has joined what, and what each event does
 //! (`reference/wire.md` 1.3, 2.1).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +18,7 @@ use components::wire::device::{
 };
 use components::wire::phoenix::{self, Message, Status, Vsn};
 use components::wire::push;
+use rustc_hash::FxHashMap;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
@@ -65,8 +66,8 @@ pub(crate) struct Channels {
     events: Events,
     /// Frames to be written, in order.
     pub(crate) out: Vec<WsMessage>,
-    topics: HashMap<Arc<str>, Channel>,
-    feeds: HashMap<FeedId, Arc<str>>,
+    topics: FxHashMap<Arc<str>, Channel>,
+    feeds: FxHashMap<FeedId, Arc<str>>,
     next_serial: u64,
     /// When which topic is to hear its pacing.
     configs: BTreeSet<(Instant, Arc<str>)>,
@@ -146,8 +147,8 @@ impl Channels {
             outbox,
             events,
             out: Vec::new(),
-            topics: HashMap::new(),
-            feeds: HashMap::new(),
+            topics: FxHashMap::default(),
+            feeds: FxHashMap::default(),
             next_serial: 0,
             configs: BTreeSet::new(),
             connector: Connector::default(),

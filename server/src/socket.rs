@@ -362,6 +362,9 @@ impl Socket {
         mut heard: mpsc::Receiver<SocketEvent>,
     ) -> End {
         let mut shutdown = self.doors.shutdown.clone();
+        // Made once: a future of its own for every wake-up would enter and leave a list each time.
+        let ended = asked_to_end(&mut shutdown);
+        tokio::pin!(ended);
         let timer = sleep_until(self.deadline());
         tokio::pin!(timer);
         loop {
@@ -371,7 +374,7 @@ impl Socket {
                 timer.as_mut().reset(deadline);
             }
             tokio::select! {
-                () = asked_to_end(&mut shutdown) => return End::close(1012, "shutting down"),
+                () = &mut ended => return End::close(1012, "shutting down"),
                 message = self.ws.next(), if self.read_at.is_none() => {
                     if let Err(end) = self.burst(message) {
                         // What was answered before the end is still told.
