@@ -1,9 +1,8 @@
 //! A push: one word from the server to one channel, in either framing (`reference/wire.md` 1.2).
 
-use super::phoenix::Vsn;
+use serde_json::value::RawValue;
 
-/// Bytes of a join_ref, topic or event in a binary frame: their lengths take one byte each.
-pub const BINARY_PART_BYTES_MAX: usize = 255;
+use super::phoenix::{self, Vsn};
 
 /// What stands around every push to one channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,25 +48,14 @@ impl Envelope {
     }
 
     /// What stands before the data of a binary push: `00 jl tl el join_ref topic event`. `None`
-    /// when one of them has more bytes than fit ([`BINARY_PART_BYTES_MAX`]).
+    /// when one of them has more bytes than fit ([`PartTooLong`](phoenix::PartTooLong)).
     pub fn binary_head(&self, event: &str) -> Option<Vec<u8>> {
-        // A string goes without its quotes; a reference with escapes in it is nobody's.
         let join_ref = match &*self.join_ref {
-            "null" => "",
-            quoted if quoted.starts_with('"') => quoted.get(1..quoted.len() - 1)?,
-            bare => bare,
+            "" | "null" => None,
+            text => Some(serde_json::from_str::<&RawValue>(text).ok()?),
         };
-        if join_ref.contains('\\') {
-            return None;
-        }
-        let parts = [join_ref, &*self.topic, event];
-        let mut head = vec![0];
-        for part in parts {
-            head.push(u8::try_from(part.len()).ok()?);
-        }
-        for part in parts {
-            head.extend_from_slice(part.as_bytes());
-        }
+        let mut head = Vec::new();
+        phoenix::push_binary_head(&mut head, join_ref, &self.topic, event).ok()?;
         Some(head)
     }
 }
@@ -149,7 +137,8 @@ mod tests {
     fn a_name_too_long_for_its_length_byte_is_refused() {
         let long = Envelope { topic: "x".repeat(256).into(), ..envelope(Vsn::V2, "") };
         assert_eq!(long.binary_head("ev"), None);
-        assert_eq!(envelope(Vsn::V2, "\"a\\u0041\"").binary_head("ev"), None);
+        let escaped = envelope(Vsn::V2, "\"a\\u0041\"").binary_head("ev").unwrap();
+        assert_eq!(escaped, b"\x00\x02\x03\x02aAt:1ev", "a reference goes as the string it is");
         assert!(envelope(Vsn::V2, "null").binary_head("ev").unwrap().starts_with(&[0, 0, 3, 2]));
     }
 
