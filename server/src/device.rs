@@ -1,5 +1,6 @@
 //! The device desk: gives out feeds, and carries the engine's words about them to their sockets.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -106,6 +107,9 @@ struct Desk {
     handles: Handles,
     /// By slot of the handle.
     seats: Vec<Option<Seat>>,
+    /// Given to sources within the process. The engine ends one only by refusing it.
+    reserved: HashSet<FeedId>,
+    refused: Vec<FeedId>,
 }
 
 #[derive(Debug)]
@@ -145,7 +149,16 @@ impl DeviceDesk {
 
     /// A feed for a source within the process, which opens it itself and hears nothing of it.
     pub fn reserve(&self) -> Option<FeedId> {
-        self.lock().handles.take(self.feed_count_max).map(FeedId)
+        let mut desk = self.lock();
+        let feed = desk.handles.take(self.feed_count_max).map(FeedId)?;
+        desk.reserved.insert(feed);
+        Some(feed)
+    }
+
+    /// Reserved feeds that the engine refused since this was last asked: whoever reserved them
+    /// should fall silent.
+    pub fn take_refused(&self) -> Vec<FeedId> {
+        std::mem::take(&mut self.lock().refused)
     }
 
     /// Closes a feed. Its socket hears no more of it; its handle is used again once the engine
@@ -201,6 +214,9 @@ impl DeviceDesk {
     fn end(&self, feed: FeedId) {
         let mut desk = self.lock();
         desk.unseat(feed);
+        if desk.reserved.remove(&feed) {
+            desk.refused.push(feed);
+        }
         desk.handles.give_back(feed.0);
     }
 
@@ -260,6 +276,16 @@ mod tests {
         ));
         let next = desk.open(SensorCard::default(), "a".into(), &events).unwrap();
         assert_ne!(next, feed, "a late word about the old feed is not about the new");
+    }
+
+    #[test]
+    fn whoever_reserved_a_feed_hears_that_it_was_refused_once() {
+        let desk = DeviceDesk::new(Arc::new(Intake::default()), 2);
+        let (kept, refused) = (desk.reserve().unwrap(), desk.reserve().unwrap());
+        desk.notice(&Notice::FeedRefused { feed: refused, refusal: Refusal::NotOwner });
+        assert_eq!(desk.take_refused(), [refused]);
+        assert_eq!(desk.take_refused(), []);
+        assert_eq!(desk.feed_count(), 1, "{kept:?} is still out");
     }
 
     #[test]

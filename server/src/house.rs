@@ -118,6 +118,7 @@ fn simulation(
     let mut fleet = Fleet::new(scenario, SIMULATION_SEED, Timestamp(clock.now().unix_ms));
     let devices = Arc::clone(devices);
     Some(Box::new(move |unix_ms, inputs| {
+        devices.take_refused().into_iter().for_each(|feed| fleet.lose(feed));
         fleet.advance(Timestamp(unix_ms), &mut || devices.reserve(), inputs);
     }))
 }
