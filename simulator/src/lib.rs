@@ -3,6 +3,7 @@
 mod address;
 mod batcher;
 pub mod breath;
+pub mod cadence;
 mod chance;
 pub mod cli;
 mod csv;
