@@ -1,5 +1,6 @@
 //! Made-up people and the devices on them, real recordings played back, and load.
 
+pub mod activity;
 mod address;
 mod batcher;
 pub mod breath;
@@ -15,5 +16,6 @@ pub mod person;
 mod play;
 pub mod rhythm;
 pub mod scenario;
+pub mod signal;
 
 pub use address::Address;

@@ -3,7 +3,7 @@
 use components::attribute::AttributeType;
 
 use crate::chance::{hash, uniform};
-use crate::person::PersonSpec;
+use crate::person::{Coupling, PersonSpec};
 
 /// What is measured of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,8 +159,12 @@ impl Scenario {
         };
         if let Some(group) = group {
             let breath = hash(seed ^ 0xb5ea7, group as u64);
-            spec.shared_breath = Some(breath);
-            spec.breaths_per_min = uniform(breath, 0, 6.0, 9.0);
+            spec.coupling = Some(Coupling {
+                group_seed: breath,
+                strength: 1.0,
+                lag_s: 0.0,
+                breaths_per_min: uniform(breath, 0, 6.0, 9.0),
+            });
         }
         let (id, name) = if self.people <= NAMES.len() {
             (NAMES[index].to_lowercase(), NAMES[index].to_owned())
