@@ -104,6 +104,21 @@ pub enum Command {
     SetLoad(Load),
 }
 
+impl Command {
+    /// A word of a device, or of whoever stands for one; the rest are viewers' and the house's.
+    pub fn is_of_device(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenFeed { .. }
+                | Self::DeclareAttribute { .. }
+                | Self::ForgetAttribute { .. }
+                | Self::RenameConnector { .. }
+                | Self::CloseFeed { .. }
+                | Self::Retire { .. }
+        )
+    }
+}
+
 /// What a device says about a sensor as it joins.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SensorCard {

@@ -4,4 +4,5 @@ mod attention;
 mod determinism;
 mod lenses;
 mod rings;
+mod roll_call;
 mod sensors;
