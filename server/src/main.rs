@@ -29,6 +29,10 @@ enum Command {
     Play(simulator::cli::Play),
     /// Put load on a running server and say how it held.
     Load(simulator::cli::Load),
+    /// Write a recording as CSV, Parquet or EDF+.
+    Export(simulator::exchange::Export),
+    /// Make a recording of a CSV or EDF+ file.
+    Import(simulator::exchange::ImportFile),
     /// List the scenarios that `serve --simulate` knows.
     Scenarios(simulator::cli::Scenarios),
 }
@@ -108,6 +112,8 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve_args)) => serve(serve_args),
         Some(Command::Play(play)) => block_on(play.run()).and_then(|outcome| outcome),
         Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
+        Some(Command::Export(export)) => export.run(),
+        Some(Command::Import(import)) => import.run(),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
     };
     match outcome {
