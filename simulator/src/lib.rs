@@ -12,6 +12,7 @@ pub mod histogram;
 pub mod load;
 pub mod person;
 mod play;
+pub mod recording;
 pub mod rhythm;
 pub mod scenario;
 
