@@ -63,6 +63,74 @@ fn two_devices_on_one_sensor_feed_it_until_the_last_has_left() {
     assert!(is_gone(&lab, "s"));
 }
 
+fn closings(lab: &Lab, feed: FeedId) -> usize {
+    let closed = |n: &&Notice| matches!(n, Notice::FeedClosed { feed: f } if *f == feed);
+    lab.notices.iter().filter(closed).count()
+}
+
+#[test]
+fn a_retired_feed_takes_its_sensor_along_in_the_same_tick() {
+    let mut lab = Lab::new();
+    let feed = lab.join("s");
+    let viewer = lab.watch(&["s"], Quality::High);
+    lab.send("s", "ecg", 1, "1");
+    lab.run(64);
+    assert_eq!(lab.take_values(viewer, "s", "ecg"), ["1"]);
+    lab.send("s", "ecg", 2, "2");
+    lab.command(Command::Retire { feed });
+    lab.command(Command::Retire { feed });
+    lab.command(Command::CloseFeed { feed });
+    lab.tick();
+    assert!(is_gone(&lab, "s"));
+    assert_eq!(closings(&lab, feed), 1);
+    assert_eq!(lab.engine.report().sensor_count, 0);
+    let audit = lab.audit();
+    assert_eq!((audit.store.received, audit.store.dropped(Reason::SensorGone)), (2, 2));
+    assert_eq!((audit.lens.delivered, audit.lens.dropped(Reason::SensorGone)), (1, 1));
+    // Whoever joins next begins anew.
+    lab.join("s");
+    lab.send("s", "ecg", 3, "3");
+    lab.run(64);
+    assert_eq!(lab.take_values(viewer, "s", "ecg"), ["3"]);
+    assert_eq!(closings(&lab, feed), 1);
+}
+
+#[test]
+fn a_sensor_stays_while_another_feed_holds_it_and_goes_with_the_last_even_if_it_was_closing() {
+    let mut lab = Lab::new();
+    let first = lab.join("s");
+    let second = lab.join("s");
+    lab.send("s", "ecg", 1, "1");
+    lab.tick();
+    lab.command(Command::Retire { feed: first });
+    lab.tick();
+    assert_eq!((closings(&lab, first), is_gone(&lab, "s")), (1, false));
+    lab.command(Command::CloseFeed { feed: second });
+    lab.tick();
+    assert!(!is_gone(&lab, "s"), "it lingers");
+    lab.command(Command::Retire { feed: second });
+    lab.tick();
+    assert!(is_gone(&lab, "s"));
+    lab.pass(20_000);
+    assert_eq!(closings(&lab, second), 1, "and is not closed again when the linger would end");
+}
+
+#[test]
+fn a_feed_that_lingers_ends_in_its_time_though_its_sensor_was_retired_by_another() {
+    let mut lab = Lab::new();
+    let first = lab.join("s");
+    lab.tick();
+    lab.command(Command::CloseFeed { feed: first });
+    let second = lab.join("s");
+    lab.tick();
+    lab.command(Command::Retire { feed: second });
+    lab.tick();
+    assert!(is_gone(&lab, "s"));
+    lab.command(Command::CloseFeed { feed: first });
+    lab.pass(20_000);
+    assert_eq!((closings(&lab, first), closings(&lab, second)), (1, 1));
+}
+
 #[test]
 fn what_a_device_sent_right_before_it_left_still_arrives() {
     let mut lab = Lab::new();
