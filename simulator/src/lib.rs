@@ -16,5 +16,6 @@ pub mod person;
 mod play;
 pub mod rhythm;
 pub mod scenario;
+pub mod swarm;
 
 pub use address::Address;
