@@ -60,6 +60,12 @@ pub enum Command {
     CloseFeed {
         feed: FeedId,
     },
+    /// The device left for good, as when a scenario is stopped: the feed closes within this tick,
+    /// and if no other holds the sensor, the sensor goes with it instead of lingering. A feed that
+    /// is closing already may be retired too.
+    Retire {
+        feed: FeedId,
+    },
 
     OpenViewer {
         viewer: ViewerId,

@@ -31,6 +31,8 @@ enum Command {
     Load(simulator::cli::Load),
     /// List the scenarios that `serve --simulate` knows.
     Scenarios(simulator::cli::Scenarios),
+    /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
+    Swarm(simulator::swarm::cli::Swarm),
 }
 
 /// Every setting can also be in the configuration file, or in the environment in capitals behind
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Some(Command::Play(play)) => block_on(play.run()).and_then(|outcome| outcome),
         Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
+        Some(Command::Swarm(swarm)) => swarm.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,8 +5,10 @@ mod batcher;
 pub mod breath;
 mod chance;
 pub mod cli;
+pub mod crowd;
 mod csv;
 pub mod ecg;
+pub mod fault;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
@@ -15,5 +17,6 @@ mod play;
 pub mod recording;
 pub mod rhythm;
 pub mod scenario;
+pub mod swarm;
 
 pub use address::Address;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::delivery::Notice;
+use components::id::FeedId;
 use components::ledger::Reason;
+use components::sample::EngineTime;
 use components::sensor::{Sensor, Streams};
 use components::viewer::{Cursors, Viewer};
 
@@ -25,9 +27,12 @@ pub fn reap(world: &mut World) {
     }
 }
 
-/// Feeds whose time is over, and with the last of them the sensor.
+/// Feeds that are retired or whose time is over, and with the last of them the sensor.
 fn close_feeds(world: &mut World) {
     let now = world.resource::<Now>().time;
+    for feed in std::mem::take(&mut world.resource_mut::<Feeds>().retiring) {
+        end_feed(world, feed, now);
+    }
     loop {
         let mut feeds = world.resource_mut::<Feeds>();
         let Some(&(at, feed)) = feeds.closing.front() else { break };
@@ -35,17 +40,22 @@ fn close_feeds(world: &mut World) {
             break;
         }
         feeds.closing.pop_front();
-        let entity = feeds.get(feed).map(|feed| feed.entity);
-        feeds.put(feed, None);
-        if let Some(entity) = entity
-            && let Some(sensor) = world.get::<Sensor>(entity)
-            && sensor.feeds.is_empty()
-            && sensor.leaves_at.is_some_and(|at| at <= now)
-        {
-            remove_sensor(world, entity);
-        }
-        world.resource_mut::<Outgoing>().0.notices.push(Notice::FeedClosed { feed });
+        end_feed(world, feed, now);
     }
+}
+
+fn end_feed(world: &mut World, feed: FeedId, now: EngineTime) {
+    let mut feeds = world.resource_mut::<Feeds>();
+    let entity = feeds.get(feed).map(|feed| feed.entity);
+    feeds.put(feed, None);
+    if let Some(entity) = entity
+        && let Some(sensor) = world.get::<Sensor>(entity)
+        && sensor.feeds.is_empty()
+        && sensor.leaves_at.is_some_and(|at| at <= now)
+    {
+        remove_sensor(world, entity);
+    }
+    world.resource_mut::<Outgoing>().0.notices.push(Notice::FeedClosed { feed });
 }
 
 fn remove_sensor(world: &mut World, entity: Entity) {

@@ -247,13 +247,14 @@ pub struct Feeds {
     slots: Vec<Option<Feed>>,
     /// Closed feeds whose last samples may still be on their way, with the time they go.
     pub(crate) closing: std::collections::VecDeque<(EngineTime, FeedId)>,
+    /// Feeds that go at the end of this tick.
+    pub(crate) retiring: Vec<FeedId>,
 }
 
 #[derive(Debug)]
 pub struct Feed {
     pub generation: u32,
     pub entity: Entity,
-    pub key: SensorKey,
     /// From the feed's attribute index to the place in the sensor's list.
     pub streams: Vec<Option<u16>>,
 }

@@ -160,6 +160,11 @@ impl Lab {
         self.inputs.samples.push(feed.id, index as u16, Timestamp(timestamp), payload);
     }
 
+    /// One sample as it leaves a door, under the number that stands for its attribute.
+    pub fn sample(&mut self, feed: FeedId, index: u16, timestamp: i64, payload: Payload<'_>) {
+        self.inputs.samples.push(feed, index, Timestamp(timestamp), payload);
+    }
+
     pub fn watch(&mut self, sensors: &[&str], quality: Quality) -> ViewerId {
         self.open(SensorSet::Ids(sensors.iter().map(|id| (*id).into()).collect()), quality)
     }

@@ -9,6 +9,7 @@ use components::delivery::{Notice, Refusal, ViewerEnd};
 use components::id::{FeedId, ViewerId};
 use components::limits;
 use components::ring::Ring;
+use components::sample::EngineTime;
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::viewer::{Cursors, Viewer, Watch};
 
@@ -44,7 +45,7 @@ fn apply(world: &mut World, command: Command) {
             Err(refusal) => notice(world, Notice::FeedRefused { feed, refusal }),
         },
         Command::DeclareAttribute { feed, index, attribute_id, kind, rate_hz } => {
-            let Some((entity, _)) = feed_target(world, feed) else { return };
+            let Some(entity) = feed_target(world, feed) else { return };
             let place = declare(world, entity, &attribute_id, kind, rate_hz);
             if place.is_none() {
                 notice(world, Notice::AttributeRefused { feed, attribute_id });
@@ -59,12 +60,12 @@ fn apply(world: &mut World, command: Command) {
             }
         }
         Command::ForgetAttribute { feed, attribute_id } => {
-            if let Some((entity, _)) = feed_target(world, feed) {
+            if let Some(entity) = feed_target(world, feed) {
                 crate::reap::forget_attribute(world, entity, &attribute_id);
             }
         }
         Command::RenameConnector { feed, connector_name } => {
-            let Some((entity, _)) = feed_target(world, feed) else { return };
+            let Some(entity) = feed_target(world, feed) else { return };
             let Some(mut sensor) = world.get_mut::<Sensor>(entity) else { return };
             let card = Arc::make_mut(&mut sensor.card);
             card.connector_name = connector_name.into();
@@ -75,6 +76,7 @@ fn apply(world: &mut World, command: Command) {
             notice(world, renamed);
         }
         Command::CloseFeed { feed } => close_feed(world, feed),
+        Command::Retire { feed } => retire(world, feed),
 
         Command::OpenViewer { viewer, sensors, quality } => {
             let lease_until = lease(world);
@@ -130,8 +132,8 @@ fn notice(world: &mut World, notice: Notice) {
     world.resource_mut::<Outgoing>().0.notices.push(notice);
 }
 
-fn feed_target(world: &World, feed: FeedId) -> Option<(Entity, components::id::SensorKey)> {
-    world.resource::<Feeds>().get(feed).map(|feed| (feed.entity, feed.key))
+fn feed_target(world: &World, feed: FeedId) -> Option<Entity> {
+    world.resource::<Feeds>().get(feed).map(|feed| feed.entity)
 }
 
 fn open_feed(
@@ -189,7 +191,7 @@ fn open_feed(
             (key, entity)
         }
     };
-    let feed_entry = Feed { generation: feed.0.generation, entity, key, streams: Vec::new() };
+    let feed_entry = Feed { generation: feed.0.generation, entity, streams: Vec::new() };
     world.resource_mut::<Feeds>().put(feed, Some(feed_entry));
     // Whoever already watches this name is heard at once (W1): the level is looked up, not waited
     // for. A change in this same tick follows with `derive_levels`.
@@ -219,10 +221,17 @@ fn declare(
     if let Some(place) = streams.find(attribute_id) {
         return Some(place as u16);
     }
-    let place = match streams.list.iter().position(|stream| !stream.alive) {
+    // A feed's numbers point at places, so a place keeps its name for as long as there are others:
+    // what a device still sends of an attribute that was unregistered must not land in another.
+    let named = |stream: &Stream| !stream.alive && *stream.attribute_id == *attribute_id;
+    let place = match streams.list.iter().position(named) {
         Some(place) => place,
         None if streams.list.len() < limits::SENSOR_ATTRIBUTE_COUNT_MAX => streams.list.len(),
-        None => return None,
+        None => {
+            let place = streams.list.iter().position(|stream| !stream.alive)?;
+            forget_place(world, entity, place as u16);
+            place
+        }
     };
     let mut index = world.resource_mut::<SensorIndex>();
     let stream = Stream {
@@ -257,22 +266,63 @@ fn declare(
     Some(place as u16)
 }
 
-fn close_feed(world: &mut World, feed: FeedId) {
-    let Some((entity, _)) = feed_target(world, feed) else { return };
-    let linger = world.resource::<Settings>().linger_ms;
-    let leaves_at = world.resource::<Now>().time.plus_millis(linger);
-    if let Some(mut sensor) = world.get_mut::<Sensor>(entity) {
-        let before = sensor.feeds.len();
-        sensor.feeds.retain(|held| *held != feed);
-        if sensor.feeds.len() == before {
-            return;
-        }
-        if sensor.feeds.is_empty() {
-            sensor.leaves_at = Some(leaves_at);
+/// No feed of the sensor means this place any more, those included that are about to go.
+fn forget_place(world: &mut World, entity: Entity, place: u16) {
+    let held = world.get::<Sensor>(entity).map(|sensor| sensor.feeds.clone()).unwrap_or_default();
+    let mut feeds = world.resource_mut::<Feeds>();
+    let going: Vec<FeedId> =
+        feeds.closing.iter().map(|(_, feed)| *feed).chain(feeds.retiring.iter().copied()).collect();
+    for feed in held.into_iter().chain(going) {
+        let Some(feed) = feeds.get_mut(feed).filter(|feed| feed.entity == entity) else { continue };
+        for mapped in feed.streams.iter_mut().filter(|mapped| **mapped == Some(place)) {
+            *mapped = None;
         }
     }
-    // Samples it sent before it left may still be behind this command.
-    world.resource_mut::<Feeds>().closing.push_back((leaves_at, feed));
+}
+
+fn close_feed(world: &mut World, feed: FeedId) {
+    let linger = world.resource::<Settings>().linger_ms;
+    let leaves_at = world.resource::<Now>().time.plus_millis(linger);
+    if let_go(world, feed, leaves_at) {
+        // Samples it sent before it left may still be behind this command.
+        world.resource_mut::<Feeds>().closing.push_back((leaves_at, feed));
+    }
+}
+
+fn retire(world: &mut World, feed: FeedId) {
+    if world.resource::<Feeds>().get(feed).is_none() {
+        return;
+    }
+    let now = world.resource::<Now>().time;
+    if !let_go(world, feed, now) {
+        // Closing already, or retired in this same tick.
+        let closing = &mut world.resource_mut::<Feeds>().closing;
+        let Some(place) = closing.iter().position(|(_, closing)| *closing == feed) else { return };
+        closing.remove(place);
+        let entity = world.resource::<Feeds>().get(feed).map(|feed| feed.entity);
+        if let Some(mut sensor) = entity.and_then(|entity| world.get_mut::<Sensor>(entity))
+            && sensor.feeds.is_empty()
+        {
+            sensor.leaves_at = Some(now);
+        }
+    }
+    world.resource_mut::<Feeds>().retiring.push(feed);
+}
+
+/// The feed holds its sensor no longer; the last one says when the sensor goes. False when it
+/// held none.
+fn let_go(world: &mut World, feed: FeedId, leaves_at: EngineTime) -> bool {
+    let Some(entity) = feed_target(world, feed) else { return false };
+    let Some(mut sensor) = world.get_mut::<Sensor>(entity) else { return false };
+    let before = sensor.feeds.len();
+    sensor.feeds.retain(|held| *held != feed);
+    if sensor.feeds.len() == before {
+        return false;
+    }
+    if sensor.feeds.is_empty() {
+        sensor.leaves_at = Some(leaves_at);
+    }
+    true
 }
 
 /// Passes a word on to every feed of a sensor that the viewer may look at, and to nobody else.
@@ -292,7 +342,7 @@ fn tell_device(world: &mut World, viewer: ViewerId, sensor_id: &str, words: &Arc
     world.resource_mut::<Outgoing>().0.notices.extend(notices);
 }
 
-fn lease(world: &World) -> components::sample::EngineTime {
+fn lease(world: &World) -> EngineTime {
     let lease = world.resource::<Settings>().lease_ms;
     world.resource::<Now>().time.plus_millis(lease)
 }
