@@ -10,6 +10,7 @@ pub use components::delivery::{Deliveries, Notice, TickReport};
 pub use components::sample::EngineTime;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
+pub use systems::snapshot::SnapshotError;
 pub use systems::world::Settings;
 use systems::world::{
     Attendance, Books, CurrentLoad, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel,
@@ -78,6 +79,21 @@ impl Engine {
         Self { app, pool }
     }
 
+    /// The whole world in bytes. What [`restore`](Self::restore) makes of them goes on as this
+    /// engine would.
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        systems::snapshot::write(self.app.world_mut())
+    }
+
+    /// An engine whose world is the one in `bytes`, with the settings it had; of `config`, only
+    /// the threads and the stopwatch are used. Two that are made of the same bytes and get the
+    /// same inputs give the same deliveries, bit for bit. On threads, see [`new`](Self::new).
+    pub fn restore(config: EngineConfig, bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut engine = Self::new(config);
+        systems::snapshot::restore(engine.app.world_mut(), bytes)?;
+        Ok(engine)
+    }
+
     /// One step. `now` never goes back. Takes what is in `inputs` and leaves it empty, with its
     /// room. What is returned is good until the next call.
     ///
@@ -97,6 +113,11 @@ impl Engine {
         world.clear_trackers();
         std::mem::swap(&mut world.resource_mut::<Incoming>().0, inputs);
         &world.resource::<Outgoing>().0
+    }
+
+    /// The time of the last tick.
+    pub fn now(&self) -> EngineTime {
+        self.app.world().resource::<Now>().time
     }
 
     /// What the last tick cost and what the world holds.
