@@ -74,7 +74,7 @@ fn live(dice: &mut Dice, viewers: &mut Vec<ViewerId>, labs: &mut [Lab]) {
         let sensor = dice.sensor();
         let choice = dice.below(12);
         let owner = if dice.one_in(8) { "eve" } else { "ada" };
-        let goes = dice.one_in(10);
+        let goes = dice.one_in(3);
         all(&mut |lab| match (lab.find_feed(&sensor), choice) {
             (None, _) | (_, 0) => drop(lab.join_as(&sensor, owner)),
             (_, 1) if goes => lab.retire(&sensor),
