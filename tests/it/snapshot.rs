@@ -200,7 +200,7 @@ proptest! {
         (0..ticks).for_each(|_| live(dice, &mut viewers, &mut labs));
         let bytes = labs[0].engine.snapshot();
         let before = (labs[0].audit(), labs[0].engine.report());
-        labs[0].be_reborn(roomy());
+        labs[0].be_reborn();
         prop_assert!(labs[0].engine.snapshot() == bytes, "a snapshot of it is the same");
         let after = (labs[0].audit(), labs[0].engine.report());
         prop_assert_eq!(before.0, after.0);
@@ -213,7 +213,7 @@ proptest! {
         for _ in 0..160 {
             live(dice, &mut viewers, &mut labs);
             if dice.one_in(50) {
-                labs[0].be_reborn(roomy());
+                labs[0].be_reborn();
             }
         }
         let [reborn, other] = &mut labs;
@@ -262,7 +262,7 @@ fn a_viewer_goes_on_where_it_was() {
     lab.send("s", "note", 2000, "\"300\"");
     lab.tick();
     let bytes = lab.engine.report().ring_bytes;
-    lab.be_reborn(EngineConfig::default());
+    lab.be_reborn();
     assert_eq!(lab.engine.report().ring_bytes, bytes);
     lab.send("s", "ecg", 2004, "301");
     lab.run(64);
@@ -288,12 +288,12 @@ fn a_sensor_that_lingers_and_a_lease_that_runs_end_in_their_time() {
     lab.tick();
     lab.leave("s");
     lab.tick();
-    lab.be_reborn(EngineConfig::default());
+    lab.be_reborn();
     lab.pass(4_900);
     assert_eq!(lab.engine.report().sensor_count, 1);
     lab.pass(200);
     assert_eq!(lab.engine.report().sensor_count, 0);
-    lab.be_reborn(EngineConfig::default());
+    lab.be_reborn();
     lab.pass(84_000);
     assert_eq!(lab.engine.report().viewer_count, 1);
     lab.pass(2_000);
@@ -306,7 +306,7 @@ fn a_claim_on_a_sensor_that_is_away_holds_through_it() {
     let viewer = lab.watch(&["a", "b"], Quality::High);
     lab.attend(viewer, Attention { focused: vec![target("b")], ..visible(&["a"]) });
     lab.tick();
-    lab.be_reborn(EngineConfig::default());
+    lab.be_reborn();
     lab.join("b");
     lab.send("b", "ecg", 1, "1");
     lab.run(64);

@@ -133,9 +133,10 @@ impl Lab {
         self.command(Command::Retire { feed: feed.id });
     }
 
-    /// From here on the engine is another, made of this one's snapshot.
-    pub fn be_reborn(&mut self, config: EngineConfig) {
-        self.engine = Engine::restore(config, &self.engine.snapshot()).expect("our own bytes");
+    /// From here on the engine's world is another, made of this one's snapshot.
+    pub fn be_reborn(&mut self) {
+        let bytes = self.engine.snapshot();
+        self.engine.replace(&bytes).expect("our own bytes");
     }
 
     /// The device on `sensor` sends one sample; the attribute's type follows from its id.
