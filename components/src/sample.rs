@@ -85,8 +85,8 @@ enum Form {
     Text,
 }
 
-/// Samples of many feeds, in order of arrival.
-#[derive(Debug, Default)]
+/// Samples of many feeds, in order of arrival. A clone shares shapes and texts.
+#[derive(Debug, Default, Clone)]
 pub struct SampleBatch {
     heads: Vec<Head>,
     shaped: Vec<(Arc<Shape>, u32)>,

@@ -35,6 +35,8 @@ enum Command {
     Import(simulator::exchange::ImportFile),
     /// List the scenarios that `serve --simulate` knows.
     Scenarios(simulator::cli::Scenarios),
+    /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
+    Swarm(simulator::swarm::cli::Swarm),
 }
 
 /// Every setting can also be in the configuration file, or in the environment in capitals behind
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Some(Command::Export(export)) => export.run(),
         Some(Command::Import(import)) => import.run(),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
+        Some(Command::Swarm(swarm)) => swarm.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

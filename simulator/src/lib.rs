@@ -21,5 +21,6 @@ pub mod recording;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
+pub mod swarm;
 
 pub use address::Address;

@@ -6,3 +6,4 @@ mod lenses;
 mod rings;
 mod roll_call;
 mod sensors;
+mod snapshot;

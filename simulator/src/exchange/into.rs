@@ -63,7 +63,7 @@ impl Import {
             settings: settings.clone(),
             epoch_unix_ms: start.0,
             source: source.to_owned(),
-            tick_hz: TICK_HZ,
+            tick_hz: f64::from(TICK_HZ),
             ..Header::default()
         };
         let writer =

@@ -167,7 +167,8 @@ impl Export {
     ) -> Result<(Passed, Vec<String>), String> {
         let reader = Reader::open(&self.file)
             .map_err(|error| format!("{}: {error}", self.file.display()))?;
-        let (begin, end) = reader.unix_span_ms();
+        let begin = reader.header().epoch_unix_ms + (reader.summary().first.0 / 1000) as i64;
+        let end = begin.saturating_add(reader.summary().duration_ms() as i64);
         let window = (
             Timestamp(begin.saturating_sub(CLOCK_OFF_MS_MAX)),
             Timestamp(end.saturating_add(CLOCK_OFF_MS_MAX)),

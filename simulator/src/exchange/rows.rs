@@ -9,11 +9,11 @@ use components::delivery::Notice;
 use components::id::FeedId;
 use components::sample::{EngineTime, Payload, SampleBatch, Timestamp};
 use components::shape::Shape;
-use engine::{Command, Engine, Inputs};
+use engine::{Command, Engine, EngineConfig, Inputs};
 use rustc_hash::FxHashMap;
 
 use super::leaf::{Leaves, Value, each_of_text};
-use crate::recording::Reader;
+use crate::recording::{Header, Reader};
 
 /// Engine time between ticks when nothing is said: sensors whose linger is over still go.
 const TICK_MICROS: u64 = 250_000;
@@ -130,6 +130,15 @@ impl Speakers {
     }
 }
 
+/// The engine as it was before the first tick.
+fn engine_of(header: &Header) -> Result<Engine, engine::SnapshotError> {
+    let config = EngineConfig { settings: header.settings.clone(), ..EngineConfig::default() };
+    match &header.snapshot {
+        Some(snapshot) => Engine::restore(config, snapshot),
+        None => Ok(Engine::new(config)),
+    }
+}
+
 /// Goes once over the recording at `path`.
 pub(crate) fn each_row(
     path: &Path,
@@ -138,7 +147,7 @@ pub(crate) fn each_row(
 ) -> Result<Passed, String> {
     let told = |error: crate::recording::RecordingError| format!("{}: {error}", path.display());
     let mut reader = Reader::open(path).map_err(told)?;
-    let engine = reader.engine(1).map_err(told)?;
+    let engine = engine_of(reader.header()).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut speakers = Speakers {
         ticked: EngineTime(0),
         feeds: FxHashMap::default(),
@@ -171,7 +180,7 @@ pub(crate) fn each_row(
         }
         samples.clear();
     }
-    passed.cut = !reader.is_complete();
+    passed.cut = !reader.summary().complete;
     Ok(passed)
 }
 
