@@ -71,6 +71,7 @@ fn every_command() -> Vec<Command> {
         Command::ForgetAttribute { feed: feed(7), attribute_id: "x".into() },
         Command::RenameConnector { feed: feed(7), connector_name: "new".into() },
         Command::CloseFeed { feed: feed(7) },
+        Command::Retire { feed: feed(9) },
         Command::OpenViewer {
             viewer: viewer(1),
             sensors: SensorSet::All,
