@@ -147,7 +147,8 @@ pub(crate) fn each_row(
 ) -> Result<Passed, String> {
     let told = |error: crate::recording::RecordingError| format!("{}: {error}", path.display());
     let mut reader = Reader::open(path).map_err(told)?;
-    let engine = engine_of(reader.header()).map_err(|error| format!("{}: {error}", path.display()))?;
+    let engine =
+        engine_of(reader.header()).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut speakers = Speakers {
         ticked: EngineTime(0),
         feeds: FxHashMap::default(),
