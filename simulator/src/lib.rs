@@ -14,6 +14,7 @@ pub mod fault;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
+pub mod nearest;
 pub mod person;
 mod play;
 pub mod rhythm;
