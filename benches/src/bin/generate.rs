@@ -1,5 +1,5 @@
 //! How fast made-up people are made: samples a second on one core, a tick at a time; how long it
-//! takes to draw them, and what they weigh.
+//! takes to draw them, and what they weigh. Arguments are the scenarios to look at; none is all.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,8 +22,11 @@ const SECONDS: i64 = 30;
 const STEPS_MS: [i64; 2] = [4, 100];
 
 fn main() -> std::io::Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
     let mut out = std::io::stdout();
-    for name in SCENARIOS {
+    for name in
+        SCENARIOS.into_iter().filter(|name| wanted.is_empty() || wanted.iter().any(|it| it == name))
+    {
         let scenario = Scenario::named(name, None).map_err(std::io::Error::other)?;
         let (resident, began) = (resident_mib(), Instant::now());
         let cast = Arc::new(scenario.cast(1));
