@@ -34,6 +34,7 @@ enum Command {
     /// Make a recording of a CSV or EDF+ file.
     Import(simulator::exchange::ImportFile),
     /// List the scenarios that `serve --simulate` knows.
+    /// List the scenarios that `serve --simulate` knows, print one, or convert one.
     Scenarios(simulator::cli::Scenarios),
     /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
     Swarm(simulator::swarm::cli::Swarm),
@@ -49,8 +50,9 @@ struct Serve {
     /// Where what is to last is kept [default: data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// A scenario to simulate within the server, see `sensocto scenarios` [default: few].
-    #[arg(long, value_name = "SCENARIO|none")]
+    /// A scenario to simulate within the server, by its name (see `sensocto scenarios`) or its file
+    /// [default: few].
+    #[arg(long, value_name = "NAME|FILE|none")]
     simulate: Option<String>,
     /// Whose tokens open the doors: strict (configured tokens), dev (those, and the word
     /// `missing`), open (anyone) [default: dev].

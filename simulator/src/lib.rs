@@ -15,6 +15,7 @@ pub mod fault;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
+pub mod nearest;
 pub mod person;
 mod play;
 pub mod recording;
