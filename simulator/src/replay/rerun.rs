@@ -157,7 +157,8 @@ impl Replay {
             let seconds = (now.0 - summary.first.0) as f64 / 1e6;
             return Err(format!("{said} differs first behind tick {tick}, at {seconds:.3} s"));
         }
-        let verdict = if proven == 0 && ticks > 0 { "with nothing to hold it against" } else { "equal" };
+        let verdict =
+            if proven == 0 && ticks > 0 { "with nothing to hold it against" } else { "equal" };
         let cut = if summary.complete { "" } else { " (the recording is cut off here)" };
         let seconds = began.elapsed().as_secs_f64();
         out(&format!("{said} {verdict}{cut}, in {seconds:.1} s"));
