@@ -28,7 +28,9 @@ pub use block::{
 };
 pub use container::{ATTACHMENT_BYTES_MAX, CHUNK_BYTES_MAX, RECORD_BYTES_MAX, SUMMARY_BYTES_MAX};
 pub use hash::Hash;
-pub use header::{FORMAT, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary};
+pub use header::{
+    DEVICES_BYTES_MAX, FORMAT, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary,
+};
 pub use read::{Proof, Reader};
 pub use recorder::{Behind, Recorder};
 pub use words::SLOT_COUNT_MAX;
@@ -39,6 +41,7 @@ const PROFILE: &str = "sensocto";
 const METADATA_HEADER: &str = "sensocto.recording";
 const METADATA_SUMMARY: &str = "sensocto.summary";
 const ATTACHMENT_SCENARIO: &str = "scenario";
+const ATTACHMENT_DEVICES: &str = "devices.json";
 const ATTACHMENT_SNAPSHOT: &str = "snapshot.zst";
 const TOPIC_COMMANDS: &str = "/commands";
 const TOPIC_SAMPLES: &str = "/samples";

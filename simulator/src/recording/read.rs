@@ -13,12 +13,14 @@ use rustc_hash::FxHashMap;
 use super::block::{Block, Shapes};
 use super::bytes::{Cursor, Malformed};
 use super::container::{self as c, ChunkHead, Head, Source};
-use super::header::{Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary, hash_of};
+use super::header::{
+    DEVICES_BYTES_MAX, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary, hash_of,
+};
 use super::words::Spoken;
 use super::write::unix_ns;
 use super::{
-    ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, METADATA_HEADER, METADATA_SUMMARY, Mark, PROFILE,
-    RecordingError, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
+    ATTACHMENT_DEVICES, ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, METADATA_HEADER,
+    METADATA_SUMMARY, Mark, PROFILE, RecordingError, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
 };
 
 /// Chunks of one recording: two years of seconds.
@@ -215,13 +217,15 @@ impl<R: Read + Seek> Reader<R> {
         self.jumped = true;
     }
 
-    /// Everything that was said in ticks before `to`, in order, without the samples. What is
+    /// Everything that was said in ticks before `to`, in order, without the samples; and before
+    /// all of it, the devices that were there when the recording began. What is
     /// damaged is left out. Where `next` goes on is not told: [`seek`](Self::seek) afterwards.
     pub fn commands_before(
         &mut self,
         to: EngineTime,
         heard: &mut dyn FnMut(Command),
     ) -> Result<(), RecordingError> {
+        self.header.devices.iter().cloned().for_each(&mut *heard);
         let until = unix_ns(self.header.epoch_unix_ms, to);
         for at in 0..self.chunks.len() {
             let chunk = self.chunks[at];
@@ -339,6 +343,14 @@ impl Header {
                 let text = text.filter(|text| text.len() <= SCENARIO_BYTES_MAX);
                 let what = || RecordingError::Header("its scenario is no text, or too long".into());
                 self.scenario = Some(text.ok_or_else(what)?.into());
+            }
+            ATTACHMENT_DEVICES => {
+                let what = || RecordingError::Header("its list of devices is none".into());
+                if data.len() > DEVICES_BYTES_MAX {
+                    return Err(what());
+                }
+                let words: Spoken<'_> = serde_json::from_slice(data).map_err(|_| what())?;
+                words.give(&mut self.devices, &mut Vec::new()).map_err(|_| what())?;
             }
             ATTACHMENT_SNAPSHOT => {
                 let what = || RecordingError::Header("its snapshot does not unpack".into());

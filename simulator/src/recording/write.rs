@@ -20,8 +20,8 @@ use super::hash::Hash;
 use super::header::Header;
 use super::words::{Spoken, is_recordable};
 use super::{
-    ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, BLOCK_ENCODING, METADATA_HEADER, METADATA_SUMMARY,
-    PROFILE, Summary, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
+    ATTACHMENT_DEVICES, ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, BLOCK_ENCODING, METADATA_HEADER,
+    METADATA_SUMMARY, PROFILE, Summary, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
 };
 
 /// Engine time in one block, unless so much comes in that it is full before.
@@ -108,6 +108,10 @@ impl<W: Write> Writer<W> {
             let packed = zstd::bulk::compress(state, COMPRESSION_LEVEL as i32)?;
             attach(ATTACHMENT_SNAPSHOT, "application/zstd", &packed).map_err(io::Error::other)?;
         }
+        if !header.devices.is_empty() {
+            let words = serde_json::to_vec(&Spoken::of(0, &header.devices, &[]))?;
+            attach(ATTACHMENT_DEVICES, "application/json", &words).map_err(io::Error::other)?;
+        }
         let channels = Channels::add(&mut file).map_err(io::Error::other)?;
         file.flush().map_err(io::Error::other)?;
         Ok(Self {
@@ -120,7 +124,7 @@ impl<W: Write> Writer<W> {
             spoken: Vec::new(),
             hash: Hash::default(),
             hashed: None,
-            sensors: FxHashSet::default(),
+            sensors: header.devices.iter().filter_map(sensor_of).map(Box::from).collect(),
             summary: Summary::default(),
         })
     }
@@ -181,11 +185,7 @@ impl<W: Write> Writer<W> {
                 let what = "more feeds or viewers at once than a recording holds";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
             }
-            for command in commands {
-                if let Command::OpenFeed { card, .. } = command {
-                    self.sensors.insert((*card.sensor_id).into());
-                }
-            }
+            self.sensors.extend(commands.iter().filter_map(sensor_of).map(Box::from));
             let words = serde_json::to_vec(&Spoken::of(summary.ticks, commands, refused))?;
             self.spoken.push((now, words));
         }
@@ -264,6 +264,14 @@ impl<W: Write> Writer<W> {
             bytes: self.written.load(Ordering::Relaxed),
             hash: self.hashed,
         })
+    }
+}
+
+/// The sensor that a command opens.
+fn sensor_of(command: &Command) -> Option<&str> {
+    match command {
+        Command::OpenFeed { card, .. } => Some(&card.sensor_id),
+        _ => None,
     }
 }
 
