@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use components::command::{Command, Inputs};
 use components::id::{FeedId, Handles};
 use components::load::{Load, LoadLevel};
-use components::sample::{EngineTime, Timestamp};
+use components::sample::{EngineTime, Payload, Timestamp};
 use engine::{Engine, EngineConfig, Settings};
 use simulator::crowd::{CrowdSpec, Network};
 use simulator::fault::{FaultKind, FaultSpec};
@@ -416,4 +416,83 @@ fn the_hash_sees_every_part_of_what_is_delivered() {
     for (n, change) in changes.iter().enumerate() {
         assert_ne!(deliveries(change), same, "change {n}");
     }
+}
+
+/// What a stranger should read: sensor, attribute, stamp, payload.
+type Row = (String, String, i64, serde_json::Value);
+
+fn rows(
+    inputs: &Inputs,
+    names: &mut std::collections::HashMap<(FeedId, u16), (String, String)>,
+) -> Vec<Row> {
+    let mut sensors = std::collections::HashMap::new();
+    for command in &inputs.commands {
+        match command {
+            Command::OpenFeed { feed, card, .. } => {
+                sensors.insert(*feed, card.sensor_id.to_string());
+            }
+            Command::DeclareAttribute { feed, index, attribute_id, .. } => {
+                let key = (*feed, *index);
+                names.insert(key, (sensors[feed].clone(), attribute_id.to_string()));
+            }
+            _ => {}
+        }
+    }
+    let row = |index| {
+        let (feed, attribute, timestamp, payload) = inputs.samples.get(index);
+        let mut json = Vec::new();
+        match payload {
+            Payload::Scalar(cell) => cell.write_json(&mut json),
+            Payload::Shaped { shape, cells } => shape.write_json(cells, &mut json),
+            Payload::Text { payload, .. } => json.extend_from_slice(payload.as_bytes()),
+        }
+        let (sensor, attribute) = names[&(feed, attribute)].clone();
+        (sensor, attribute, timestamp.0, serde_json::from_slice(&json).unwrap())
+    };
+    (0..inputs.samples.len()).map(row).collect()
+}
+
+/// `SENSOCTO_PYTHON=venv/bin/python cargo test -p tests --test it -- --ignored python`
+#[test]
+#[ignore = "needs a Python with the package mcap, named in SENSOCTO_PYTHON"]
+fn the_python_example_reads_every_value_that_was_put_in() {
+    let python = std::env::var("SENSOCTO_PYTHON").expect("SENSOCTO_PYTHON names a python");
+    let path = std::env::temp_dir().join(format!("sensocto-{}.mcap", std::process::id()));
+    let header = Header { epoch_unix_ms: EPOCH_UNIX_MS, ..Header::default() };
+    let file = std::fs::File::create(&path).unwrap();
+    let writer = Mutex::new(Writer::create(file, &header).unwrap());
+    let (mut names, mut expected) = (Default::default(), Vec::new());
+    let mut world = demo(1);
+    for _ in 0..SECONDS * 250 {
+        let before = |now, inputs: &Inputs| {
+            expected.extend(rows(inputs, &mut names));
+            writer.lock().unwrap().tick(now, inputs)
+        };
+        world.tick(before, |out| writer.lock().unwrap().delivered(out)).unwrap();
+    }
+    writer.into_inner().unwrap().finish().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/read_recording.py");
+    let output = std::process::Command::new(python).arg(script).arg(&path).output().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("sensor_id,attribute_id,timestamp,payload"));
+    let mut count = 0;
+    for (line, row) in lines.zip(&expected) {
+        let mut parts = line.splitn(4, ',');
+        let mut part = || parts.next().unwrap();
+        let (sensor, attribute, timestamp) = (part(), part(), part().parse::<i64>().unwrap());
+        let payload = part();
+        let payload = match payload.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => payload.to_owned(),
+        };
+        let value: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        assert_eq!((sensor, attribute, timestamp), (&*row.0, &*row.1, row.2), "{line}");
+        assert_eq!(value, row.3, "{line}");
+        count += 1;
+    }
+    assert_eq!(count, expected.len());
+    assert!(count > 15_000);
 }
