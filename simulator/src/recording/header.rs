@@ -35,12 +35,10 @@ pub struct Header {
     pub devices: Vec<Command>,
 }
 
-/// Bytes of the list of devices.
-pub const DEVICES_BYTES_MAX: usize = 1 << 28;
 /// Bytes of a scenario's text.
 pub const SCENARIO_BYTES_MAX: usize = 1 << 24;
 /// Bytes of an unpacked snapshot.
-pub const SNAPSHOT_BYTES_MAX: usize = 1 << 32;
+pub const SNAPSHOT_BYTES_MAX: usize = 1 << 31;
 
 impl Default for Header {
     fn default() -> Self {

@@ -28,12 +28,10 @@ pub use block::{
 };
 pub use container::{ATTACHMENT_BYTES_MAX, CHUNK_BYTES_MAX, RECORD_BYTES_MAX, SUMMARY_BYTES_MAX};
 pub use hash::Hash;
-pub use header::{
-    DEVICES_BYTES_MAX, FORMAT, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary,
-};
+pub use header::{FORMAT, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary};
 pub use read::{Proof, Reader};
 pub use recorder::{Behind, Recorder};
-pub use words::SLOT_COUNT_MAX;
+pub use words::{SLOT_COUNT_MAX, WORDS_BYTES_MAX};
 pub use write::{BLOCK_MICROS, Figures, Writer};
 
 /// MCAP's profile of our files.

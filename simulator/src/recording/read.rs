@@ -13,10 +13,8 @@ use rustc_hash::FxHashMap;
 use super::block::{Block, Shapes};
 use super::bytes::{Cursor, Malformed};
 use super::container::{self as c, ChunkHead, Head, Source};
-use super::header::{
-    DEVICES_BYTES_MAX, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary, hash_of,
-};
-use super::words::Spoken;
+use super::header::{Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary, hash_of};
+use super::words::{Spoken, WORDS_BYTES_MAX};
 use super::write::unix_ns;
 use super::{
     ATTACHMENT_DEVICES, ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, METADATA_HEADER,
@@ -346,7 +344,7 @@ impl Header {
             }
             ATTACHMENT_DEVICES => {
                 let what = || RecordingError::Header("its list of devices is none".into());
-                if data.len() > DEVICES_BYTES_MAX {
+                if data.len() > WORDS_BYTES_MAX {
                     return Err(what());
                 }
                 let words: Spoken<'_> = serde_json::from_slice(data).map_err(|_| what())?;
@@ -357,7 +355,13 @@ impl Header {
                 if snapshot_bytes > SNAPSHOT_BYTES_MAX {
                     return Err(RecordingError::Header("its snapshot is too large".into()));
                 }
-                let state = zstd::bulk::decompress(data, snapshot_bytes).map_err(|_| what())?;
+                // Room is made as it is filled, and for one byte more than there should be.
+                let mut state = Vec::new();
+                zstd::stream::read::Decoder::new(data)
+                    .and_then(|unpacked| {
+                        unpacked.take(snapshot_bytes as u64 + 1).read_to_end(&mut state)
+                    })
+                    .map_err(|_| what())?;
                 if state.len() != snapshot_bytes {
                     return Err(what());
                 }
@@ -515,10 +519,15 @@ impl<R: Read + Seek> Reader<R> {
         self.unpack(chunk)?;
         let broken = |what: String| RecordingError::Damaged { at: chunk.head.at, what };
         let mut samples = None;
+        let mut words_bytes = 0;
         for message in messages(&self.unpacked, &mut self.channels) {
             let (topic, data) = message.map_err(damaged(chunk))?;
             match topic {
                 Topic::Commands => {
+                    words_bytes += data.len();
+                    if words_bytes > WORDS_BYTES_MAX {
+                        return Err(broken("has too many words".into()));
+                    }
                     let spoken: Spoken<'_> = serde_json::from_slice(data)
                         .map_err(|error| broken(format!("has words that are none: {error}")))?;
                     let tick = spoken.tick;
