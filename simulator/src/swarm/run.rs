@@ -424,7 +424,8 @@ impl<'a> Run<'a> {
         self.inputs.samples.push(feed, index, Timestamp(timestamp), payload);
         let number = if bare { json.parse().ok() } else { None };
         let json = json + extra;
-        self.sent.push(Sent { feed, index, timestamp, json, number, shaped: split && !bare });
+        let (shaped, width) = (split && !bare, cells.len());
+        self.sent.push(Sent { feed, index, timestamp, json, number, shaped, width });
     }
 }
 
