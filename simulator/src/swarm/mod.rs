@@ -27,9 +27,6 @@ const TWICE_EVERY: u64 = 8;
 /// How long a failing script is made smaller.
 const SHRINK_FOR: Duration = Duration::from_secs(20);
 
-/// Failures after which a run ends: one is enough to work on.
-const FAILURE_COUNT_MAX: usize = 3;
-
 /// Plays one seed, and every eighth on two threads as well.
 ///
 /// # Errors
@@ -100,6 +97,8 @@ pub struct Plan {
     pub count: u64,
     pub ticks: usize,
     pub threads: usize,
+    /// Failing seeds after which a run ends.
+    pub failures: usize,
     pub record_failure: Option<PathBuf>,
 }
 
@@ -129,7 +128,7 @@ pub fn run(plan: &Plan) -> Summary {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let failed = failures.lock().map_or(usize::MAX, |list| list.len());
-                    if seed >= end || failed >= FAILURE_COUNT_MAX {
+                    if seed >= end || failed >= plan.failures.max(1) {
                         return;
                     }
                     match play_seed(seed, plan.ticks) {
