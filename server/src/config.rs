@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::{EngineConfig, Settings};
+use simulator::nearest::nearest;
 use simulator::scenario::{self, Scenario};
 
 use crate::auth::{Auth, Mode, NamedToken};
@@ -199,17 +200,18 @@ impl Given {
             device_tokens: tokens("device_tokens")?,
             viewer_tokens: tokens("viewer_tokens")?,
         };
+        let data: PathBuf = self.last("data").map_or(Ok("data"), |setting| setting.text())?.into();
+        let own_scenarios = data.join("scenarios");
         let engine = EngineConfig::default();
         let listen_limits = ListenLimits::default();
         let socket_limits = SocketLimits::default();
         Ok(Config {
             listen: address,
-            data: self.last("data").map_or(Ok("data"), |setting| setting.text())?.into(),
+            data,
             simulate: match self.last("simulate") {
-                Some(setting) => Scenario::named(setting.text()?).ok_or_else(|| {
-                    setting.error(&format!("expected one of {}", scenario_names()))
-                })?,
-                None => Scenario::named(scenario::DEFAULT).expect("the default is built in"),
+                Some(setting) => Scenario::find(setting.text()?, Some(&own_scenarios))
+                    .map_err(|error| setting.error(&error.to_string()))?,
+                None => Scenario::named(scenario::DEFAULT, None).expect("the default is shipped"),
             },
             auth,
             origins: Origins {
@@ -265,12 +267,7 @@ impl Given {
 
 /// The key that was probably meant.
 fn nearest_key(key: &str) -> Option<&'static str> {
-    let nearest = KEYS.into_iter().min_by_key(|known| distance(known, key));
-    nearest.filter(|known| distance(known, key) <= known.len() / 3)
-}
-
-fn scenario_names() -> String {
-    scenario::ALL.map(|scenario| scenario.name).join(", ")
+    nearest(key, KEYS)
 }
 
 /// One core is for the sockets; a tick that is alone on its core wakes nobody.
@@ -375,22 +372,6 @@ pub fn file_from_environment() -> Option<PathBuf> {
     std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from)
 }
 
-/// Edits between two words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -439,7 +420,9 @@ mod tests {
         assert!(environment(&[("SENSOCTO_BIN", "x")]).is_ok(), "somebody else's");
         let error = environment(&[("SENSOCTO_FEEDS_MAX", "0")]).unwrap_err().to_string();
         let error_of = |pair| environment(&[pair]).unwrap_err().to_string();
-        assert!(error_of(("SENSOCTO_SIMULATE", "fwe")).contains("expected one of few, "));
+        assert!(
+            error_of(("SENSOCTO_SIMULATE", "fwe")).contains("there is no such scenario; there are")
+        );
         assert!(error_of(("SENSOCTO_TICK_HZ", "10")).contains("50 to 1000"));
         assert!(error.contains("`feeds_max`") && error.contains("SENSOCTO_FEEDS_MAX"), "{error}");
         let mut given = Given::default();

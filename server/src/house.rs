@@ -24,9 +24,6 @@ use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
 use crate::{http, listen};
 
-/// The same people at every start.
-const SIMULATION_SEED: u64 = 1;
-
 /// A running server.
 #[derive(Debug)]
 pub struct House {
@@ -48,7 +45,7 @@ impl House {
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
         let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), config.viewer_count_max);
         let pulse = Arc::new(Pulse::default());
-        let simulator = simulation(config.simulate, &clock, &devices);
+        let simulator = simulation(&config.simulate, &clock, &devices);
         let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
         let pump = Pump::start(
             move || Engine::new(engine_config),
@@ -100,22 +97,25 @@ impl House {
     }
 }
 
-/// The people of the scenario, as devices within the process.
+/// The people of the scenario, as devices within the process: the same at every start.
 fn simulation(
-    scenario: Scenario,
+    scenario: &Scenario,
     clock: &Clock,
     devices: &Arc<DeviceDesk>,
 ) -> Option<SimulatorHook> {
-    if scenario.sensor_count() == 0 {
+    scenario.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let summary = scenario.summary();
+    if summary.sensors == 0 {
         return None;
     }
     tracing::info!(
-        scenario = scenario.name,
-        sensors = scenario.sensor_count(),
-        samples_per_second = scenario.samples_per_second(),
+        scenario = summary.name,
+        sensors = summary.sensors,
+        samples_per_second = summary.samples_per_second,
         "simulating"
     );
-    let mut fleet = Fleet::new(scenario, SIMULATION_SEED, Timestamp(clock.now().unix_ms));
+    let cast = Arc::new(scenario.cast(scenario.seed));
+    let mut fleet = Fleet::new(cast, Timestamp(clock.now().unix_ms));
     let devices = Arc::clone(devices);
     Some(Box::new(move |unix_ms, inputs| {
         devices.take_refused().into_iter().for_each(|feed| fleet.lose(feed));
