@@ -17,6 +17,7 @@ pub mod load;
 pub mod nearest;
 pub mod person;
 mod play;
+pub mod recording;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
