@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod address;
+pub mod audience;
 mod batcher;
 pub mod breath;
 pub mod cadence;

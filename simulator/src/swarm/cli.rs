@@ -54,6 +54,12 @@ impl Swarm {
         for found in &summary.found {
             out(&found.tell());
         }
+        for recording in &summary.recordings {
+            out(&match recording {
+                Ok(path) => format!("recorded in {}", path.display()),
+                Err(error) => format!("not recorded: {error}"),
+            });
+        }
         let seconds = summary.took.as_secs_f64();
         out(&format!(
             "{} seeds, {} ticks, {} samples, {} failures; {seconds:.1} s, {:.0} seeds a second",
