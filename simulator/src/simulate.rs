@@ -14,10 +14,10 @@ use components::id::{FeedId, Handles};
 use components::sample::{EngineTime, Timestamp};
 use engine::{Engine, EngineConfig};
 
+use crate::audience::Audience;
 use crate::cli::{Period, out};
 use crate::crowd::CrowdSpec;
 use crate::fleet::Fleet;
-use crate::onlookers::Onlookers as Audience;
 use crate::recording::{Behind, Figures, Hash, Header, Recorder, Writer};
 use crate::scenario::{Cast, Scenario};
 

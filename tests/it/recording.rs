@@ -120,7 +120,8 @@ fn a_recorded_demo_session_replays_with_an_equal_hash_on_one_and_two_threads() {
     let (file, hash) = recorded();
     let reader = Reader::new(Cursor::new(&file[..])).unwrap();
     let summary = *reader.summary();
-    assert!(summary.complete && summary.sensors == 32 && summary.samples > 15_000);
+    assert!(summary.complete && summary.sensors == 32, "{summary:?}");
+    assert!(summary.samples > 8_000, "{summary:?}");
     assert_eq!(summary.hash, Some(hash));
     for threads in [1, 2] {
         let (done, replayed_hash, error) = replayed(&file, threads);
@@ -166,7 +167,10 @@ fn a_flipped_bit_is_found_wherever_it_is_in_the_data() {
         let mut bad = file.clone();
         bad[file.len() * part / 12] ^= 0x10;
         let (done, _, error) = replayed(&bad, 1);
-        assert!(matches!(error, Some(RecordingError::Damaged { .. })), "{error:?}");
+        assert!(
+            matches!(error, Some(RecordingError::Damaged { .. })),
+            "{part}: {error:?} {done:?}"
+        );
         assert_eq!(done.differs, None, "what was before the damage is equal");
     }
 }
@@ -191,7 +195,7 @@ fn a_world_in_which_one_sample_is_another_is_told_apart_at_its_tick() {
         }
         writer.tick(now, &inputs).unwrap();
         let proof = reader.proof().unwrap();
-        writer.hashed(u64::from(proof.low), true);
+        writer.hashed(proof.whole.unwrap_or(proof.low.into()), true);
         inputs = Inputs::default();
     }
     writer.finish().unwrap();
@@ -494,5 +498,5 @@ fn the_python_example_reads_every_value_that_was_put_in() {
         count += 1;
     }
     assert_eq!(count, expected.len());
-    assert!(count > 15_000);
+    assert!(count > 8_000);
 }
