@@ -171,7 +171,7 @@ pub(super) fn attachment(content: &[u8]) -> Parsed<(&str, &[u8])> {
         return Err(Malformed("does not have the checksum it says"));
     }
     let mut cursor = Cursor::new(body);
-    (cursor.u64()?, cursor.u64()?);
+    let _times = (cursor.u64()?, cursor.u64()?);
     let name = cursor.string()?;
     cursor.string()?;
     let bytes = usize::try_from(cursor.u64()?).map_err(|_| Malformed("is cut short"))?;

@@ -335,8 +335,16 @@ impl<R: Read + Seek> LiveReplay<R> {
                 }
                 return;
             }
-            Command::OpenFeed { .. } => {
-                self.wanted.extend(hear(&mut self.devices, command));
+            Command::OpenFeed { feed, .. } => {
+                // A feed that is opened twice is not one that a door gave out.
+                if let Some(Device { live: Link::Open(live), .. }) = self.devices.get(feed) {
+                    self.by_live.remove(live);
+                    out.push(Command::Retire { feed: *live });
+                }
+                let wanted = hear(&mut self.devices, command);
+                if self.wanted.len() < SENSOR_COUNT_MAX {
+                    self.wanted.extend(wanted);
+                }
                 return;
             }
             _ => return,
