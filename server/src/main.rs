@@ -36,6 +36,10 @@ enum Command {
     /// List the scenarios that `serve --simulate` knows.
     /// List the scenarios that `serve --simulate` knows, print one, or convert one.
     Scenarios(simulator::cli::Scenarios),
+    /// Play a scenario as fast as this machine can, without a server; record it; say its hash.
+    Simulate(simulator::simulate::Simulate),
+    /// Drive the engine with a recording, and check that it gives back the same, bit for bit.
+    Replay(simulator::replay::Replay),
     /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
     Swarm(simulator::swarm::cli::Swarm),
 }
@@ -119,6 +123,8 @@ fn main() -> ExitCode {
         Some(Command::Export(export)) => export.run(),
         Some(Command::Import(import)) => import.run(),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
+        Some(Command::Simulate(simulate)) => simulate.run(),
+        Some(Command::Replay(replay)) => replay.run(),
         Some(Command::Swarm(swarm)) => swarm.run(),
     };
     match outcome {

@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod address;
+pub mod audience;
 mod batcher;
 pub mod breath;
 pub mod cadence;
@@ -19,9 +20,11 @@ pub mod nearest;
 pub mod person;
 mod play;
 pub mod recording;
+pub mod replay;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
+pub mod simulate;
 pub mod swarm;
 
 pub use address::Address;

@@ -3,6 +3,7 @@
 mod attention;
 mod determinism;
 mod lenses;
+mod recording;
 mod rings;
 mod roll_call;
 mod sensors;
