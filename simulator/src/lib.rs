@@ -14,5 +14,6 @@ pub mod person;
 mod play;
 pub mod rhythm;
 pub mod scenario;
+pub mod stage;
 
 pub use address::Address;
