@@ -438,7 +438,7 @@ impl Stage {
                 .filter(|act| act.leaving.is_none())
                 .map(|act| Arc::clone(&act.id))
                 .collect();
-            let suggestion = nearest(id, &running);
+            let suggestion = nearest(id, &running).cloned();
             return Err(StageError::NotRunning { id: id.into(), suggestion, running });
         }
         Ok(self.acts.iter_mut().find(on).expect("it was just found"))
@@ -725,9 +725,10 @@ fn after(time: Timestamp, ms: i64) -> Timestamp {
 }
 
 /// The one that was probably meant: one letter in three may be wrong.
-fn nearest(word: &str, known: &[Arc<str>]) -> Option<Arc<str>> {
-    let near = known.iter().min_by_key(|known| distance(known, word))?;
-    (distance(near, word) <= near.chars().count().div_ceil(3)).then(|| Arc::clone(near))
+pub fn nearest<'a, T: AsRef<str>>(word: &str, known: &'a [T]) -> Option<&'a T> {
+    let near = known.iter().min_by_key(|known| distance(known.as_ref(), word))?;
+    let letters = near.as_ref().chars().count();
+    (distance(near.as_ref(), word) <= letters.div_ceil(3)).then_some(near)
 }
 
 /// Edits between two words (Levenshtein), of their first 64 letters.
