@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::{EngineConfig, Settings};
@@ -13,6 +13,7 @@ use crate::auth::{Auth, Mode, NamedToken};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
+use crate::simulator::library::read;
 use crate::socket::SocketLimits;
 use crate::viewer::VIEWER_COUNT_MAX;
 
@@ -47,8 +48,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where recordings and whatever else is to last are kept.
     pub data: PathBuf,
-    /// The scenario to simulate within the server; `none` has nobody in it.
-    pub simulate: Scenario,
+    /// The scenarios that run within the server from the beginning.
+    pub simulate: Vec<Scenario>,
     pub auth: Auth,
     pub origins: Origins,
     /// Feeds open at once.
@@ -199,18 +200,14 @@ impl Given {
             device_tokens: tokens("device_tokens")?,
             viewer_tokens: tokens("viewer_tokens")?,
         };
+        let data = PathBuf::from(self.last("data").map_or(Ok("data"), |setting| setting.text())?);
         let engine = EngineConfig::default();
         let listen_limits = ListenLimits::default();
         let socket_limits = SocketLimits::default();
         Ok(Config {
             listen: address,
-            data: self.last("data").map_or(Ok("data"), |setting| setting.text())?.into(),
-            simulate: match self.last("simulate") {
-                Some(setting) => Scenario::named(setting.text()?).ok_or_else(|| {
-                    setting.error(&format!("expected one of {}", scenario_names()))
-                })?,
-                None => Scenario::named(scenario::DEFAULT).expect("the default is built in"),
-            },
+            simulate: self.scenarios(&data.join("scenarios"))?,
+            data,
             auth,
             origins: Origins {
                 allowed: self
@@ -263,14 +260,38 @@ impl Given {
     }
 }
 
+impl Given {
+    /// Those to simulate: shipped, of the operator's folder, or files; `none` is nobody.
+    fn scenarios(&self, folder: &Path) -> Result<Vec<Scenario>, ConfigError> {
+        let setting = self.last("simulate");
+        let names = match &setting {
+            Some(setting) => setting.list()?,
+            None => vec![scenario::DEFAULT],
+        };
+        let error = |what: String| ConfigError {
+            key: "simulate".into(),
+            source: setting.as_ref().map_or(Source::Default, |setting| setting.source.clone()),
+            what,
+        };
+        let mut scenarios = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            match *name {
+                "none" if names.len() == 1 => {}
+                "none" => return Err(error("`none` is said alone".into())),
+                _ if names[..index].contains(name) => {
+                    return Err(error(format!("`{name}` is there twice")));
+                }
+                _ => scenarios.push(read(name, folder).map_err(error)?),
+            }
+        }
+        Ok(scenarios)
+    }
+}
+
 /// The key that was probably meant.
 fn nearest_key(key: &str) -> Option<&'static str> {
     let nearest = KEYS.into_iter().min_by_key(|known| distance(known, key));
     nearest.filter(|known| distance(known, key) <= known.len() / 3)
-}
-
-fn scenario_names() -> String {
-    scenario::ALL.map(|scenario| scenario.name).join(", ")
 }
 
 /// One core is for the sockets; a tick that is alone on its core wakes nobody.
@@ -363,6 +384,10 @@ impl<'a> Setting<'a> {
         if pairs.iter().any(|(name, token)| name.is_empty() || token.is_empty()) {
             return Err(self.error("a name or a token is empty"));
         }
+        if pairs.iter().any(|(name, _)| *name == simulator::fleet::OWNER) {
+            let what = format!("the name `{}` is of made-up sensors", simulator::fleet::OWNER);
+            return Err(self.error(&what));
+        }
         Ok(pairs
             .into_iter()
             .map(|(name, token)| NamedToken { name: name.into(), token: token.into() })
@@ -403,12 +428,32 @@ mod tests {
         given.check()
     }
 
+    fn names(config: &Config) -> Vec<&str> {
+        config.simulate.iter().map(|scenario| &*scenario.name).collect()
+    }
+
+    #[test]
+    fn several_scenarios_may_run_from_the_beginning() {
+        let config = environment(&[("SENSOCTO_SIMULATE", "few, crowd")]).unwrap();
+        assert_eq!(names(&config), ["few", "crowd"]);
+        let mut given = Given::default();
+        given.file("a.toml".into(), "simulate = [\"crowd\", \"few\"]").unwrap();
+        assert_eq!(names(&given.check().unwrap()), ["crowd", "few"]);
+        let error_of = |text| environment(&[("SENSOCTO_SIMULATE", text)]).unwrap_err().to_string();
+        assert!(error_of("few,few").contains("`few` is there twice"));
+        assert!(error_of("few,none").contains("`none` is said alone"));
+        assert!(error_of("few,fwe").contains("`fwe`"));
+        assert!(environment(&[("SENSOCTO_SIMULATE", "")]).unwrap().simulate.is_empty());
+        let error = environment(&[("SENSOCTO_DEVICE_TOKENS", "simulator:x")]).unwrap_err();
+        assert!(error.to_string().contains("`simulator` is of made-up sensors"), "{error}");
+    }
+
     #[test]
     fn nothing_given_listens_on_loopback_in_dev() {
         let config = Given::default().check().unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:4000");
         assert_eq!(config.auth.mode, Mode::Dev);
-        assert_eq!(config.simulate.name, "few", "the first start shows life");
+        assert_eq!(names(&config), ["few"], "the first start shows life");
     }
 
     #[test]
@@ -426,7 +471,7 @@ mod tests {
         given.flag("listen", "127.0.0.1:3").unwrap();
         let config = given.check().unwrap();
         assert_eq!((config.listen.port(), config.feed_count_max), (3, 7));
-        assert_eq!(config.simulate.name, "none");
+        assert!(config.simulate.is_empty());
     }
 
     #[test]
@@ -439,7 +484,7 @@ mod tests {
         assert!(environment(&[("SENSOCTO_BIN", "x")]).is_ok(), "somebody else's");
         let error = environment(&[("SENSOCTO_FEEDS_MAX", "0")]).unwrap_err().to_string();
         let error_of = |pair| environment(&[pair]).unwrap_err().to_string();
-        assert!(error_of(("SENSOCTO_SIMULATE", "fwe")).contains("expected one of few, "));
+        assert!(error_of(("SENSOCTO_SIMULATE", "fwe")).contains("`fwe`"));
         assert!(error_of(("SENSOCTO_TICK_HZ", "10")).contains("50 to 1000"));
         assert!(error.contains("`feeds_max`") && error.contains("SENSOCTO_FEEDS_MAX"), "{error}");
         let mut given = Given::default();

@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use components::sample::Timestamp;
 use engine::{Engine, EngineConfig};
-use simulator::fleet::Fleet;
 use simulator::scenario::Scenario;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,14 +16,12 @@ use crate::device::DeviceDesk;
 use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::listen::DoorCounts;
-use crate::pump::{NoticeSink, Pump, PumpParts, SimulatorHook};
+use crate::pump::{NoticeSink, Pump, PumpParts};
+use crate::simulator::{SEED_DEFAULT, Simulator};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
 use crate::{http, listen};
-
-/// The same people at every start.
-const SIMULATION_SEED: u64 = 1;
 
 /// A running server.
 #[derive(Debug)]
@@ -34,6 +30,7 @@ pub struct House {
     down: watch::Sender<bool>,
     serving: JoinHandle<()>,
     pump: Pump,
+    simulator: Arc<Simulator>,
 }
 
 impl House {
@@ -48,7 +45,12 @@ impl House {
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
         let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), config.viewer_count_max);
         let pulse = Arc::new(Pulse::default());
-        let simulator = simulation(config.simulate, &clock, &devices);
+        let (simulator, simulation) = Simulator::new(
+            config.data.join("scenarios"),
+            clock.clone(),
+            Arc::clone(&intake),
+            Arc::clone(&devices),
+        );
         let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
         let pump = Pump::start(
             move || Engine::new(engine_config),
@@ -58,7 +60,7 @@ impl House {
                 intake: Arc::clone(&intake),
                 viewers: Arc::clone(&viewers),
                 devices: Arc::clone(&devices) as Arc<dyn NoticeSink>,
-                simulator,
+                simulator: Some(simulation),
                 pulse: Arc::clone(&pulse),
             },
         )
@@ -81,7 +83,7 @@ impl House {
             pump: pump.report(),
             shutdown: shutdown.clone(),
         });
-        let router = http::router(Arc::clone(&doors), pulse);
+        let router = http::router(Arc::clone(&doors), Arc::clone(&simulator), pulse);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {
             tokio::select! {
@@ -89,38 +91,36 @@ impl House {
                 () = doors.counts.crowd.watch() => {}
             }
         });
-        Ok(Self { address, down, serving, pump })
+        let begun = Arc::clone(&simulator);
+        tokio::spawn(async move {
+            for scenario in config.simulate {
+                begin(&begun, scenario).await;
+            }
+        });
+        Ok(Self { address, down, serving, pump, simulator })
     }
 
-    /// Tells every client with 1012, waits for them a little, and stops the engine.
+    /// Tells every client with 1012, waits for them a little and for made-up sensors to leave, and
+    /// stops the engine.
     pub async fn close(self) {
         let _ = self.down.send(true);
-        let _ = self.serving.await;
+        let (_, ()) = tokio::join!(self.serving, self.simulator.close());
         self.pump.stop();
     }
 }
 
-/// The people of the scenario, as devices within the process.
-fn simulation(
-    scenario: Scenario,
-    clock: &Clock,
-    devices: &Arc<DeviceDesk>,
-) -> Option<SimulatorHook> {
-    if scenario.sensor_count() == 0 {
-        return None;
+/// One of the scenarios that are to run from the beginning.
+async fn begin(simulator: &Simulator, scenario: Scenario) {
+    let name = scenario.name;
+    match simulator.start(scenario, SEED_DEFAULT, 1.0).await {
+        Ok(running) => tracing::info!(
+            scenario = name,
+            sensors = running.sensors,
+            samples_per_second = running.samples_per_second,
+            "simulating"
+        ),
+        Err(problem) => tracing::error!(scenario = name, %problem, "cannot simulate"),
     }
-    tracing::info!(
-        scenario = scenario.name,
-        sensors = scenario.sensor_count(),
-        samples_per_second = scenario.samples_per_second(),
-        "simulating"
-    );
-    let mut fleet = Fleet::new(scenario, SIMULATION_SEED, Timestamp(clock.now().unix_ms));
-    let devices = Arc::clone(devices);
-    Some(Box::new(move |unix_ms, inputs| {
-        devices.take_refused().into_iter().for_each(|feed| fleet.lose(feed));
-        fleet.advance(Timestamp(unix_ms), &mut || devices.reserve(), inputs);
-    }))
 }
 
 /// Nanoseconds, to time the engine's systems with.

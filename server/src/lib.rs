@@ -19,6 +19,7 @@ pub mod origin;
 pub mod outbox;
 pub mod pump;
 pub mod roster;
+pub mod simulator;
 pub mod socket;
 pub mod topics;
 pub mod viewer;

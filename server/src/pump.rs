@@ -36,8 +36,14 @@ pub trait NoticeSink: Send + Sync {
     fn notice(&self, notice: &Notice);
 }
 
-/// An in-process source of samples, called before every tick with the unix milliseconds.
-pub type SimulatorHook = Box<dyn FnMut(i64, &mut Inputs) + Send>;
+/// A source of samples within the process. Lives on the pump's thread: must not wait.
+pub trait Simulation: Send {
+    /// Before every tick, with the unix milliseconds.
+    fn act(&mut self, unix_ms: i64, inputs: &mut Inputs);
+
+    /// What the engine said in that tick.
+    fn hear(&mut self, notices: &[Notice]);
+}
 
 /// What ticks: the engine, or a test's.
 pub trait World {
@@ -75,7 +81,7 @@ pub struct PumpParts {
     pub intake: Arc<Intake>,
     pub viewers: Arc<ViewerDesk>,
     pub devices: Arc<dyn NoticeSink>,
-    pub simulator: Option<SimulatorHook>,
+    pub simulator: Option<Box<dyn Simulation>>,
     pub pulse: Arc<Pulse>,
 }
 
@@ -194,7 +200,7 @@ impl<W: World> Run<W> {
         let Self { world, parts, inputs, mail, report, .. } = self;
         parts.intake.take(inputs);
         if let Some(simulator) = &mut parts.simulator {
-            simulator(now.unix_ms, inputs);
+            simulator.act(now.unix_ms, inputs);
         }
         let idle = inputs.commands.is_empty()
             && inputs.samples.is_empty()
@@ -205,6 +211,9 @@ impl<W: World> Run<W> {
         let ticked = parts.clock.now().engine;
         for notice in &deliveries.notices {
             parts.devices.notice(notice);
+        }
+        if let Some(simulator) = &mut parts.simulator {
+            simulator.hear(&deliveries.notices);
         }
         let figures = mail.deliver(now, &parts.viewers, &parts.intake, deliveries);
         // What the world left would be told twice.

@@ -120,11 +120,33 @@ impl Fleet {
         }
     }
 
+    /// What lies between the last step and `to` is not measured, and counted as skipped.
+    pub fn skip(&mut self, to: Timestamp) {
+        if to > self.done {
+            self.skipped_ms += (to.0 - self.done.0) as u64;
+            self.done = to;
+        }
+    }
+
+    /// The sensors that fell silent want a feed again.
+    pub fn ask_again(&mut self) {
+        for worn in self.bodies.iter_mut().flat_map(|body| &mut body.devices) {
+            if worn.feed == Link::Lost {
+                worn.feed = Link::Wanted;
+            }
+        }
+        self.feed_wanted_at = self.done;
+    }
+
+    pub fn sensor_ids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.bodies.iter().flat_map(|body| &body.devices).map(|worn| &worn.card.sensor_id)
+    }
+
     /// Everyone leaves.
     pub fn close(&mut self, commands: &mut Vec<Command>) {
         for worn in self.bodies.iter_mut().flat_map(|body| &mut body.devices) {
             if let Link::Open(feed) = worn.feed {
-                commands.push(Command::CloseFeed { feed });
+                commands.push(Command::Retire { feed });
             }
             worn.feed = Link::Lost;
         }
@@ -353,7 +375,7 @@ mod tests {
         let mut commands = Vec::new();
         fleet.close(&mut commands);
         assert_eq!(commands.len(), 32);
-        assert!(commands.iter().all(|command| matches!(command, Command::CloseFeed { .. })));
+        assert!(commands.iter().all(|command| matches!(command, Command::Retire { .. })));
         assert_eq!(fleet.open_count(), 0);
     }
 }

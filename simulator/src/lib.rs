@@ -17,6 +17,8 @@ mod play;
 pub mod recording;
 pub mod rhythm;
 pub mod scenario;
+
+pub mod stage;
 pub mod swarm;
 
 pub use address::Address;
