@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::channel::unix_now;
 use crate::health::Pulse;
 use crate::metrics;
+use crate::recorder::{self, Recorder};
 use crate::simulator::{self, Simulator};
 use crate::socket::{self, Doors};
 use crate::viewer;
@@ -39,7 +40,12 @@ struct Health {
 }
 
 /// The whole of HTTP.
-pub fn router(doors: Arc<Doors>, simulator: Arc<Simulator>, pulse: Arc<Pulse>) -> Router {
+pub fn router(
+    doors: Arc<Doors>,
+    simulator: Arc<Simulator>,
+    recorder: Arc<Recorder>,
+    pulse: Arc<Pulse>,
+) -> Router {
     let health = Arc::new(Health { pulse, doors: Arc::clone(&doors) });
     let watched = Arc::clone(&doors);
     let may_watch: viewer::api::Authorise =
@@ -50,7 +56,8 @@ pub fn router(doors: Arc<Doors>, simulator: Arc<Simulator>, pulse: Arc<Pulse>) -
         .route("/health/live", get(live))
         .route("/health/ready", get(ready).with_state(health))
         .route("/metrics", get(metrics::show).with_state(Arc::clone(&doors)))
-        .merge(simulator::api::router(simulator, Arc::clone(&may_watch), may_order))
+        .merge(simulator::api::router(simulator, Arc::clone(&may_watch), Arc::clone(&may_order)))
+        .merge(recorder::api::router(recorder, Arc::clone(&may_watch), may_order))
         .merge(viewer::api::router(Arc::clone(&doors.viewers), may_watch))
         .route("/socket/websocket", any(socket::open).with_state(doors));
     #[cfg(feature = "autobahn")]

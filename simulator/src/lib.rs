@@ -17,7 +17,6 @@ mod play;
 pub mod recording;
 pub mod rhythm;
 pub mod scenario;
-
 pub mod stage;
 pub mod swarm;
 
