@@ -501,7 +501,10 @@ impl Block {
         let mut now = cursor.varint()?;
         let tick_count = cursor.count(BLOCK_TICK_COUNT_MAX, "has too many ticks")?;
         self.spoken_count = cursor.count(tick_count, "speaks in more ticks than it has")?;
-        if tick_count == 0 || self.first_tick.checked_add(tick_count as u64).is_none() {
+        if self.first_tick == 0
+            || tick_count == 0
+            || self.first_tick.checked_add(tick_count as u64).is_none()
+        {
             return Err(Malformed("has no ticks"));
         }
         self.ticks.clear();

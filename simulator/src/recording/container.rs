@@ -16,6 +16,7 @@ pub(super) const FOOTER: u8 = 0x02;
 pub(super) const CHANNEL: u8 = 0x04;
 pub(super) const MESSAGE: u8 = 0x05;
 pub(super) const CHUNK: u8 = 0x06;
+pub(super) const MESSAGE_INDEX: u8 = 0x07;
 pub(super) const ATTACHMENT: u8 = 0x09;
 pub(super) const METADATA: u8 = 0x0c;
 pub(super) const METADATA_INDEX: u8 = 0x0d;

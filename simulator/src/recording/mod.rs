@@ -12,6 +12,7 @@ mod hash;
 mod header;
 mod lane;
 mod read;
+mod recorder;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -29,6 +30,8 @@ pub use container::{ATTACHMENT_BYTES_MAX, CHUNK_BYTES_MAX, RECORD_BYTES_MAX, SUM
 pub use hash::Hash;
 pub use header::{FORMAT, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary};
 pub use read::{Proof, Reader};
+pub use recorder::{Behind, Recorder};
+pub use words::SLOT_COUNT_MAX;
 pub use write::{BLOCK_MICROS, Figures, Writer};
 
 /// MCAP's profile of our files.

@@ -15,6 +15,7 @@ use super::bytes::{Cursor, Malformed};
 use super::container::{self as c, ChunkHead, Head, Source};
 use super::header::{Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary, hash_of};
 use super::words::Spoken;
+use super::write::unix_ns;
 use super::{
     ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, METADATA_HEADER, METADATA_SUMMARY, Mark, PROFILE,
     RecordingError, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
@@ -43,6 +44,8 @@ pub struct Reader<R = File> {
     now: EngineTime,
     /// The hash behind that tick, so far as it is known.
     low: Option<u32>,
+    /// The next block need not go on where the last one ended.
+    jumped: bool,
     /// Where it cannot be read further, and why.
     stop: Option<(u64, String)>,
     packed: Vec<u8>,
@@ -61,7 +64,14 @@ enum Topic {
 struct Chunk {
     head: Head,
     start_ns: u64,
+    /// The channels with messages in it, as its index says; `None`: it has none.
+    channels: Option<[u16; CHANNEL_COUNT]>,
 }
+
+/// Channels that a chunk of ours may have messages on.
+const CHANNEL_COUNT: usize = 3;
+/// Stands where there is no channel.
+const NO_CHANNEL: u16 = u16::MAX;
 
 /// What was read and not given out.
 #[derive(Debug, Default)]
@@ -120,6 +130,7 @@ impl<R: Read + Seek> Reader<R> {
             tick: 0,
             now: EngineTime::default(),
             low: Some(0),
+            jumped: false,
             stop: None,
             packed: Vec::new(),
             unpacked: Vec::new(),
@@ -127,6 +138,7 @@ impl<R: Read + Seek> Reader<R> {
         let end = reader.read_summary().unwrap_or(None);
         let whole = end.is_some();
         reader.list_chunks(opened.data_at, end)?;
+        reader.read_channels()?;
         if !whole {
             reader.summary = reader.sum_up()?;
         }
@@ -167,7 +179,15 @@ impl<R: Read + Seek> Reader<R> {
             if let Some((at, what)) = &self.stop {
                 return Err(RecordingError::Damaged { at: *at, what: what.clone() });
             }
-            let Some(&chunk) = self.chunks.get(self.chunk_at) else { return Ok(None) };
+            let Some(&chunk) = self.chunks.get(self.chunk_at) else {
+                let Summary { complete, ticks, .. } = self.summary;
+                if complete && self.tick != ticks && !self.jumped {
+                    let at = self.chunks.last().map_or(0, |last| last.head.end());
+                    let what = format!("ends with tick {} of {ticks}", self.tick);
+                    return Err(RecordingError::Damaged { at, what });
+                }
+                return Ok(None);
+            };
             self.chunk_at += 1;
             if let Err(error) = self.read_chunk(chunk) {
                 let RecordingError::Damaged { at, what } = error else { return Err(error) };
@@ -181,6 +201,54 @@ impl<R: Read + Seek> Reader<R> {
     pub fn proof(&self) -> Option<Proof> {
         let whole = self.pending.hash.filter(|(tick, _)| *tick == self.tick).map(|(_, hash)| hash);
         self.summary.hash.and(self.low).map(|low| Proof { low, whole })
+    }
+
+    /// Goes to the second in which `to` lies: [`next`](Self::next) goes on with its first tick.
+    /// What was before is not known then, and no hash is either.
+    pub fn seek(&mut self, to: EngineTime) {
+        let to = unix_ns(self.header.epoch_unix_ms, to);
+        self.chunk_at = self.chunks.partition_point(|chunk| chunk.start_ns <= to).saturating_sub(1);
+        self.block = Block::default();
+        self.pending = Pending::default();
+        (self.stop, self.low) = (None, None);
+        (self.tick, self.now) = (0, EngineTime::default());
+        self.jumped = true;
+    }
+
+    /// Everything that was said in ticks before `to`, in order, without the samples. What is
+    /// damaged is left out. Where `next` goes on is not told: [`seek`](Self::seek) afterwards.
+    pub fn commands_before(
+        &mut self,
+        to: EngineTime,
+        heard: &mut dyn FnMut(Command),
+    ) -> Result<(), RecordingError> {
+        let until = unix_ns(self.header.epoch_unix_ms, to);
+        for at in 0..self.chunks.len() {
+            let chunk = self.chunks[at];
+            if chunk.start_ns > until {
+                break;
+            }
+            let spoken = chunk.channels.is_none_or(|ids| {
+                let topic = |id: &u16| self.channels.get(id);
+                ids.iter().any(|id| topic(id).is_some_and(|topic| *topic == Topic::Commands))
+            });
+            if !spoken || self.unpack(chunk).is_err() {
+                continue;
+            }
+            for message in timed_messages(&self.unpacked, &mut self.channels) {
+                let Ok((Topic::Commands, time, data)) = message else { continue };
+                if time >= until {
+                    break;
+                }
+                let mut commands = Vec::new();
+                if let Ok(spoken) = serde_json::from_slice::<Spoken<'_>>(data)
+                    && spoken.give(&mut commands, &mut Vec::new()).is_ok()
+                {
+                    commands.drain(..).for_each(&mut *heard);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The number of the tick that [`next`](Self::next) gave last, from 1.
@@ -294,6 +362,12 @@ fn shortened(text: &str) -> String {
 }
 
 impl<R: Read + Seek> Reader<R> {
+    /// Where the first chunk and its index end.
+    #[cfg(test)]
+    pub(super) fn first_chunk_end(&self) -> u64 {
+        self.chunks[0].head.end()
+    }
+
     /// The summary of a finished recording, and where its data end. `None`: it is not finished.
     fn read_summary(&mut self) -> Result<Option<u64>, RecordingError> {
         let magic = c::MAGIC.len() as u64;
@@ -359,7 +433,18 @@ impl<R: Read + Seek> Reader<R> {
                 c::CHUNK if head.bytes >= c::CHUNK_HEAD_BYTES => {
                     self.source.read(head.at, c::CHUNK_HEAD_BYTES, &mut bytes)?;
                     if let Ok(chunk) = ChunkHead::parse(&mut Cursor::new(&bytes)) {
-                        self.chunks.push(Chunk { head, start_ns: chunk.start_ns });
+                        let start_ns = chunk.start_ns;
+                        self.chunks.push(Chunk { head, start_ns, channels: None });
+                    }
+                }
+                c::MESSAGE_INDEX if head.bytes >= 2 => {
+                    self.source.read(head.at, 2, &mut bytes)?;
+                    let id = u16::from_le_bytes([bytes[0], bytes[1]]);
+                    if let Some(chunk) = self.chunks.last_mut() {
+                        let channels = chunk.channels.get_or_insert([NO_CHANNEL; CHANNEL_COUNT]);
+                        if let Some(place) = channels.iter_mut().find(|at| **at == NO_CHANNEL) {
+                            *place = id;
+                        }
                     }
                 }
                 _ => {}
@@ -372,7 +457,6 @@ impl<R: Read + Seek> Reader<R> {
     /// The summary of a recording that has none: what its last whole chunk says.
     fn sum_up(&mut self) -> Result<Summary, RecordingError> {
         let mut summary = Summary::default();
-        self.read_channels()?;
         for at in (0..self.chunks.len()).rev() {
             let chunk = self.chunks[at];
             if self.unpack(chunk).is_err() {
@@ -447,6 +531,9 @@ impl<R: Read + Seek> Reader<R> {
         }
         if let Some(data) = samples {
             self.block.read(data, &mut self.shapes).map_err(damaged(chunk))?;
+            if std::mem::take(&mut self.jumped) {
+                self.tick = self.block.first_tick - 1;
+            }
             if let Err(what) = self.fits() {
                 self.block = Block::default();
                 return Err(broken(what));
@@ -483,6 +570,14 @@ fn messages<'a>(
     chunk: &'a [u8],
     channels: &'a mut FxHashMap<u16, Topic>,
 ) -> impl Iterator<Item = Result<(Topic, &'a [u8]), Malformed>> {
+    timed_messages(chunk, channels).map(|message| message.map(|(topic, _, data)| (topic, data)))
+}
+
+/// As [`messages`], with the time of each in unix nanoseconds.
+fn timed_messages<'a>(
+    chunk: &'a [u8],
+    channels: &'a mut FxHashMap<u16, Topic>,
+) -> impl Iterator<Item = Result<(Topic, u64, &'a [u8]), Malformed>> {
     c::records(chunk).filter_map(move |record| {
         let message = |(op, content): (u8, &'a [u8])| -> Result<_, Malformed> {
             let mut cursor = Cursor::new(content);
@@ -501,10 +596,10 @@ fn messages<'a>(
                     Ok(None)
                 }
                 c::MESSAGE => {
-                    let id = cursor.u16()?;
-                    cursor.take(4 + 8 + 8)?;
+                    let (id, _sequence) = (cursor.u16()?, cursor.u32()?);
+                    let (time, _published) = (cursor.u64()?, cursor.u64()?);
                     let topic = *channels.get(&id).ok_or(Malformed("has a stray message"))?;
-                    Ok(Some((topic, cursor.take(cursor.left())?)))
+                    Ok(Some((topic, time, cursor.take(cursor.left())?)))
                 }
                 _ => Ok(None),
             }

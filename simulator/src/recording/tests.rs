@@ -71,6 +71,7 @@ fn every_command() -> Vec<Command> {
         Command::ForgetAttribute { feed: feed(7), attribute_id: "x".into() },
         Command::RenameConnector { feed: feed(7), connector_name: "new".into() },
         Command::CloseFeed { feed: feed(7) },
+        Command::Retire { feed: feed(9) },
         Command::OpenViewer {
             viewer: viewer(1),
             sensors: SensorSet::All,
@@ -232,4 +233,225 @@ fn every_tick_comes_back_exactly() {
     }
     let seconds = summary.duration_ms() / 1000;
     assert!((seconds * 9 / 10..=seconds + 1).contains(&whole_count), "{whole_count} {seconds}");
+}
+
+/// A recording of a few seconds, its ticks in words, and its bytes.
+fn small() -> (Vec<String>, Vec<u8>) {
+    let life = life(300, 2);
+    let header = Header {
+        scenario: Some("people = 3".into()),
+        snapshot: Some(vec![1, 2, 3]),
+        ..Header::default()
+    };
+    let put_in = life.iter().map(|(now, inputs)| told(*now, inputs)).collect();
+    (put_in, written(&life, &header))
+}
+
+/// Reads `file`, which may be anything, and holds what it gives against what was put in.
+fn is_a_prefix(file: &[u8], put_in: &[String], how: &str) -> (usize, Option<RecordingError>) {
+    let (ticks, error) = read(file);
+    assert!(put_in.starts_with(&ticks), "{how}: not what was put in");
+    (ticks.len(), error)
+}
+
+#[test]
+fn a_file_cut_anywhere_reads_up_to_the_last_whole_second() {
+    let (put_in, file) = small();
+    let (mut before, mut steps) = (0, 0);
+    for end in (0..file.len()).step_by(37).chain([file.len() - 1]) {
+        let cut = &file[..end];
+        let (count, error) = is_a_prefix(cut, &put_in, &format!("cut at {end}"));
+        match error {
+            None => {
+                let reader = Reader::new(Cursor::new(cut)).unwrap();
+                assert!(!reader.summary().complete, "cut at {end}");
+                assert_eq!(reader.summary().ticks, count as u64);
+                assert!(count >= before, "more of the file, more ticks");
+                steps += usize::from(count > before);
+                before = count;
+            }
+            Some(error) => {
+                assert_eq!(before, 0, "{error} at {end}");
+                assert!(matches!(error, RecordingError::Cut | RecordingError::NotMcap), "{error}");
+            }
+        }
+    }
+    assert_eq!(before, put_in.len(), "without its index all of it is there");
+    assert!(steps > 2, "it grows by seconds: {steps}");
+}
+
+#[test]
+fn no_flipped_bit_and_no_rubbish_makes_another_recording_or_a_panic() {
+    let (put_in, file) = small();
+    let (mut whole, mut found) = (0, 0);
+    for round in 0..4000u64 {
+        let chance = |n: u64| hash(round, n) as usize;
+        let mut bad = file.clone();
+        for n in 0..1 + chance(0) as u64 % 3 {
+            let at = chance(10 + n) % bad.len();
+            match chance(20 + n) % 5 {
+                0 | 1 => bad[at] ^= 1 << (chance(30 + n) % 8),
+                2 => bad[at] = chance(30 + n) as u8,
+                3 => {
+                    let end = (at + chance(30 + n) % 40).min(bad.len());
+                    bad.drain(at..end);
+                }
+                _ => {
+                    let from = chance(30 + n) % bad.len();
+                    let piece = bad[from..(from + 30).min(bad.len())].to_vec();
+                    bad.splice(at..at, piece);
+                }
+            }
+        }
+        if bad == file {
+            continue;
+        }
+        let (count, error) = is_a_prefix(&bad, &put_in, &format!("round {round}"));
+        // What is not told at a tick must be told by the summary.
+        let complete = Reader::new(Cursor::new(&bad)).is_ok_and(|reader| reader.summary().complete);
+        whole += usize::from(complete && error.is_none());
+        found += usize::from(error.is_some() || !complete);
+        assert!(error.is_some() || !complete || count == put_in.len(), "round {round}");
+    }
+    // Parts of a file that nothing hangs on (its index by time, names of tools) may be anything.
+    assert!(found > 5 * whole, "{found} found, {whole} harmless");
+}
+
+#[test]
+fn a_damaged_second_is_told_with_its_place_and_what_was_before_is_good() {
+    let (put_in, file) = small();
+    let at = file.len() / 2;
+    let mut bad = file.clone();
+    bad[at] ^= 4;
+    let (count, error) = is_a_prefix(&bad, &put_in, "one bit");
+    assert!(count > 20 && count < put_in.len(), "{count}");
+    let sentence = error.unwrap().to_string();
+    assert!(sentence.starts_with("the recording is damaged at byte "), "{sentence}");
+}
+
+#[test]
+fn what_is_no_recording_is_told_so() {
+    let told = |file: &[u8]| read(file).1.unwrap().to_string();
+    assert_eq!(told(b""), "not a Sensocto recording: it does not begin as MCAP does");
+    assert_eq!(told(&[0; 4000]), "not a Sensocto recording: it does not begin as MCAP does");
+    let folder = Reader::open(std::path::Path::new("/tmp")).unwrap_err().to_string();
+    assert_eq!(folder, "not a Sensocto recording: it is not a file");
+    let missing = Reader::open(std::path::Path::new("/no/such/file")).unwrap_err().to_string();
+    assert!(missing.starts_with("cannot be read: "), "{missing}");
+
+    let mut foreign =
+        mcap::WriteOptions::new().profile("ros2").create(Cursor::new(vec![])).unwrap();
+    foreign.finish().unwrap();
+    let foreign = foreign.into_inner().into_inner();
+    assert_eq!(told(&foreign), "not a Sensocto recording: its MCAP profile is \"ros2\"");
+
+    let mut other = mcap::WriteOptions::new().profile(PROFILE).create(Cursor::new(vec![])).unwrap();
+    let mut metadata = Header::default().to_metadata();
+    metadata.insert("format".into(), "2".into());
+    other
+        .write_metadata(&mcap::records::Metadata { name: METADATA_HEADER.into(), metadata })
+        .unwrap();
+    other.finish().unwrap();
+    assert_eq!(
+        told(&other.into_inner().into_inner()),
+        "a recording of format 2, which is newer than this version understands (it knows up to 1)"
+    );
+}
+
+/// A recording's beginning, and behind it one chunk that claims and holds what is given.
+fn with_chunk(unpacked_bytes: u64, packed: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    Writer::create(&mut file, &Header::default()).unwrap().finish().unwrap();
+    let end = {
+        // Behind the chunk with the channels and its index comes what finishing wrote.
+        let reader = Reader::new(Cursor::new(&file[..])).unwrap();
+        reader.first_chunk_end()
+    };
+    file.truncate(end as usize);
+    let mut chunk = vec![0; 16];
+    chunk.extend_from_slice(&unpacked_bytes.to_le_bytes());
+    chunk.extend_from_slice(&0u32.to_le_bytes());
+    chunk.extend_from_slice(&4u32.to_le_bytes());
+    chunk.extend_from_slice(b"zstd");
+    chunk.extend_from_slice(&(packed.len() as u64).to_le_bytes());
+    chunk.extend_from_slice(packed);
+    file.push(container::CHUNK);
+    file.extend_from_slice(&(chunk.len() as u64).to_le_bytes());
+    file.extend_from_slice(&chunk);
+    file
+}
+
+#[test]
+fn a_chunk_that_unpacks_to_more_than_it_says_or_may_is_refused() {
+    let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap();
+    assert!(bomb.len() < 10_000, "64 MiB of nothing: {}", bomb.len());
+    let told = |unpacked_bytes| read(&with_chunk(unpacked_bytes, &bomb)).1.unwrap().to_string();
+    assert!(told(1000).ends_with("it does not unpack to the length it says"), "{}", told(1000));
+    assert!(told(1 << 40).ends_with("it says it unpacks to more than a chunk may"));
+    assert!(told(u64::MAX).ends_with("it says it unpacks to more than a chunk may"));
+}
+
+#[test]
+fn a_block_that_claims_more_than_it_holds_is_refused_before_room_is_made() {
+    let block = |numbers: &[u64]| {
+        let mut bytes = Vec::new();
+        for &number in numbers {
+            bytes::put_varint(&mut bytes, number);
+        }
+        let mut block = block::Block::default();
+        block.read(&bytes, &mut block::Shapes::default()).unwrap_err().0
+    };
+    // First tick, its time, ticks, ticks with words; then a run: ticks, step, samples.
+    assert_eq!(block(&[1, 0, u64::MAX]), "has too many ticks");
+    assert_eq!(block(&[1, 0, 2, 0, 2, 0, u64::MAX]), "has too many samples");
+    assert_eq!(block(&[1, 0, 1000, 0, 1000, 0, 1 << 20]), "has too many samples");
+    assert_eq!(block(&[1, u64::MAX, 2, 0, 2, 1, 0]), "has a time beyond all time");
+    // A million samples of one stream, and nothing behind: busy, hashes, shapes, streams, slot,
+    // generation, attribute, count, form, run.
+    let claim = [1, 0, 1, 0, 1, 0, 1 << 20, 0, 0, 0, 1, 0, 0, 0, 1 << 20, 0, 1 << 20];
+    assert_eq!(block(&claim), "has too many cells");
+}
+
+#[test]
+fn a_stranger_finds_its_way() {
+    let (_, file) = small();
+    let summary = mcap::Summary::read(&file).unwrap().unwrap();
+    let topics: Vec<_> = summary.channels.values().map(|channel| &*channel.topic).collect();
+    assert_eq!(topics.len(), 3);
+    for topic in ["/commands", "/samples", "/hash"] {
+        assert!(topics.contains(&topic));
+    }
+    assert_eq!(summary.attachment_indexes.len(), 2);
+    assert_eq!(summary.metadata_indexes.len(), 2);
+    let mut last = None;
+    for message in mcap::MessageStream::new(&file).unwrap() {
+        let message = message.unwrap();
+        if message.channel.topic == "/hash" {
+            last = Some(serde_json::from_slice::<serde_json::Value>(&message.data).unwrap());
+        }
+    }
+    assert_eq!(last.unwrap()["tick"], 300);
+}
+
+#[test]
+fn one_may_begin_anywhere_and_hear_what_was_said_before() {
+    let life = life(3000, 3);
+    let file = written(&life, &Header { epoch_unix_ms: 5_000_000, ..Header::default() });
+    let mut reader = Reader::new(Cursor::new(&file[..])).unwrap();
+    for at in [1500, 2999, 0, 700] {
+        let to = life[at].0;
+        let mut said = Vec::new();
+        reader.commands_before(to, &mut |command| said.push(format!("{command:?}"))).unwrap();
+        let before = life.iter().take_while(|(now, _)| *now < to);
+        let expected: Vec<String> = before
+            .flat_map(|(_, inputs)| inputs.commands.iter().map(|command| format!("{command:?}")))
+            .collect();
+        assert!(said == expected, "{} said, {} expected", said.len(), expected.len());
+        reader.seek(to);
+        let mut inputs = Inputs::default();
+        let first = reader.next(&mut inputs).unwrap().unwrap();
+        assert!(first <= to && to.0 - first.0 <= BLOCK_MICROS + 50_000, "{first:?} {to:?}");
+        let tick = reader.tick() as usize - 1;
+        assert_eq!(told(first, &inputs), told(life[tick].0, &life[tick].1));
+    }
 }

@@ -23,6 +23,18 @@ pub(super) struct Spoken<'a> {
     pub refused: Vec<(Cow<'a, str>, u64)>,
 }
 
+/// Feeds, and viewers, that a recording may hold at once.
+pub const SLOT_COUNT_MAX: u32 = 1 << 22;
+
+/// Whether all that `command` opens is below [`SLOT_COUNT_MAX`].
+pub(super) fn is_recordable(command: &Command) -> bool {
+    match command {
+        Command::OpenFeed { feed, .. } => feed.0.slot < SLOT_COUNT_MAX,
+        Command::OpenViewer { viewer, .. } => viewer.0.slot < SLOT_COUNT_MAX,
+        _ => true,
+    }
+}
+
 /// Slot and generation.
 type Pair = (u32, u32);
 
@@ -58,6 +70,9 @@ pub(super) enum Word<'a> {
         connector_name: Cow<'a, str>,
     },
     CloseFeed {
+        feed: Pair,
+    },
+    Retire {
         feed: Pair,
     },
     OpenViewer {
@@ -215,6 +230,7 @@ impl<'a> Word<'a> {
                 Self::RenameConnector { feed: pair(feed.0), connector_name: text(connector_name) }
             }
             Command::CloseFeed { feed } => Self::CloseFeed { feed: pair(feed.0) },
+            Command::Retire { feed } => Self::Retire { feed: pair(feed.0) },
             Command::OpenViewer { viewer, sensors, quality } => Self::OpenViewer {
                 viewer: pair(viewer.0),
                 sensors: Sensors::of(sensors),
@@ -246,7 +262,7 @@ impl<'a> Word<'a> {
     fn command(self) -> Result<Command, String> {
         Ok(match self {
             Self::OpenFeed { feed, card, owner } => Command::OpenFeed {
-                feed: feed_of(feed),
+                feed: feed_of(opened(feed)?),
                 card: Box::new(SensorCard {
                     sensor_id: card.sensor_id.into(),
                     sensor_name: card.sensor_name.into(),
@@ -275,8 +291,9 @@ impl<'a> Word<'a> {
                 connector_name: connector_name.into(),
             },
             Self::CloseFeed { feed } => Command::CloseFeed { feed: feed_of(feed) },
+            Self::Retire { feed } => Command::Retire { feed: feed_of(feed) },
             Self::OpenViewer { viewer, sensors, quality } => Command::OpenViewer {
-                viewer: viewer_of(viewer),
+                viewer: viewer_of(opened(viewer)?),
                 sensors: sensors.set()?,
                 quality: quality_of(&quality)?,
             },
@@ -405,6 +422,11 @@ fn feed_of((slot, generation): Pair) -> FeedId {
 
 fn viewer_of((slot, generation): Pair) -> ViewerId {
     ViewerId(Handle { slot, generation })
+}
+
+/// A handle that opens something: the engine keeps a place for every slot below it.
+fn opened(pair: Pair) -> Result<Pair, String> {
+    if pair.0 < SLOT_COUNT_MAX { Ok(pair) } else { Err(format!("the slot {}", pair.0)) }
 }
 
 fn quality_of(name: &str) -> Result<Quality, String> {

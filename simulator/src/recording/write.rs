@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use components::command::{Command, Inputs};
 use components::delivery::Deliveries;
@@ -16,7 +18,7 @@ use rustc_hash::FxHashSet;
 use super::block::Builder;
 use super::hash::Hash;
 use super::header::Header;
-use super::words::Spoken;
+use super::words::{Spoken, is_recordable};
 use super::{
     ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, BLOCK_ENCODING, METADATA_HEADER, METADATA_SUMMARY,
     PROFILE, Summary, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
@@ -45,6 +47,8 @@ pub struct Figures {
 /// last whole second, as incomplete.
 pub struct Writer<W: Write> {
     file: mcap::Writer<NoSeek<Counted<W>>>,
+    /// Bytes that reached the file.
+    written: Arc<AtomicU64>,
     channels: Channels,
     epoch_unix_ms: i64,
     block: Builder,
@@ -82,8 +86,9 @@ impl<W: Write> Writer<W> {
             .compression_threads(0)
             .chunk_size(None)
             .disable_seeking(true);
-        let mut file =
-            options.create(NoSeek::new(Counted { inner, bytes: 0 })).map_err(io::Error::other)?;
+        let written = Arc::new(AtomicU64::new(0));
+        let counted = Counted { inner, bytes: Arc::clone(&written) };
+        let mut file = options.create(NoSeek::new(counted)).map_err(io::Error::other)?;
         let metadata = Metadata { name: METADATA_HEADER.into(), metadata: header.to_metadata() };
         file.write_metadata(&metadata).map_err(io::Error::other)?;
         let time = unix_ns(header.epoch_unix_ms, EngineTime::default());
@@ -107,6 +112,7 @@ impl<W: Write> Writer<W> {
         file.flush().map_err(io::Error::other)?;
         Ok(Self {
             file,
+            written,
             channels,
             epoch_unix_ms: header.epoch_unix_ms,
             block: Builder::default(),
@@ -179,6 +185,10 @@ impl<W: Write> Writer<W> {
         let spoken = !commands.is_empty() || !refused.is_empty();
         self.block.begin(summary.ticks, now, range.len(), spoken);
         if spoken {
+            if !commands.iter().all(is_recordable) {
+                let what = "more feeds or viewers at once than a recording holds";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+            }
             for command in commands {
                 if let Command::OpenFeed { card, .. } = command {
                     self.sensors.insert((*card.sensor_id).into());
@@ -237,6 +247,11 @@ impl<W: Write> Writer<W> {
         self.file.write_to_known_channel(&header, data).map_err(io::Error::other)
     }
 
+    /// Bytes written so far: all but the second that is gathered.
+    pub fn bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// Writes what is left, and the index.
     pub fn finish(mut self) -> io::Result<Figures> {
         if self.block.tick_count() > 0 {
@@ -254,7 +269,7 @@ impl<W: Write> Writer<W> {
             ticks: self.summary.ticks,
             samples: self.summary.samples,
             commands: self.summary.commands,
-            bytes: inner.bytes,
+            bytes: self.written.load(Ordering::Relaxed),
             hash: self.hashed,
         })
     }
@@ -289,13 +304,13 @@ pub(super) fn unix_ns(epoch_unix_ms: i64, now: EngineTime) -> u64 {
 #[derive(Debug)]
 struct Counted<W> {
     inner: W,
-    bytes: u64,
+    bytes: Arc<AtomicU64>,
 }
 
 impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.bytes += written as u64;
+        self.bytes.fetch_add(written as u64, Ordering::Relaxed);
         Ok(written)
     }
 
