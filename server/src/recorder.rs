@@ -3,39 +3,30 @@
 //!
 //! A recording begins between two ticks. The engine's world is written down, and the engine itself
 //! goes on from what is made of that, so that it and every replay share one beginning. From then
-//! on each tick's time and inputs are copied, the deliveries hashed, and both handed to the writer
-//! over a queue of bounded length and size. A writer that cannot keep up, a disk that fails or a
-//! bound that is reached end the recording, never the server: what was written is finished as a
-//! whole file, and the reason stays in the status until somebody has seen it.
+//! on each tick's time and inputs are copied, the deliveries hashed, and both handed over a bounded
+//! queue ([`recording::Recorder`]). A writer that cannot keep up, a disk that fails or a bound that
+//! is reached end the recording, never the server: what was written is finished as a whole file,
+//! and the reason stays in the status until somebody has stopped it.
 
 pub mod api;
 pub mod library;
 mod tape;
-mod write;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine::Settings;
-use simulator::recording::Header;
-use tokio::sync::oneshot;
+use simulator::recording::{self, Header};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::intake::Intake;
 use library::{Entry, Library, LibraryError};
 pub use tape::Tape;
-use tape::Tick;
-
-/// Ticks that may wait for the writer: eight seconds.
-pub const QUEUE_TICK_COUNT_MAX: usize = 2048;
-
-/// Bytes of samples and commands that may wait for the writer. May be exceeded by one tick.
-pub const QUEUE_BYTES_MAX: usize = 128 << 20;
 
 /// Bytes of one recording, unless the operator says otherwise (`recording_mib_max`).
 pub const RECORDING_MIB_MAX: usize = 4 << 10;
@@ -49,8 +40,11 @@ const ROOM_BYTES_MIN: u64 = 4 << 20;
 /// Without a sample for so long, the status warns: a recording of nothing is mostly a mistake.
 const SILENCE_MS_MAX: u64 = 5_000;
 
-/// A pump that has not begun after this long does not tick.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+/// A pump that has not done as it was told after this long does not tick.
+const PUMP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What waits for the disk when a recording ends is written within this time, or it is broken.
+const END_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What bounds recordings, and where they are.
 #[derive(Debug, Clone)]
@@ -107,48 +101,74 @@ impl From<LibraryError> for RecorderError {
     }
 }
 
-/// The recording that runs, or has ended by itself, as the pump, the writer and the doors see it.
+/// The recording that runs, or has ended by itself, as the pump and the doors see it.
 #[derive(Debug)]
 struct Live {
     name: String,
     started_unix_ms: i64,
     started: Instant,
+    /// Sensors that were there when it began.
+    sensors: AtomicU64,
     samples: AtomicU64,
     /// Milliseconds behind `started` at which the last sample came.
     sampled_ms: AtomicU64,
-    sensors: AtomicU64,
     /// Written to the file.
     bytes: AtomicU64,
-    queued_bytes: AtomicUsize,
     /// Why it ended by itself: the first reason given.
     error: Mutex<Option<String>>,
+    /// Whether the file is finished.
+    over: watch::Sender<bool>,
 }
 
 impl Live {
-    fn new(name: String, started_unix_ms: i64) -> Self {
-        Self {
+    fn new(name: String, started_unix_ms: i64) -> Arc<Self> {
+        Arc::new(Self {
             name,
             started_unix_ms,
             started: Instant::now(),
+            sensors: AtomicU64::new(0),
             samples: AtomicU64::new(0),
             sampled_ms: AtomicU64::new(0),
-            sensors: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            queued_bytes: AtomicUsize::new(0),
             error: Mutex::new(None),
-        }
+            over: watch::Sender::new(false),
+        })
     }
 
     fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Ends it with a reason, told once.
+    /// It ended by itself: told once.
     fn fail(&self, why: String) {
         let mut error = lock(&self.error);
         if error.is_none() {
             tracing::error!(recording = self.name, %why, "the recording has ended by itself");
             *error = Some(why);
+        }
+    }
+
+    fn error(&self) -> Option<String> {
+        lock(&self.error).clone()
+    }
+
+    /// Finishes the file on a thread that may wait for the disk.
+    fn finish(self: &Arc<Self>, recorder: recording::Recorder, file: Option<File>) {
+        let live = Arc::clone(self);
+        let finish = move || {
+            match recorder.finish() {
+                Ok(figures) => live.bytes.store(figures.bytes, Ordering::Relaxed),
+                Err(error) => live.fail(format!("the disk does not take it: {error}")),
+            }
+            if let Some(Err(error)) = file.map(|file| file.sync_all()) {
+                live.fail(format!("the disk does not take it: {error}"));
+            }
+            live.over.send_replace(true);
+        };
+        let spawned = std::thread::Builder::new().name("recorder-end".into()).spawn(finish);
+        if let Err(error) = spawned {
+            self.fail(format!("it cannot be finished: {error}"));
+            self.over.send_replace(true);
         }
     }
 
@@ -158,8 +178,9 @@ impl Live {
             return None;
         }
         let seconds = silent_ms / 1000;
+        let never = self.samples.load(Ordering::Relaxed) == 0;
         Some(match self.sensors.load(Ordering::Relaxed) {
-            0 => format!("no sample for {seconds} s: there is no sensor"),
+            0 if never => format!("no sample for {seconds} s: there was no sensor to begin with"),
             _ => format!("no sample for {seconds} s: nothing is being measured"),
         })
     }
@@ -179,40 +200,19 @@ pub struct Status {
 }
 
 /// A word to the pump's thread, to be followed between two ticks.
+#[derive(Debug)]
 enum Order {
-    Start {
-        live: Arc<Live>,
-        header: Box<Header>,
-        /// Where the header goes, with the world it begins with.
-        heading: Sender<Beginning>,
-        sender: SyncSender<Tick>,
-        begun: Begun,
-    },
-    Stop,
-}
-
-/// What the writer is told first.
-struct Beginning {
-    header: Box<Header>,
-    /// Ids of the sensors that are there.
-    sensors: Vec<Arc<str>>,
-}
-
-type Begun = oneshot::Sender<Result<(), String>>;
-
-impl fmt::Debug for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start { .. } => "Start",
-            Self::Stop => "Stop",
-        })
-    }
+    Start(Box<Start>),
+    Stop { done: oneshot::Sender<()> },
 }
 
 #[derive(Debug)]
-struct Running {
+struct Start {
     live: Arc<Live>,
-    writer: JoinHandle<()>,
+    header: Header,
+    file: File,
+    bytes_max: u64,
+    begun: oneshot::Sender<Result<(), String>>,
 }
 
 /// What the doors ask, and the pump follows. One recording at a time.
@@ -224,9 +224,10 @@ pub struct Recorder {
     library: Arc<Library>,
     /// Starting, stopping and deleting happen one after the other.
     turn: tokio::sync::Mutex<()>,
-    running: Mutex<Option<Running>>,
-    orders: Mutex<Vec<Order>>,
-    ordered: AtomicBool,
+    /// Until it is stopped, even if it has ended by itself.
+    live: Mutex<Option<Arc<Live>>>,
+    /// What the pump has not followed yet; `None` when there is no pump any more.
+    orders: Mutex<Option<Vec<Order>>>,
 }
 
 impl Recorder {
@@ -238,9 +239,8 @@ impl Recorder {
             intake,
             library,
             turn: tokio::sync::Mutex::default(),
-            running: Mutex::default(),
-            orders: Mutex::default(),
-            ordered: AtomicBool::new(false),
+            live: Mutex::default(),
+            orders: Mutex::new(Some(Vec::new())),
         })
     }
 
@@ -255,12 +255,8 @@ impl Recorder {
 
     /// The recording that runs, or the one that ended by itself and that nobody has stopped since.
     pub fn status(&self) -> Option<Status> {
-        let running = lock(&self.running);
-        let Running { live, writer } = running.as_ref()?;
-        let mut error = lock(&live.error).clone();
-        if error.is_none() && writer.is_finished() {
-            error = Some("its writer has broken".into());
-        }
+        let live = lock(&self.live).clone()?;
+        let error = live.error();
         Some(Status {
             name: live.name.clone(),
             started_unix_ms: live.started_unix_ms,
@@ -272,13 +268,12 @@ impl Recorder {
         })
     }
 
-    /// The name that is being written to just now.
+    /// The name whose file is not to be touched.
     fn busy_name(&self) -> Option<String> {
-        let running = lock(&self.running);
-        running.as_ref().filter(|r| !r.writer.is_finished()).map(|r| r.live.name.clone())
+        lock(&self.live).as_ref().map(|live| live.name.clone())
     }
 
-    /// Every recording there is, but for the one that is being written to.
+    /// Every recording there is, but for the one that the status is about.
     pub async fn list(&self) -> Result<Vec<Entry>, RecorderError> {
         let busy = self.busy_name();
         let library = Arc::clone(&self.library);
@@ -288,8 +283,9 @@ impl Recorder {
     /// Begins to record, under this name or one made of the time.
     pub async fn start(&self, name: Option<String>) -> Result<Status, RecorderError> {
         let _turn = self.turn.lock().await;
-        if let Some(name) = self.busy_name() {
-            return Err(RecorderError::AlreadyRecording { name });
+        let running = lock(&self.live).clone().filter(|live| live.error().is_none());
+        if let Some(live) = running {
+            return Err(RecorderError::AlreadyRecording { name: live.name.clone() });
         }
         self.settle().await;
         let now = self.clock.now();
@@ -304,65 +300,30 @@ impl Recorder {
             Ok((name, file, room))
         })
         .await??;
-
-        let live = Arc::new(Live::new(name.clone(), now.unix_ms));
-        let (sender, receiver) = sync_channel(QUEUE_TICK_COUNT_MAX);
-        let bytes_max = self.config.recording_bytes_max.min(room);
-        let (heading, header) = channel();
-        let told = Arc::clone(&live);
-        let writer = std::thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || write::write(file, &header, &receiver, &told, bytes_max));
-        let begun = match writer {
-            Ok(writer) => {
-                *lock(&self.running) = Some(Running { live: Arc::clone(&live), writer });
-                self.begin(&live, sender, heading).await
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match begun {
-            Ok(()) => {
-                tracing::info!(recording = name, "recording");
-                Ok(self.status().expect("it has just begun"))
-            }
-            Err(what) => {
-                // The writer hears of no tick, and ends; so it must if the pump never comes.
-                lock(&self.orders).clear();
-                let running = lock(&self.running).take();
-                let library = Arc::clone(&self.library);
-                blocking(move || {
-                    if let Some(running) = running {
-                        let _ = running.writer.join();
-                    }
-                    let _ = library.delete(&name);
-                })
-                .await?;
-                Err(RecorderError::NotBegun(what))
-            }
-        }
-    }
-
-    /// Has the pump begin, and the writer write the header.
-    async fn begin(
-        &self,
-        live: &Arc<Live>,
-        sender: SyncSender<Tick>,
-        heading: Sender<Beginning>,
-    ) -> Result<(), String> {
-        let now = self.clock.now();
-        let header = Box::new(Header {
+        let live = Live::new(name.clone(), now.unix_ms);
+        let header = Header {
             settings: self.config.settings.clone(),
             epoch_unix_ms: now.unix_ms - (now.engine.0 / 1000) as i64,
             source: "server".into(),
             tick_hz: f64::from(self.config.tick_hz),
             ..Header::default()
-        });
+        };
+        let bytes_max = self.config.recording_bytes_max.min(room);
         let (begun, answer) = oneshot::channel();
-        self.order(Order::Start { live: Arc::clone(live), sender, header, heading, begun });
-        match timeout(START_PATIENCE, answer).await {
+        let start = Start { live: Arc::clone(&live), header, file, bytes_max, begun };
+        self.order(Order::Start(Box::new(start)));
+        let outcome = match timeout(PUMP_PATIENCE, answer).await {
             Ok(Ok(outcome)) => outcome,
             _ => Err("the engine does not tick".into()),
+        };
+        if let Err(what) = outcome {
+            let library = Arc::clone(&self.library);
+            blocking(move || library.delete(&name)).await??;
+            return Err(RecorderError::NotBegun(what));
         }
+        tracing::info!(recording = name, "recording");
+        *lock(&self.live) = Some(live);
+        Ok(self.status().expect("it has just begun"))
     }
 
     /// Ends the recording that runs, or takes note of one that ended by itself.
@@ -375,13 +336,16 @@ impl Recorder {
 
     /// Sees that nothing is recorded any more; the name of what was.
     async fn settle(&self) -> Option<String> {
-        let Running { live, writer } = lock(&self.running).take()?;
-        self.order(Order::Stop);
-        let joined = blocking(move || writer.join().is_ok()).await;
-        if joined != Ok(true) {
-            live.fail("its writer has broken".into());
+        let live = lock(&self.live).clone()?;
+        let (done, answer) = oneshot::channel();
+        self.order(Order::Stop { done });
+        // Without a pump the answer is that there is none.
+        let _ = timeout(PUMP_PATIENCE, answer).await;
+        let mut over = live.over.subscribe();
+        if !matches!(timeout(END_PATIENCE, over.wait_for(|over| *over)).await, Ok(Ok(_))) {
+            live.fail("it could not be finished in time".into());
         }
-        if let Some(error) = lock(&live.error).clone() {
+        if let Some(error) = live.error() {
             self.library.note(&live.name, error);
         }
         tracing::info!(
@@ -390,6 +354,7 @@ impl Recorder {
             bytes = live.bytes.load(Ordering::Relaxed),
             "recorded"
         );
+        *lock(&self.live) = None;
         Some(live.name.clone())
     }
 
@@ -404,7 +369,7 @@ impl Recorder {
     }
 
     /// A whole recording, to be read, and its length in bytes.
-    pub async fn open(&self, name: String) -> Result<(std::fs::File, u64), RecorderError> {
+    pub async fn open(&self, name: String) -> Result<(File, u64), RecorderError> {
         library::check_name(&name)?;
         if self.busy_name().as_ref() == Some(&name) {
             return Err(RecorderError::Busy { name });
@@ -413,22 +378,15 @@ impl Recorder {
         Ok(blocking(move || library.open(&name)).await??)
     }
 
+    /// Without a pump nobody follows, and whoever waits for an answer hears so.
     fn order(&self, order: Order) {
-        lock(&self.orders).push(order);
-        self.ordered.store(true, Ordering::Release);
+        if let Some(orders) = &mut *lock(&self.orders) {
+            orders.push(order);
+        }
         self.intake.wake();
     }
 
-    /// For the pump: what is to be done before the next tick.
-    fn take_orders(&self) -> Vec<Order> {
-        if !self.ordered.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        self.ordered.store(false, Ordering::Release);
-        std::mem::take(&mut *lock(&self.orders))
-    }
-
-    /// Finishes what runs. To be called behind the pump's end, which has ended the queue.
+    /// Finishes what runs.
     pub async fn close(&self) {
         let _turn = self.turn.lock().await;
         self.settle().await;

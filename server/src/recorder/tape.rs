@@ -1,30 +1,20 @@
 //! The recorder's part on the pump's thread: a copy of what goes into each tick, and the hash of
 //! what came out.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, TrySendError};
 
-use components::command::{Command, Inputs};
+use components::command::Inputs;
 use components::delivery::Deliveries;
 use components::sample::EngineTime;
-use simulator::recording::Hash;
+use simulator::recording::{self, Behind, Writer};
 
-use super::{Beginning, Live, Order, QUEUE_BYTES_MAX, Recorder};
+use super::{Live, Order, Recorder, Start, lock};
 use crate::pump::{Base, World};
 
-/// One tick on its way to the writer.
-pub(super) struct Tick {
-    pub(super) now: EngineTime,
-    pub(super) inputs: Inputs,
-    /// The rolling hash behind it, and whether it changed with it.
-    pub(super) hash: u64,
-    pub(super) changed: bool,
-    /// What it counts for in the queue.
-    pub(super) bytes: usize,
-}
-
-/// The pump's hold on the recorder.
+/// The pump's hold on the recorder. What runs is finished when it is dropped.
 #[derive(Debug, Default)]
 pub struct Tape {
     recorder: Option<Arc<Recorder>>,
@@ -35,10 +25,10 @@ pub struct Tape {
 #[derive(Debug)]
 struct Reel {
     live: Arc<Live>,
-    sender: SyncSender<Tick>,
-    hash: Hash,
-    /// Copied before the tick, sent behind it.
-    copied: Option<(EngineTime, Inputs)>,
+    recorder: recording::Recorder,
+    /// The same file, to see it safely on the disk at the end.
+    file: Option<File>,
+    bytes_max: u64,
 }
 
 impl Tape {
@@ -49,98 +39,100 @@ impl Tape {
     /// Between two ticks: begins or ends, if somebody said so.
     pub fn follow<W: World>(&mut self, world: &mut W) {
         let Some(recorder) = &self.recorder else { return };
-        for order in recorder.take_orders() {
+        let orders = match lock(&recorder.orders).as_mut() {
+            Some(orders) if !orders.is_empty() => std::mem::take(orders),
+            _ => return,
+        };
+        for order in orders {
             match order {
-                Order::Stop => self.reel = None,
-                Order::Start { live, mut header, heading, sender, begun } => {
-                    // Whoever asked may have given up by now.
-                    if begun.is_closed() {
-                        continue;
-                    }
-                    let outcome = world.rebase().and_then(|Base { snapshot, sensors }| {
-                        live.sensors.store(sensors.len() as u64, Ordering::Relaxed);
-                        header.snapshot = Some(snapshot);
-                        let told = heading.send(Beginning { header, sensors });
-                        told.map_err(|_| "its writer has broken".to_owned())
-                    });
-                    let good = outcome.is_ok();
-                    if begun.send(outcome).is_ok() && good {
-                        let (hash, copied) = (Hash::default(), None);
-                        self.reel = Some(Reel { live, sender, hash, copied });
-                    }
+                Order::Stop { done } => {
+                    self.end();
+                    let _ = done.send(());
                 }
+                // Whoever asked may have given up by now.
+                Order::Start(start) if start.begun.is_closed() => {}
+                Order::Start(start) => self.begin(world, *start),
+            }
+        }
+    }
+
+    fn begin<W: World>(&mut self, world: &mut W, start: Start) {
+        let Start { live, mut header, file, bytes_max, begun } = start;
+        let begin = || {
+            let Base { snapshot, sensors } = world.rebase()?;
+            live.sensors.store(sensors.len() as u64, Ordering::Relaxed);
+            header.snapshot = Some(snapshot);
+            let same = file.try_clone().ok();
+            let make = move || {
+                let mut writer = Writer::create(file, &header)?;
+                sensors.iter().for_each(|sensor_id| writer.knows(sensor_id));
+                Ok(writer)
+            };
+            let recorder = recording::Recorder::start_with(make, Behind::Fail)
+                .map_err(|error| error.to_string())?;
+            Ok((recorder, same))
+        };
+        match begin() {
+            Ok((recorder, file)) => {
+                if begun.send(Ok(())).is_ok() {
+                    self.end();
+                    self.reel = Some(Reel { live, recorder, file, bytes_max });
+                }
+            }
+            Err(what) => {
+                let _ = begun.send(Err(what));
             }
         }
     }
 
     /// Right before the tick.
     pub fn before(&mut self, now: EngineTime, inputs: &Inputs) {
-        if let Some(reel) = &mut self.reel {
-            reel.copied = Some((now, inputs.clone()));
+        if let Some(reel) = &mut self.reel
+            && let Err(why) = reel.copy(now, inputs)
+        {
+            reel.live.fail(why);
+            self.end();
         }
     }
 
     /// Right behind it.
     pub fn behind(&mut self, deliveries: &Deliveries) {
-        if let Some(reel) = &mut self.reel
-            && let Err(why) = reel.send(deliveries)
-        {
-            reel.live.fail(why);
-            self.reel = None;
+        if let Some(reel) = &mut self.reel {
+            reel.recorder.delivered(deliveries);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(Reel { live, recorder, file, .. }) = self.reel.take() {
+            live.finish(recorder, file);
+        }
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        self.end();
+        if let Some(recorder) = &self.recorder {
+            lock(&recorder.orders).take();
         }
     }
 }
 
 impl Reel {
-    fn send(&mut self, deliveries: &Deliveries) -> Result<(), String> {
-        let Some((now, inputs)) = self.copied.take() else { return Ok(()) };
-        let changed = self.hash.add(deliveries);
-        let live = &self.live;
+    fn copy(&mut self, now: EngineTime, inputs: &Inputs) -> Result<(), String> {
+        let Self { live, recorder, bytes_max, .. } = self;
+        let written = recorder.bytes();
+        live.bytes.store(written, Ordering::Relaxed);
+        if written >= *bytes_max {
+            return Err(format!(
+                "it has taken the {} MiB it may (`recording_mib_max`, `recordings_mib_max`)",
+                *bytes_max >> 20
+            ));
+        }
         if !inputs.samples.is_empty() {
             live.samples.fetch_add(inputs.samples.len() as u64, Ordering::Relaxed);
             live.sampled_ms.store(live.elapsed_ms(), Ordering::Relaxed);
         }
-        let bytes = bytes(&inputs);
-        let waiting = live.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting > QUEUE_BYTES_MAX {
-            return Err(too_slow());
-        }
-        let tick = Tick { now, inputs, hash: self.hash.value(), changed, bytes };
-        self.sender.try_send(tick).map_err(|error| match error {
-            TrySendError::Full(_) => too_slow(),
-            // The writer has said why.
-            TrySendError::Disconnected(_) => "its writer has ended".into(),
-        })
+        recorder.tick(now, inputs).map_err(|error: io::Error| error.to_string())
     }
-}
-
-fn too_slow() -> String {
-    "what was to be written came faster than the disk took it".into()
-}
-
-/// What a tick's inputs take, nearly: commands are few, but some are long.
-fn bytes(inputs: &Inputs) -> usize {
-    let commands: usize = inputs.commands.iter().map(command_bytes).sum();
-    size_of::<Tick>() + inputs.samples.bytes() + commands + inputs.busy.len() * 8
-}
-
-fn command_bytes(command: &Command) -> usize {
-    let names = |names: &[Box<str>]| names.iter().map(|name| 16 + name.len()).sum::<usize>();
-    let more = match command {
-        Command::OpenViewer { sensors, .. } | Command::SetSensors { sensors, .. } => {
-            match sensors {
-                components::command::SensorSet::All => 0,
-                components::command::SensorSet::Ids(ids) => names(ids),
-            }
-        }
-        Command::Attend { attention, .. } => {
-            let targets = [&attention.hovered, &attention.focused, &attention.pinned];
-            attention.visible.as_deref().map_or(0, names)
-                + targets.into_iter().map(|targets| targets.len() * 64).sum::<usize>()
-        }
-        Command::TellDevice { words, .. } => words.len(),
-        Command::OpenFeed { .. } => 512,
-        _ => 64,
-    };
-    size_of::<Command>() + more
 }
