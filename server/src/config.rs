@@ -437,7 +437,7 @@ mod tests {
     }
 
     fn names(config: &Config) -> Vec<&str> {
-        config.simulate.iter().map(|scenario| &*scenario.name).collect()
+        config.simulate.iter().map(|scenario| scenario.name).collect()
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::listen::DoorCounts;
 use crate::pump::{NoticeSink, Pump, PumpParts};
-use crate::recorder::{Recorder, RecorderConfig, Tape};
-use crate::simulator::{SEED_DEFAULT, Simulator};
+use crate::recorder::{self, Recorder, RecorderConfig, Tape};
+use crate::simulator::{SEED_DEFAULT, Simulator, api};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
@@ -49,7 +49,6 @@ impl House {
         let pulse = Arc::new(Pulse::default());
         let (simulator, simulation) = Simulator::new(
             config.data.join("scenarios"),
-            clock.clone(),
             Arc::clone(&intake),
             Arc::clone(&devices),
         );
@@ -97,8 +96,9 @@ impl House {
             pump: pump.report(),
             shutdown: shutdown.clone(),
         });
-        let router =
-            http::router(Arc::clone(&doors), Arc::clone(&simulator), Arc::clone(&recorder), pulse);
+        let more = api::router(Arc::clone(&simulator), Arc::clone(&doors))
+            .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)));
+        let router = http::router(Arc::clone(&doors), pulse, more);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {
             tokio::select! {
@@ -113,6 +113,10 @@ impl House {
             }
         });
         Ok(Self { address, down, serving, pump, simulator, recorder })
+    }
+
+    pub fn simulator(&self) -> Arc<Simulator> {
+        Arc::clone(&self.simulator)
     }
 
     /// Tells every client with 1012, waits for them a little and for made-up sensors to leave, and

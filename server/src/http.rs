@@ -18,8 +18,6 @@ use tokio::time::timeout;
 use crate::channel::unix_now;
 use crate::health::Pulse;
 use crate::metrics;
-use crate::recorder::{self, Recorder};
-use crate::simulator::{self, Simulator};
 use crate::socket::{self, Doors};
 use crate::viewer;
 
@@ -39,25 +37,17 @@ struct Health {
     doors: Arc<Doors>,
 }
 
-/// The whole of HTTP.
-pub fn router(
-    doors: Arc<Doors>,
-    simulator: Arc<Simulator>,
-    recorder: Arc<Recorder>,
-    pulse: Arc<Pulse>,
-) -> Router {
+/// The whole of HTTP; `more` is what answers besides.
+pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router) -> Router {
     let health = Arc::new(Health { pulse, doors: Arc::clone(&doors) });
     let watched = Arc::clone(&doors);
     let may_watch: viewer::api::Authorise =
         Arc::new(move |header| watched.auth.viewer(header).is_ok());
-    let opened = Arc::clone(&doors);
-    let may_order: simulator::api::Admit = Arc::new(move |headers| opened.origins.admit(headers));
     let router = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready).with_state(health))
         .route("/metrics", get(metrics::show).with_state(Arc::clone(&doors)))
-        .merge(simulator::api::router(simulator, Arc::clone(&may_watch), Arc::clone(&may_order)))
-        .merge(recorder::api::router(recorder, Arc::clone(&may_watch), may_order))
+        .merge(more)
         .merge(viewer::api::router(Arc::clone(&doors.viewers), may_watch))
         .route("/socket/websocket", any(socket::open).with_state(doors));
     #[cfg(feature = "autobahn")]

@@ -23,7 +23,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::clock::Clock;
 use crate::device::DeviceDesk;
 use crate::intake::Intake;
 use crate::pump::Simulation;
@@ -135,7 +134,6 @@ enum Order {
 pub struct Simulator {
     orders: mpsc::Sender<Order>,
     intake: Arc<Intake>,
-    clock: Clock,
     status: Arc<Mutex<Arc<Status>>>,
     library: Library,
     /// One fleet is built at a time: each may be of a hundred thousand sensors.
@@ -147,7 +145,6 @@ impl Simulator {
     /// the pump. Must be called within the runtime.
     pub fn new(
         folder: PathBuf,
-        clock: Clock,
         intake: Arc<Intake>,
         devices: Arc<DeviceDesk>,
     ) -> (Arc<Self>, Box<dyn Simulation>) {
@@ -167,7 +164,6 @@ impl Simulator {
         let simulator = Self {
             orders,
             intake,
-            clock,
             status,
             library: Library::new(folder),
             building: Semaphore::new(1),
@@ -219,10 +215,8 @@ impl Simulator {
         seed: u64,
         speed: f64,
     ) -> Result<Box<Prepared>, Refused> {
-        let clock = self.clock.clone();
         let prepared = tokio::task::spawn_blocking(move || {
-            let start = Timestamp(clock.now().unix_ms);
-            Prepared::scenario(&scenario, seed, speed, start).map(Box::new)
+            Prepared::scenario(&scenario, seed, speed).map(Box::new)
         });
         Ok(prepared.await.map_err(|_| Refused::Busy)??)
     }

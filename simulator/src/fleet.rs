@@ -120,6 +120,12 @@ impl Fleet {
         }
     }
 
+    /// Its time begins at `start`, whenever it was made. Before the first step.
+    pub fn begin(&mut self, start: Timestamp) {
+        self.done = start;
+        self.feed_wanted_at = start;
+    }
+
     /// What lies between the last step and `to` is not measured, and counted as skipped.
     pub fn skip(&mut self, to: Timestamp) {
         if to > self.done {

@@ -53,29 +53,22 @@ pub struct Prepared {
     name: Arc<str>,
     seed: u64,
     speed: f64,
-    start: Timestamp,
     samples_per_second: f64,
     fleet: Fleet,
     places: HashMap<Arc<str>, Place>,
 }
 
 impl Prepared {
-    /// The fleet of a scenario, whose time begins at `start`, the present.
-    pub fn scenario(
-        scenario: &Scenario,
-        seed: u64,
-        speed: f64,
-        start: Timestamp,
-    ) -> Result<Self, StageError> {
+    /// The fleet of a scenario. Its time begins when it is started.
+    pub fn scenario(scenario: &Scenario, seed: u64, speed: f64) -> Result<Self, StageError> {
         if !Pace::may_be(speed) {
             return Err(StageError::Speed);
         }
-        let fleet = Fleet::new(*scenario, seed, start);
+        let fleet = Fleet::new(*scenario, seed, Timestamp(0));
         Ok(Self {
             name: scenario.name.into(),
             seed,
             speed,
-            start,
             samples_per_second: scenario.samples_per_second(),
             places: fleet.sensor_ids().map(|id| (Arc::clone(id), Place::default())).collect(),
             fleet,
@@ -116,9 +109,8 @@ struct Act {
     id: Arc<str>,
     name: Arc<str>,
     seed: u64,
-    /// By the wall clock.
+    /// By the wall clock, and the first moment of its own time.
     started_at: Timestamp,
-    start: Timestamp,
     pace: Pace,
     /// Milliseconds of its own time that were measured.
     done_ms: i64,
@@ -309,7 +301,8 @@ impl Stage {
         if let Err(error) = self.admit(&prepared) {
             return Err((error, prepared));
         }
-        let prepared = *prepared;
+        let mut prepared = *prepared;
+        prepared.fleet.begin(now);
         let key = self.key_next;
         self.key_next += 1;
         let act = Act {
@@ -318,9 +311,7 @@ impl Stage {
             name: prepared.name,
             seed: prepared.seed,
             started_at: now,
-            start: prepared.start,
-            // Since then time has passed, at speed 1.
-            pace: Pace::new(prepared.start, 1.0),
+            pace: Pace::new(now, prepared.speed),
             done_ms: 0,
             samples_per_second: prepared.samples_per_second,
             fleet: prepared.fleet,
@@ -329,11 +320,9 @@ impl Stage {
             feed_count: 0,
             leaving: None,
         };
+        let status = act.status();
         self.acts.push(act);
-        let act = self.acts.last_mut().expect("it was just put there");
-        act.pace.set_speed(now, prepared.speed);
-        act.done_ms = act.pace.step(now);
-        Ok(act.status())
+        Ok(status)
     }
 
     fn admit(&self, prepared: &Prepared) -> Result<(), StageError> {
@@ -642,7 +631,7 @@ impl Act {
     }
 
     fn stamp(&self, position_ms: i64) -> Timestamp {
-        after(self.start, position_ms)
+        after(self.started_at, position_ms)
     }
 
     /// Which sensor has which feed, from what the act has just said to the engine.
@@ -713,8 +702,8 @@ impl Act {
             sensors_live: self.present_count,
             samples_per_second: self.samples_per_second,
             started_at: self.started_at,
-            position_ms: self.done_ms,
-            stamped_at: self.stamp(self.done_ms),
+            position_ms: self.pace.position_ms(),
+            stamped_at: self.stamp(self.pace.position_ms()),
             skipped_ms: self.fleet.skipped_ms(),
         }
     }

@@ -16,8 +16,7 @@ use serde_json::{Value, json};
 
 use super::library::{Entry, LibraryError};
 use super::{Recorder, RecorderError, Status};
-use crate::simulator::api::Admit;
-use crate::viewer::api::Authorise;
+use crate::socket::Doors;
 
 /// Bytes of a request's body: a name.
 const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -28,13 +27,12 @@ const PIECE_BYTES: usize = 256 * 1024;
 #[derive(Clone)]
 struct Api {
     recorder: Arc<Recorder>,
-    authorise: Authorise,
-    admit: Admit,
+    doors: Arc<Doors>,
 }
 
 /// All of it asks for a viewer's authority; orders are taken from pages of ours only.
-pub fn router(recorder: Arc<Recorder>, authorise: Authorise, admit: Admit) -> Router {
-    let api = Api { recorder, authorise, admit };
+pub fn router(recorder: Arc<Recorder>, doors: Arc<Doors>) -> Router {
+    let api = Api { recorder, doors };
     Router::new()
         .route("/api/recordings", get(list).post(start))
         .route("/api/recordings/stop", post(stop))
@@ -47,11 +45,12 @@ pub fn router(recorder: Arc<Recorder>, authorise: Authorise, admit: Admit) -> Ro
 async fn let_in(State(api): State<Api>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if !(api.authorise)(authorization) {
+    if api.doors.auth.viewer(authorization).is_err() {
         let problem = "a valid Authorization: Bearer is needed";
         return error(StatusCode::UNAUTHORIZED, "unauthorized", problem);
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) && !(api.admit)(headers) {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && !api.doors.origins.admit(headers)
+    {
         let problem = "pages of this origin may not give orders here; see the setting `origins`";
         return error(StatusCode::FORBIDDEN, "origin_refused", problem);
     }

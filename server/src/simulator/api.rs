@@ -17,7 +17,7 @@ use simulator::stage::{CHECK_EVERY_MS, Health, Running, SPEED_MAX, SPEED_MIN, St
 
 use super::library::NotFound;
 use super::{Change, Refused, SEED_DEFAULT, Simulator, Stopped};
-use crate::viewer::api::Authorise;
+use crate::socket::Doors;
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -28,19 +28,15 @@ const SAID_BACK_MAX: usize = 80;
 /// Sensors that are named in the answer to a stop.
 const LEFT_NAMED_MAX: usize = 20;
 
-/// Whether a web page that is named in these headers may give orders here.
-pub type Admit = Arc<dyn Fn(&HeaderMap) -> bool + Send + Sync>;
-
 #[derive(Clone)]
 struct Api {
     simulator: Arc<Simulator>,
-    authorise: Authorise,
-    admit: Admit,
+    doors: Arc<Doors>,
 }
 
 /// All of it asks for a viewer's authority; orders are taken from pages of ours only.
-pub fn router(simulator: Arc<Simulator>, authorise: Authorise, admit: Admit) -> Router {
-    let api = Api { simulator, authorise, admit };
+pub fn router(simulator: Arc<Simulator>, doors: Arc<Doors>) -> Router {
+    let api = Api { simulator, doors };
     let order = |method: MethodRouter<Api>| method.fallback(wrong_method);
     Router::new()
         .route("/api/simulator", order(get(show)))
@@ -61,18 +57,18 @@ pub fn router(simulator: Arc<Simulator>, authorise: Authorise, admit: Admit) -> 
 async fn let_in(State(api): State<Api>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if !(api.authorise)(authorization) {
+    if api.doors.auth.viewer(authorization).is_err() {
         let problem = "a valid Authorization: Bearer is needed";
-        return error(StatusCode::UNAUTHORIZED, "unauthorized", problem);
+        return error(StatusCode::UNAUTHORIZED, "unauthorized", problem).into_response();
     }
-    if request.method() != axum::http::Method::GET && !(api.admit)(headers) {
+    if request.method() != axum::http::Method::GET && !api.doors.origins.admit(headers) {
         let problem = "pages of this origin may not give orders here; see the setting `origins`";
-        return error(StatusCode::FORBIDDEN, "origin_refused", problem);
+        return error(StatusCode::FORBIDDEN, "origin_refused", problem).into_response();
     }
     next.run(request).await
 }
 
-async fn wrong_method() -> Response {
+async fn wrong_method() -> Problem {
     let problem = "not by this method: GET /api/simulator shows, POST on what is under it orders";
     error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", problem)
 }
@@ -89,86 +85,53 @@ async fn show(State(api): State<Api>) -> Response {
 }
 
 type Body = Result<Bytes, BytesRejection>;
+type Answer = Result<Response, Problem>;
 
-async fn start(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    answer(wish(&api, &headers, body).await, |wish| async move {
-        api.simulator.start(wish.scenario, wish.seed, wish.speed).await.map(created)
-    })
-    .await
+async fn start(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let wish = wish(&api, &headers, body).await?;
+    Ok(created(&api.simulator.start(wish.scenario, wish.seed, wish.speed).await?))
 }
 
-async fn switch(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    answer(wish(&api, &headers, body).await, |wish| async move {
-        api.simulator.switch(wish.scenario, wish.seed, wish.speed).await.map(created)
-    })
-    .await
+async fn switch(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let wish = wish(&api, &headers, body).await?;
+    Ok(created(&api.simulator.switch(wish.scenario, wish.seed, wish.speed).await?))
 }
 
-async fn stop(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    let id = Words::read(&headers, body, &["id"]).and_then(|words| words.text("id"));
-    answer(id, |id| async move {
-        let id = (id != "*").then_some(id);
-        api.simulator.stop(id).await.map(|stopped| Json(stopped_json(&stopped)).into_response())
-    })
-    .await
+async fn stop(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let id = Words::read(&headers, body, &["id"])?.text("id")?;
+    let stopped = api.simulator.stop((id != "*").then_some(id)).await?;
+    Ok(Json(stopped_json(&stopped)).into_response())
 }
 
-async fn pause(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    let id = Words::read(&headers, body, &["id"]).and_then(|words| words.text("id"));
-    answer(id, |id| change(api, id, Change::Pause)).await
+async fn pause(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let id = Words::read(&headers, body, &["id"])?.text("id")?;
+    change(&api, id, Change::Pause).await
 }
 
-async fn resume(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    let id = Words::read(&headers, body, &["id"]).and_then(|words| words.text("id"));
-    answer(id, |id| change(api, id, Change::Resume)).await
+async fn resume(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let id = Words::read(&headers, body, &["id"])?.text("id")?;
+    change(&api, id, Change::Resume).await
 }
 
-async fn speed(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    let wish = Words::read(&headers, body, &["id", "speed"])
-        .and_then(|words| Ok((words.text("id")?, words.speed()?)));
-    answer(wish, |(id, speed)| async move {
-        match speed {
-            Some(speed) => change(api, id, Change::Speed(speed)).await,
-            None => Ok(bad_value("speed", "is missing")),
-        }
-    })
-    .await
+async fn speed(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let words = Words::read(&headers, body, &["id", "speed"])?;
+    let (id, speed) = (words.text("id")?, words.speed()?);
+    change(&api, id, Change::Speed(speed.ok_or_else(|| is_missing("speed"))?)).await
 }
 
-async fn seek(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    let wish = Words::read(&headers, body, &["id", "position_ms"])
-        .and_then(|words| Ok((words.text("id")?, words.milliseconds("position_ms")?)));
-    answer(wish, |(id, position_ms)| async move {
-        match position_ms {
-            Some(position_ms) => change(api, id, Change::Seek(position_ms)).await,
-            None => Ok(bad_value("position_ms", "is missing")),
-        }
-    })
-    .await
+async fn seek(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let words = Words::read(&headers, body, &["id", "position_ms"])?;
+    let (id, position_ms) = (words.text("id")?, words.milliseconds("position_ms")?);
+    change(&api, id, Change::Seek(position_ms.ok_or_else(|| is_missing("position_ms"))?)).await
 }
 
-async fn check(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    answer(Words::read(&headers, body, &[]), |_| async move {
-        let health = api.simulator.check().await?;
-        Ok(Json(health_json(&health)).into_response())
-    })
-    .await
+async fn check(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    Words::read(&headers, body, &[])?;
+    Ok(Json(health_json(&api.simulator.check().await?)).into_response())
 }
 
-async fn change(api: Api, id: String, change: Change) -> Result<Response, Refused> {
-    let running = api.simulator.change(id, change).await?;
-    Ok(Json(running_json(&running)).into_response())
-}
-
-/// The answer to an order: what was wrong with its words, or what became of it.
-async fn answer<T, F>(words: Result<T, Response>, follow: impl FnOnce(T) -> F) -> Response
-where
-    F: Future<Output = Result<Response, Refused>>,
-{
-    match words {
-        Ok(words) => follow(words).await.unwrap_or_else(|problem| refused(&problem)),
-        Err(response) => response,
-    }
+async fn change(api: &Api, id: String, change: Change) -> Answer {
+    Ok(Json(running_json(&api.simulator.change(id, change).await?)).into_response())
 }
 
 /// What is to be started.
@@ -178,7 +141,7 @@ struct Wish {
     speed: f64,
 }
 
-async fn wish(api: &Api, headers: &HeaderMap, body: Body) -> Result<Wish, Response> {
+async fn wish(api: &Api, headers: &HeaderMap, body: Body) -> Result<Wish, Problem> {
     let words = Words::read(headers, body, &["scenario", "seed", "speed"])?;
     let name = words.text("scenario")?;
     let seed = words.seed()?.unwrap_or(SEED_DEFAULT);
@@ -202,10 +165,9 @@ async fn wish(api: &Api, headers: &HeaderMap, body: Body) -> Result<Wish, Respon
 /// The members of an order.
 struct Words(Map<String, Value>);
 
-#[expect(clippy::result_large_err, reason = "the error is the answer, made once a request")]
 impl Words {
     /// A JSON object with none but these members.
-    fn read(headers: &HeaderMap, body: Body, keys: &[&str]) -> Result<Self, Response> {
+    fn read(headers: &HeaderMap, body: Body, keys: &[&str]) -> Result<Self, Problem> {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
@@ -237,25 +199,25 @@ impl Words {
         Ok(Self(members))
     }
 
-    fn text(&self, key: &str) -> Result<String, Response> {
+    fn text(&self, key: &str) -> Result<String, Problem> {
         match self.0.get(key) {
             Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
             Some(_) => Err(bad_value(key, "expected a string")),
-            None => Err(bad_value(key, "is missing")),
+            None => Err(is_missing(key)),
         }
     }
 
-    fn seed(&self) -> Result<Option<u64>, Response> {
+    fn seed(&self) -> Result<Option<u64>, Problem> {
         let expected = "expected a whole number from 0 to 18446744073709551615";
         self.number("seed", Value::as_u64, expected)
     }
 
-    fn speed(&self) -> Result<Option<f64>, Response> {
+    fn speed(&self) -> Result<Option<f64>, Problem> {
         let within = |value: &Value| value.as_f64().filter(|x| (SPEED_MIN..=SPEED_MAX).contains(x));
         self.number("speed", within, &format!("expected a number from {SPEED_MIN} to {SPEED_MAX}"))
     }
 
-    fn milliseconds(&self, key: &str) -> Result<Option<i64>, Response> {
+    fn milliseconds(&self, key: &str) -> Result<Option<i64>, Problem> {
         let within = |value: &Value| value.as_i64().filter(|ms| *ms >= 0);
         self.number(key, within, "expected milliseconds, a whole number from 0")
     }
@@ -265,7 +227,7 @@ impl Words {
         key: &str,
         read: impl FnOnce(&Value) -> Option<T>,
         expected: &str,
-    ) -> Result<Option<T>, Response> {
+    ) -> Result<Option<T>, Problem> {
         match self.0.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => read(value).map(Some).ok_or_else(|| bad_value(key, expected)),
@@ -273,25 +235,31 @@ impl Words {
     }
 }
 
-fn bad_value(key: &str, problem: &str) -> Response {
+fn is_missing(key: &str) -> Problem {
+    bad_value(key, "is missing")
+}
+
+fn bad_value(key: &str, problem: &str) -> Problem {
     error(StatusCode::BAD_REQUEST, "bad_value", &format!("`{key}`: {problem}"))
 }
 
-fn refused(problem: &Refused) -> Response {
-    let (status, code) = match problem {
-        Refused::Stage(error @ StageError::NotRunning { .. }) => {
-            (StatusCode::NOT_FOUND, error.code())
-        }
-        Refused::Stage(StageError::Speed) => (StatusCode::BAD_REQUEST, "bad_value"),
-        Refused::Stage(error) => (StatusCode::CONFLICT, error.code()),
-        Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-        Refused::NotInTime => (StatusCode::GATEWAY_TIMEOUT, "not_in_time"),
-    };
-    error(status, code, &problem.to_string())
+impl From<Refused> for Problem {
+    fn from(problem: Refused) -> Self {
+        let (status, code) = match &problem {
+            Refused::Stage(error @ StageError::NotRunning { .. }) => {
+                (StatusCode::NOT_FOUND, error.code())
+            }
+            Refused::Stage(StageError::Speed) => (StatusCode::BAD_REQUEST, "bad_value"),
+            Refused::Stage(error) => (StatusCode::CONFLICT, error.code()),
+            Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Refused::NotInTime => (StatusCode::GATEWAY_TIMEOUT, "not_in_time"),
+        };
+        error(status, code, &problem.to_string())
+    }
 }
 
-fn created(running: Running) -> Response {
-    (StatusCode::CREATED, Json(running_json(&running))).into_response()
+fn created(running: &Running) -> Response {
+    (StatusCode::CREATED, Json(running_json(running))).into_response()
 }
 
 fn running_json(running: &Running) -> Value {
@@ -353,6 +321,20 @@ fn clip(said: &str) -> String {
     said.chars().take(SAID_BACK_MAX).collect()
 }
 
-fn error(status: StatusCode, code: &str, problem: &str) -> Response {
-    (status, Json(json!({ "error": problem, "code": code }))).into_response()
+/// Why an order is not followed: a sentence for people, and a code for programs.
+#[derive(Debug)]
+struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    what: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.what, "code": self.code }))).into_response()
+    }
+}
+
+fn error(status: StatusCode, code: &'static str, what: &str) -> Problem {
+    Problem { status, code, what: what.to_owned() }
 }

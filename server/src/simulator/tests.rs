@@ -6,7 +6,6 @@ use components::sample::EngineTime;
 use engine::{Engine, EngineConfig};
 
 use super::*;
-use crate::clock::Now;
 
 const START_MS: i64 = 1_790_000_000_000;
 
@@ -24,10 +23,8 @@ impl Bench {
     fn new() -> Self {
         let intake = Arc::new(Intake::default());
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), 1_000_000));
-        let clock =
-            Clock::made_up(|| Now { engine: EngineTime::from_millis(0), unix_ms: START_MS });
         let (simulator, simulation) =
-            Simulator::new("nowhere".into(), clock, intake, Arc::clone(&devices));
+            Simulator::new("nowhere".into(), intake, Arc::clone(&devices));
         let engine = Engine::new(EngineConfig::default());
         Self { simulator, simulation, devices, engine, ms: 0, planted: Vec::new() }
     }

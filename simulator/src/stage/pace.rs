@@ -37,6 +37,11 @@ impl Pace {
             let passed_micros = passed_ms.saturating_mul(self.speed_milli);
             self.position_micros = self.position_micros.saturating_add(passed_micros);
         }
+        self.position_ms()
+    }
+
+    /// As of the last step.
+    pub(crate) fn position_ms(&self) -> i64 {
         self.position_micros / 1000
     }
 

@@ -51,7 +51,7 @@ impl Theatre {
 
     fn prepare(&self, name: &str, seed: u64, speed: f64) -> Box<Prepared> {
         let scenario = Scenario::named(name).unwrap();
-        Box::new(Prepared::scenario(&scenario, seed, speed, Timestamp(self.now)).unwrap())
+        Box::new(Prepared::scenario(&scenario, seed, speed).unwrap())
     }
 
     fn start(&mut self, name: &str) -> Result<Running, StageError> {
