@@ -8,6 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use server::config::{Config, Given};
 use server::house::House;
+use simulator::record::{Lasting, Record};
 use simulator::recording::{Hash, Reader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -280,6 +281,28 @@ async fn a_recording_that_has_taken_its_room_ends_and_says_so() {
     assert_eq!(full["error"], ended["error"], "the list says why, too");
     let (_, _, hash, agreed) = replay(&place.file("full"), 1);
     assert_eq!((&full["hash"], agreed), (&json!(format!("{hash:016x}")), true));
+    place.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_asked_for_and_taken_home_on_the_command_line() {
+    let place = Place::new("command", &[("simulate", "few")]).await;
+    let record = |name: &str, output| Record {
+        to: format!("http://{}", place.house.address),
+        name: Some(name.into()),
+        period: Some(Lasting(Duration::from_millis(1500))),
+        output,
+        bearer_token: None,
+    };
+    let home = place.data.0.join("home.mcap");
+    timeout(PATIENCE, record("taken", Some(home.clone())).run()).await.unwrap().unwrap();
+    assert!(std::fs::read(&home).unwrap() == std::fs::read(place.file("taken")).unwrap());
+    let (ticks, _, _, agreed) = replay(&home, 1);
+    assert!(agreed && ticks > 0);
+    let refused = timeout(PATIENCE, record("taken", None).run()).await.unwrap().unwrap_err();
+    assert_eq!(refused, "there is a recording `taken` already");
+    let refused = timeout(PATIENCE, record("../x", None).run()).await.unwrap().unwrap_err();
+    assert!(refused.starts_with("a name is up to 64 of"), "{refused}");
     place.close().await;
 }
 

@@ -14,6 +14,7 @@ pub mod histogram;
 pub mod load;
 pub mod person;
 mod play;
+pub mod record;
 pub mod recording;
 pub mod rhythm;
 pub mod scenario;
