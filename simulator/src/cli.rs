@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::scenario;
+use crate::scenario::{self, Listed, Scenario};
 
 /// Play a column of a CSV file as a device would send it.
 #[derive(Debug, Clone, Args)]
@@ -101,9 +101,19 @@ pub struct Load {
     pub json: bool,
 }
 
-/// List the made-up gatherings.
+/// List the made-up gatherings: name, people, sensors, attributes, samples a second, viewers.
 #[derive(Debug, Clone, Args)]
-pub struct Scenarios {}
+pub struct Scenarios {
+    /// A folder with scenarios of your own (*.toml, *.yaml), as `scenarios` in the data folder.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Print the TOML of this scenario instead.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub show: Option<String>,
+    /// Print what this file of the original's YAML form is in ours.
+    #[arg(long, value_name = "FILE", conflicts_with = "show")]
+    pub convert: Option<PathBuf>,
+}
 
 /// How many times as fast as recorded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -174,17 +184,48 @@ impl Load {
 
 impl Scenarios {
     pub fn run(self) -> Result<(), String> {
-        for scenario in scenario::ALL {
-            out(&format!(
-                "{:8} {:5} sensors {:8.0} samples/s  {}",
-                scenario.name,
-                scenario.sensor_count(),
-                scenario.samples_per_second(),
-                scenario.sentence
-            ));
+        let folder = self.folder.as_deref();
+        let path = self.convert.map(|file| file.display().to_string());
+        if let Some(wanted) = self.show.or(path) {
+            let scenario = Scenario::find(&wanted, folder).map_err(|error| error.to_string())?;
+            scenario.warnings.iter().for_each(|warning| tell(warning));
+            out(scenario.text().trim_end());
+            return Ok(());
+        }
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(format!("{} is not a folder", folder.display()));
+        }
+        let all = scenario::library(folder);
+        let width = all.iter().map(|listed| listed.name.len()).max().unwrap_or(0);
+        for Listed { name, outcome, .. } in all {
+            out(&match outcome {
+                Ok(it) => format!(
+                    "{name:width$} {:6} people {:6} sensors {:6} attributes {:8} samples/s {:5} \
+                     viewers  {}",
+                    it.people,
+                    it.sensors,
+                    it.attributes,
+                    rounded(it.samples_per_second),
+                    it.viewers,
+                    it.description
+                ),
+                Err(error) => format!("{name:width$} cannot be used: {error}"),
+            });
         }
         Ok(())
     }
+}
+
+/// `4586`, `6.8`, `0.05`.
+fn rounded(rate: f64) -> String {
+    let digits = if rate >= 100.0 || rate == 0.0 { 0 } else { 2 };
+    let text = format!("{rate:.digits$}");
+    if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+/// One line beside the answer.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// One line for whoever called. That nobody listens any more is no error.

@@ -1,19 +1,25 @@
 //! Made-up people and the devices on them, real recordings played back, and load.
 
+pub mod activity;
 mod address;
 mod batcher;
 pub mod breath;
+pub mod cadence;
 mod chance;
 pub mod cli;
+pub mod crowd;
 mod csv;
 pub mod ecg;
+pub mod fault;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
+pub mod nearest;
 pub mod person;
 mod play;
 pub mod rhythm;
 pub mod scenario;
+pub mod signal;
 pub mod stage;
 
 pub use address::Address;
