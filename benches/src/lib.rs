@@ -1,5 +1,6 @@
 //! Measuring, as ratios in one run: the machine's mood cancels out.
 
 pub mod fan_out;
+pub mod snapshot;
 pub mod tick;
 pub mod wire;

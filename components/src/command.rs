@@ -12,7 +12,7 @@ use crate::sample::SampleBatch;
 use crate::viewer::Quality;
 
 /// Everything that comes into one tick.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Inputs {
     /// In the order they were given. Applied before the samples: a feed opened and a sample sent
     /// in the same tick find each other.

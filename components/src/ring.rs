@@ -40,6 +40,32 @@ struct Texts {
     bytes: usize,
 }
 
+/// A ring taken apart, to be made again elsewhere. See [`Ring::from_parts`].
+#[derive(Debug, Default)]
+pub struct RingParts {
+    pub width: u16,
+    /// Pushes ever.
+    pub count: u64,
+    /// How many of the newest are hot.
+    pub hot: u32,
+    /// Samples there is room for.
+    pub capacity: u32,
+    /// What is held, oldest first: timestamp, then cells, of each.
+    pub words: Vec<u64>,
+    pub texts: Option<TextParts>,
+}
+
+/// The texts of a ring taken apart.
+#[derive(Debug, Default)]
+pub struct TextParts {
+    /// What the text cell of the oldest refers to; the next ones count on from it.
+    pub first: u64,
+    /// Texts there is room for.
+    pub capacity: usize,
+    /// Oldest first.
+    pub queue: Vec<Text>,
+}
+
 /// What a write or a trim changed.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Change {
@@ -111,6 +137,57 @@ impl Ring {
             + self.texts.as_ref().map_or(0, |texts| {
                 size_of::<Texts>() + texts.queue.capacity() * size_of::<Text>() + texts.bytes
             })
+    }
+
+    /// Samples there is room for.
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// The texts held, oldest first: the ordinal of the first, the room there is, and they.
+    pub fn texts(&self) -> Option<(u64, usize, impl ExactSizeIterator<Item = &Text>)> {
+        let texts = self.texts.as_deref()?;
+        Some((texts.first, texts.queue.capacity(), texts.queue.iter()))
+    }
+
+    /// Puts a ring together, or says which of its promises the parts would break.
+    pub fn from_parts(parts: RingParts) -> Result<Self, &'static str> {
+        let RingParts { width, count, hot, capacity, mut words, texts } = parts;
+        if width == 0 {
+            return Err("a sample has no cell");
+        }
+        let stride = usize::from(width) + 1;
+        let len = words.len() / stride;
+        if !words.len().is_multiple_of(stride) || len > capacity as usize {
+            return Err("a ring holds more than it has room for");
+        }
+        let len = len as u32;
+        if u64::from(len) > count || hot > len {
+            return Err("a ring holds more than was pushed");
+        }
+        let (mut ordinal, end) = texts.as_ref().map_or((0, 0), |texts| {
+            (texts.first, texts.first.saturating_add(texts.queue.len() as u64))
+        });
+        for sample in words.chunks_exact(stride) {
+            if Cell(sample[1]).is_text() {
+                if Cell(sample[1]) != Cell::text(ordinal) || ordinal >= end {
+                    return Err("a sample refers to a text that is not its own");
+                }
+                ordinal += 1;
+            }
+        }
+        if ordinal != end {
+            return Err("a ring holds a text of no sample");
+        }
+        words.resize(capacity as usize * stride, 0);
+        let texts = texts.map(|parts| {
+            let mut queue = VecDeque::with_capacity(parts.capacity.max(parts.queue.len()));
+            queue.extend(parts.queue);
+            let bytes = queue.iter().map(Text::bytes).sum();
+            Box::new(Texts { queue, first: parts.first, bytes })
+        });
+        let words = words.into_boxed_slice();
+        Ok(Self { words, texts, count, capacity, start: 0, len, hot, width })
     }
 
     fn stride(&self) -> usize {

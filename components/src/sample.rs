@@ -85,8 +85,8 @@ enum Form {
     Text,
 }
 
-/// Samples of many feeds, in order of arrival.
-#[derive(Debug, Default)]
+/// Samples of many feeds, in order of arrival. A clone shares shapes and texts.
+#[derive(Debug, Default, Clone)]
 pub struct SampleBatch {
     heads: Vec<Head>,
     shaped: Vec<(Arc<Shape>, u32)>,
@@ -184,6 +184,24 @@ impl SampleBatch {
         self.text_bytes += std::mem::take(&mut other.text_bytes);
     }
 
+    /// Copies everything of `other` behind what is here.
+    pub fn extend_from(&mut self, other: &Self) {
+        let (shaped, texts) = (self.shaped.len() as u64, self.texts.len() as u64);
+        let cells = self.cells.len() as u32;
+        self.heads.extend(other.heads.iter().map(|head| Head {
+            value: match head.form {
+                Form::Scalar => head.value,
+                Form::Shaped => head.value + shaped,
+                Form::Text => head.value + texts,
+            },
+            ..*head
+        }));
+        self.shaped.extend(other.shaped.iter().map(|(shape, at)| (Arc::clone(shape), at + cells)));
+        self.cells.extend_from_slice(&other.cells);
+        self.texts.extend_from_slice(&other.texts);
+        self.text_bytes += other.text_bytes;
+    }
+
     /// Forgets the samples, keeps the room.
     pub fn clear(&mut self) {
         self.heads.clear();
@@ -215,6 +233,14 @@ mod tests {
         );
 
         let mut moved = SampleBatch::default();
+        moved.extend_from(&batch);
+        moved.extend_from(&batch);
+        assert_eq!((moved.len(), moved.bytes()), (6, 2 * batch.bytes()));
+        assert!(
+            matches!(moved.get(4), (_, 1, Timestamp(6), Payload::Shaped { cells: c, .. }) if c == cells)
+        );
+        assert!(matches!(moved.get(5), (_, 2, _, Payload::Text { payload: "\"a\"", .. })));
+        moved.clear();
         moved.append(&mut batch);
         assert!(batch.is_empty());
         assert_eq!(moved.len(), 3);

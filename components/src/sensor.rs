@@ -46,7 +46,8 @@ pub struct Stream {
     pub id: StreamId,
     pub attribute_id: Arc<str>,
     pub kind: AttributeType,
-    /// False once the attribute was unregistered; its place is used again.
+    /// False once the attribute was unregistered; its place is used again when it returns, or by
+    /// another when the list is full.
     pub alive: bool,
     /// Strongest claim on this attribute. Written with [`Attended`].
     pub level: Level,

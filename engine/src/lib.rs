@@ -10,6 +10,7 @@ pub use components::delivery::{Deliveries, Notice, TickReport};
 pub use components::sample::EngineTime;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
+pub use systems::snapshot::SnapshotError;
 pub use systems::world::Settings;
 use systems::world::{
     Attendance, Books, CurrentLoad, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel,
@@ -44,28 +45,35 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// A world in which nothing has happened, with its schedule.
+fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel) -> App {
+    let mut app = App::empty();
+    app.insert_resource(settings)
+        .insert_resource(stopwatch)
+        .insert_resource(parallel)
+        .init_resource::<Now>()
+        .init_resource::<Incoming>()
+        .init_resource::<Outgoing>()
+        .init_resource::<CurrentLoad>()
+        .init_resource::<Books>()
+        .init_resource::<SensorIndex>()
+        .init_resource::<Feeds>()
+        .init_resource::<ViewerIndex>()
+        .init_resource::<Attendance>()
+        .init_resource::<Fresh>()
+        .init_resource::<Memory>()
+        .init_resource::<systems::route::choose::NewReaders>();
+    systems::install(&mut app);
+    app
+}
+
 impl Engine {
     /// Builds the world and its schedule. With more than one thread, call this on the thread that
     /// will tick: it becomes a worker of the pool, so that a parallel pass wakes nobody it does
     /// not need.
     pub fn new(config: EngineConfig) -> Self {
-        let mut app = App::empty();
-        app.insert_resource(config.settings)
-            .insert_resource(Stopwatch(config.stopwatch.unwrap_or(|| 0)))
-            .insert_resource(Parallel(config.threads > 1))
-            .init_resource::<Now>()
-            .init_resource::<Incoming>()
-            .init_resource::<Outgoing>()
-            .init_resource::<CurrentLoad>()
-            .init_resource::<Books>()
-            .init_resource::<SensorIndex>()
-            .init_resource::<Feeds>()
-            .init_resource::<ViewerIndex>()
-            .init_resource::<Attendance>()
-            .init_resource::<Fresh>()
-            .init_resource::<Memory>()
-            .init_resource::<systems::route::choose::NewReaders>();
-        systems::install(&mut app);
+        let stopwatch = Stopwatch(config.stopwatch.unwrap_or(|| 0));
+        let app = empty(config.settings, stopwatch, Parallel(config.threads > 1));
         let pool = (config.threads > 1).then(|| {
             let builder = || ThreadPoolBuilder::new().num_threads(config.threads);
             // The calling thread may already belong to another engine's pool.
@@ -76,6 +84,33 @@ impl Engine {
                 .expect("threads can be started")
         });
         Self { app, pool }
+    }
+
+    /// The whole world in bytes. What [`restore`](Self::restore) makes of them goes on as this
+    /// engine would.
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        systems::snapshot::write(self.app.world_mut())
+    }
+
+    /// An engine whose world is the one in `bytes`, with the settings it had; of `config`, only
+    /// the threads and the stopwatch are used. Two that are made of the same bytes and get the
+    /// same inputs give the same deliveries, bit for bit. On threads, see [`new`](Self::new).
+    pub fn restore(config: EngineConfig, bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut engine = Self::new(config);
+        engine.replace(bytes)?;
+        Ok(engine)
+    }
+
+    /// Puts the world in `bytes` in place of its own. After an error it has its own still. So a
+    /// recording begins: with `replace(&snapshot())`, this engine and every replay go on from the
+    /// same world, down to the order of rows.
+    pub fn replace(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let world = self.app.world();
+        let (stopwatch, parallel) = (*world.resource::<Stopwatch>(), *world.resource::<Parallel>());
+        let mut app = empty(Settings::default(), stopwatch, parallel);
+        systems::snapshot::restore(app.world_mut(), bytes)?;
+        self.app = app;
+        Ok(())
     }
 
     /// One step. `now` never goes back. Takes what is in `inputs` and leaves it empty, with its
@@ -97,6 +132,11 @@ impl Engine {
         world.clear_trackers();
         std::mem::swap(&mut world.resource_mut::<Incoming>().0, inputs);
         &world.resource::<Outgoing>().0
+    }
+
+    /// The time of the last tick.
+    pub fn now(&self) -> EngineTime {
+        self.app.world().resource::<Now>().time
     }
 
     /// What the last tick cost and what the world holds.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -134,26 +135,29 @@ impl FromStr for Speed {
     }
 }
 
-/// A time as written by people: `20s`, `500ms`, `2m`, `1.5`.
+/// A time as written by people: `20s`, `500ms`, `2m`, `1h`, `1.5`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Period(pub std::time::Duration);
+pub struct Period(pub Duration);
 
-/// A run longer than this would overflow the send time that samples carry.
-const PERIOD_SECONDS_MAX: f64 = 600.0;
+/// A month.
+const PERIOD_SECONDS_MAX: f64 = 30.0 * 86_400.0;
+
+/// A load run longer than this would overflow the send time that samples carry.
+const LOAD_PERIOD_MAX: Duration = Duration::from_secs(600);
 
 impl FromStr for Period {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0)]
+        let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
             .into_iter()
             .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
             .unwrap_or((text, 1.0));
         match number.parse::<f64>().map(|number| number * unit) {
             Ok(seconds) if (0.0..=PERIOD_SECONDS_MAX).contains(&seconds) => {
-                Ok(Self(std::time::Duration::from_secs_f64(seconds)))
+                Ok(Self(Duration::from_secs_f64(seconds)))
             }
-            _ => Err("a time such as 20s, 500ms or 2m, up to ten minutes".into()),
+            _ => Err("a time such as 20s, 500ms, 2m or 1h, up to 30 days".into()),
         }
     }
 }
@@ -173,6 +177,9 @@ impl Play {
 
 impl Load {
     pub async fn run(self) -> Result<(), String> {
+        if self.period.0 > LOAD_PERIOD_MAX {
+            return Err("--for is at most ten minutes".into());
+        }
         let json = self.json;
         let report = tokio::task::spawn_blocking(move || crate::load::run(&self))
             .await
@@ -236,14 +243,15 @@ pub(crate) fn out(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_and_speeds_are_read_as_people_write_them() {
-        for (text, ms) in [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1500)] {
+        for (text, ms) in
+            [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000), ("1.5", 1500)]
+        {
             assert_eq!(text.parse(), Ok(Period(Duration::from_millis(ms))));
         }
-        for text in ["", "s", "-1s", "1h", "11m", "nan"] {
+        for text in ["", "s", "-1s", "1y", "800h", "nan"] {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
         assert_eq!("10".parse(), Ok(Speed::Times(10.0)));

@@ -15,11 +15,16 @@ pub mod fleet;
 pub mod histogram;
 pub mod load;
 pub mod nearest;
+mod onlookers;
 pub mod person;
 mod play;
+pub mod recording;
+pub mod replay;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
+pub mod simulate;
 pub mod stage;
+pub mod swarm;
 
 pub use address::Address;

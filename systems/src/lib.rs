@@ -10,6 +10,7 @@ pub mod audit;
 pub mod intake;
 pub mod reap;
 pub mod route;
+pub mod snapshot;
 pub mod world;
 
 use bevy_app::App;

@@ -235,6 +235,53 @@ impl SensorIndex {
         word
     }
 
+    /// The name behind every key, from key 0 on; `None` where the key is free.
+    pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = Option<&Arc<str>>> {
+        self.slots.iter().map(|slot| (slot.references > 0).then_some(&slot.name))
+    }
+
+    /// The name behind this key, if it is not free or nobody has acquired it yet.
+    pub(crate) fn name(&self, key: SensorKey) -> Option<&Arc<str>> {
+        let name = &self.slots.get(key.0 as usize)?.name;
+        (self.names.get(name) == Some(&key)).then_some(name)
+    }
+
+    /// Free keys; the last is given out next.
+    pub(crate) fn free(&self) -> &[SensorKey] {
+        &self.free
+    }
+
+    /// The last id that was given to a stream.
+    pub(crate) fn last_stream(&self) -> u32 {
+        self.next_stream
+    }
+
+    /// An index of these names, which nobody holds yet: what holds them must acquire them. `None`
+    /// when a name is there twice.
+    pub(crate) fn with_names(
+        names: Vec<Option<Arc<str>>>,
+        free: Vec<SensorKey>,
+        last_stream: u32,
+    ) -> Option<Self> {
+        let mut index = Self { free, next_stream: last_stream, ..Self::default() };
+        let nobody: Arc<str> = "".into();
+        for (key, name) in names.into_iter().enumerate() {
+            if let Some(name) = &name
+                && index.names.insert(Arc::clone(name), SensorKey(key as u32)).is_some()
+            {
+                return None;
+            }
+            let name = name.unwrap_or_else(|| Arc::clone(&nobody));
+            index.slots.push(SensorSlot { name, entity: None, references: 0 });
+        }
+        Some(index)
+    }
+
+    /// Whether every name is held by somebody.
+    pub(crate) fn all_held(&self) -> bool {
+        self.slots.iter().filter(|slot| slot.references > 0).count() == self.names.len()
+    }
+
     pub(crate) fn new_stream_id(&mut self) -> components::id::StreamId {
         self.next_stream += 1;
         components::id::StreamId(self.next_stream)
@@ -244,7 +291,7 @@ impl SensorIndex {
 /// Which sensor a feed speaks for, and what its attribute indices mean.
 #[derive(Resource, Debug, Default)]
 pub struct Feeds {
-    slots: Vec<Option<Feed>>,
+    pub(crate) slots: Vec<Option<Feed>>,
     /// Closed feeds whose last samples may still be on their way, with the time they go.
     pub(crate) closing: std::collections::VecDeque<(EngineTime, FeedId)>,
     /// Feeds that go at the end of this tick.
@@ -286,7 +333,7 @@ impl Feeds {
 /// Where viewers are.
 #[derive(Resource, Debug, Default)]
 pub struct ViewerIndex {
-    slots: Vec<Option<(u32, Entity)>>,
+    pub(crate) slots: Vec<Option<(u32, Entity)>>,
     count: usize,
     /// Viewers whose words changed in this tick, in order.
     pub changed: Vec<Entity>,

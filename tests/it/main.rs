@@ -5,3 +5,4 @@ mod determinism;
 mod lenses;
 mod rings;
 mod sensors;
+mod snapshot;

@@ -1,10 +1,12 @@
 //! Sensors come, stay while they are held, linger, and go; whoever may not, is told why.
 
 use components::attribute::AttributeType;
+use components::cell::Cell;
 use components::command::Command;
 use components::delivery::{Notice, Refusal};
 use components::id::FeedId;
 use components::ledger::Reason;
+use components::sample::Payload;
 use components::viewer::Quality;
 use engine::{EngineConfig, Settings};
 use tests::Lab;
@@ -241,4 +243,68 @@ fn a_forgotten_attribute_is_gone_and_comes_back_empty() {
     let slices = lab.take(viewer);
     assert_eq!((slices[0].from, slices[0].to), (0, 1), "a new stream");
     assert_eq!(slices[0].samples, [(2, "2".into())]);
+}
+
+#[test]
+fn a_sample_of_an_unregistered_attribute_never_lands_in_the_one_declared_after_it() {
+    let mut lab = Lab::new();
+    let viewer = lab.watch_all(Quality::High);
+    let phone = lab.join("ada");
+    lab.send("ada", "button", 1, "1");
+    lab.settle();
+    lab.take(viewer);
+    // Sent before the device unregistered it; both arrive with the same tick.
+    lab.send("ada", "button", 2, "2");
+    lab.command(Command::ForgetAttribute { feed: phone, attribute_id: "button".into() });
+    lab.send("ada", "gps", 3, "3");
+    lab.settle();
+    assert_eq!(lab.take_values(viewer, "ada", "gps"), ["3"]);
+    assert_eq!(lab.audit().store.dropped(Reason::UnknownFeed), 1, "the button's is counted");
+}
+
+#[test]
+fn a_number_that_one_feed_declared_keeps_its_meaning_when_another_unregisters() {
+    let mut lab = Lab::new();
+    let viewer = lab.watch_all(Quality::High);
+    let first = lab.join("ada");
+    lab.send("ada", "ecg", 1, "1");
+    lab.tick();
+    let second = lab.join("ada");
+    lab.command(Command::ForgetAttribute { feed: second, attribute_id: "ecg".into() });
+    lab.send("ada", "hr", 2, "60");
+    lab.settle();
+    let by_first = |lab: &mut Lab, timestamp: i64, value: i64| {
+        let cell = Payload::Scalar(Cell::integer(value).unwrap());
+        lab.sample(first, 0, timestamp, cell);
+        lab.settle();
+    };
+    // The first device still speaks of `ecg`, which is not there.
+    by_first(&mut lab, 3, 3);
+    assert_eq!(lab.take_values(viewer, "ada", "hr"), ["60"]);
+    // Somebody declares it again, and the first device is heard again.
+    lab.send("ada", "ecg", 4, "4");
+    by_first(&mut lab, 5, 5);
+    assert_eq!(lab.take_values(viewer, "ada", "ecg"), ["4", "5"]);
+}
+
+#[test]
+fn a_sensor_whose_attributes_come_and_go_has_room_for_more_and_still_mixes_nothing_up() {
+    let mut lab = Lab::new();
+    let viewer = lab.watch_all(Quality::High);
+    let phone = lab.join("ada");
+    for n in 0..200 {
+        let id = format!("a{n}");
+        lab.send("ada", &id, n, "0");
+        lab.tick();
+        lab.command(Command::ForgetAttribute { feed: phone, attribute_id: id.into() });
+    }
+    lab.send("ada", "last", 1000, "7");
+    // The first ones' places were given to others.
+    for n in 0..200 {
+        let number = Payload::Scalar(Cell::integer(1).unwrap());
+        lab.sample(phone, n, 2000, number);
+    }
+    lab.settle();
+    assert_eq!(lab.take_values(viewer, "ada", "last"), ["7"]);
+    assert_eq!(lab.audit().store.dropped(Reason::UnknownFeed), 200);
 }

@@ -122,6 +122,23 @@ impl Lab {
         self.feeds[sensor].id
     }
 
+    /// The device on `sensor`, if one joined and has not left.
+    pub fn find_feed(&self, sensor: &str) -> Option<FeedId> {
+        self.feeds.get(sensor).map(|feed| feed.id)
+    }
+
+    /// The device on `sensor` leaves for good, and takes the sensor along.
+    pub fn retire(&mut self, sensor: &str) {
+        let feed = self.feeds.remove(sensor).expect("joined before");
+        self.command(Command::Retire { feed: feed.id });
+    }
+
+    /// From here on the engine's world is another, made of this one's snapshot.
+    pub fn be_reborn(&mut self) {
+        let bytes = self.engine.snapshot();
+        self.engine.replace(&bytes).expect("our own bytes");
+    }
+
     /// The device on `sensor` sends one sample; the attribute's type follows from its id.
     pub fn send(&mut self, sensor: &str, attribute: &str, timestamp: i64, json: &str) {
         self.send_with(sensor, attribute, timestamp, json, "");
@@ -160,6 +177,11 @@ impl Lab {
         self.inputs.samples.push(feed.id, index as u16, Timestamp(timestamp), payload);
     }
 
+    /// One sample as it leaves a door, under the number that stands for its attribute.
+    pub fn sample(&mut self, feed: FeedId, index: u16, timestamp: i64, payload: Payload<'_>) {
+        self.inputs.samples.push(feed, index, Timestamp(timestamp), payload);
+    }
+
     pub fn watch(&mut self, sensors: &[&str], quality: Quality) -> ViewerId {
         self.open(SensorSet::Ids(sensors.iter().map(|id| (*id).into()).collect()), quality)
     }
@@ -194,6 +216,16 @@ impl Lab {
         let deliveries = self.engine.tick(EngineTime::from_millis(self.now_ms), &mut self.inputs);
         self.hash = hash(self.hash, deliveries);
         self.notices.extend(deliveries.notices.iter().cloned());
+        for notice in &deliveries.notices {
+            // As the doors do: what is over is given out again.
+            match notice {
+                Notice::FeedClosed { feed } | Notice::FeedRefused { feed, .. } => {
+                    self.feed_handles.give_back(feed.0);
+                }
+                Notice::ViewerClosed { viewer, .. } => self.viewer_handles.give_back(viewer.0),
+                _ => {}
+            }
+        }
         let mut parts = Vec::new();
         for flush in &deliveries.flushes {
             let at = flush.parts_at as usize;

@@ -45,7 +45,7 @@ pub fn gather_claims(
 }
 
 /// What `viewer` says, as claims on keys. Acquires a reference for every claim.
-fn resolve(viewer: &Viewer, sensors: &mut SensorIndex) -> Watch {
+pub(crate) fn resolve(viewer: &Viewer, sensors: &mut SensorIndex) -> Watch {
     let attention = &viewer.attention;
     let cap = attention.battery.cap();
     let looking = !attention.hidden && viewer.quality != Quality::Paused;
@@ -114,7 +114,7 @@ fn resolve(viewer: &Viewer, sensors: &mut SensorIndex) -> Watch {
 }
 
 /// Replaces `old` by `new` in the book, and notes whose levels may have changed.
-fn enter(viewer: Entity, old: &Watch, new: &Watch, attendance: &mut Attendance) {
+pub(crate) fn enter(viewer: Entity, old: &Watch, new: &Watch, attendance: &mut Attendance) {
     for (key, ..) in &old.claims {
         let attendees = &mut attendance.by_sensor[key.0 as usize];
         attendees.retain(|attendee| attendee.viewer != viewer);

@@ -57,7 +57,11 @@ pub fn sensor_level(attendance: &Attendance, key: SensorKey) -> Level {
 }
 
 /// The strongest claim on this attribute: its own, or one on the whole sensor.
-fn attribute_level(attendance: &Attendance, key: SensorKey, attribute_id: &str) -> Level {
+pub(crate) fn attribute_level(
+    attendance: &Attendance,
+    key: SensorKey,
+    attribute_id: &str,
+) -> Level {
     let claimed = attendance
         .of(key)
         .iter()

@@ -221,10 +221,17 @@ fn declare(
     if let Some(place) = streams.find(attribute_id) {
         return Some(place as u16);
     }
-    let place = match streams.list.iter().position(|stream| !stream.alive) {
+    // A feed's numbers point at places, so a place keeps its name for as long as there are others:
+    // what a device still sends of an attribute that was unregistered must not land in another.
+    let named = |stream: &Stream| !stream.alive && *stream.attribute_id == *attribute_id;
+    let place = match streams.list.iter().position(named) {
         Some(place) => place,
         None if streams.list.len() < limits::SENSOR_ATTRIBUTE_COUNT_MAX => streams.list.len(),
-        None => return None,
+        None => {
+            let place = streams.list.iter().position(|stream| !stream.alive)?;
+            forget_place(world, entity, place as u16);
+            place
+        }
     };
     let mut index = world.resource_mut::<SensorIndex>();
     let stream = Stream {
@@ -257,6 +264,20 @@ fn declare(
     notice(world, came);
     world.resource_mut::<Attendance>().touched.push(key);
     Some(place as u16)
+}
+
+/// No feed of the sensor means this place any more, those included that are about to go.
+fn forget_place(world: &mut World, entity: Entity, place: u16) {
+    let held = world.get::<Sensor>(entity).map(|sensor| sensor.feeds.clone()).unwrap_or_default();
+    let mut feeds = world.resource_mut::<Feeds>();
+    let going: Vec<FeedId> =
+        feeds.closing.iter().map(|(_, feed)| *feed).chain(feeds.retiring.iter().copied()).collect();
+    for feed in held.into_iter().chain(going) {
+        let Some(feed) = feeds.get_mut(feed).filter(|feed| feed.entity == entity) else { continue };
+        for mapped in feed.streams.iter_mut().filter(|mapped| **mapped == Some(place)) {
+            *mapped = None;
+        }
+    }
 }
 
 fn close_feed(world: &mut World, feed: FeedId) {

@@ -1,0 +1,238 @@
+//! A rolling hash over everything the engine gives back, to hold one run against another.
+//!
+//! It covers every slice with its stream's card, every time stamp, cell, text and digest bit for
+//! bit, who got what in which order, and every notice; and the number of the tick. It does not
+//! see addresses of memory or orders of maps, and is the same on every machine.
+
+use components::delivery::{Deliveries, Form, Notice, StreamCard, ViewerEnd};
+use components::id::Handle;
+use components::load::Load;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Digests of cards that are remembered, by stream. A power of two.
+const CARD_COUNT_MAX: usize = 1 << 14;
+
+/// See the module. XXH3, 64 bits: made against accident, not against intent.
+#[derive(Debug, Default)]
+pub struct Hash {
+    value: u64,
+    tick: u64,
+    /// What is hashed at once; kept for its room.
+    bytes: Vec<u8>,
+    cards: Vec<Known>,
+}
+
+/// A card that was hashed before. While a stream lives, its card lies where it lay.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    stream: u32,
+    address: usize,
+    digest: u64,
+}
+
+impl Hash {
+    /// Takes one tick in. Whether it gave back anything: if not, the value stays as it was.
+    pub fn add(&mut self, deliveries: &Deliveries) -> bool {
+        self.tick += 1;
+        if deliveries.flushes.is_empty()
+            && deliveries.notices.is_empty()
+            && deliveries.slices.is_empty()
+        {
+            return false;
+        }
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let out = &mut bytes;
+        put(out, self.tick);
+        put(out, deliveries.slices.len() as u64);
+        for slice in &deliveries.slices {
+            let mut fixed = [0; 40];
+            fixed[..8].copy_from_slice(&self.card(&slice.card).to_le_bytes());
+            fixed[8..16].copy_from_slice(&slice.from.to_le_bytes());
+            fixed[16..24].copy_from_slice(&slice.to.to_le_bytes());
+            fixed[24..32].copy_from_slice(&slice.missed.to_le_bytes());
+            fixed[32..36].copy_from_slice(&slice.count.to_le_bytes());
+            fixed[36] = match slice.form {
+                Form::Raw => 0,
+                Form::Latest => 1,
+                Form::Digest => 2,
+                Form::Seed => 3,
+            };
+            fixed[37] = match &slice.digest {
+                None => 0,
+                Some(digest) if digest.numbers.is_none() => 1,
+                Some(_) => 2,
+            };
+            out.extend_from_slice(&fixed);
+            if let Some(digest) = &slice.digest {
+                put(out, digest.count);
+                if let Some(numbers) = &digest.numbers {
+                    put(out, numbers.avg.to_bits());
+                    put(out, numbers.min.to_bits());
+                    put(out, numbers.max.to_bits());
+                }
+            }
+        }
+        put_all(out, deliveries.timestamps.iter().map(|timestamp| timestamp.0 as u64));
+        put_all(out, deliveries.cells.iter().copied());
+        put(out, deliveries.texts.len() as u64);
+        for text in &deliveries.texts {
+            put_text(out, text.payload());
+            put_text(out, text.extra());
+        }
+        put_all(
+            out,
+            deliveries
+                .flushes
+                .iter()
+                .flat_map(|flush| [handle(flush.viewer.0), u64::from(flush.part_count)]),
+        );
+        put_all(out, deliveries.parts.iter().map(|&part| u64::from(part)));
+        put(out, deliveries.notices.len() as u64);
+        for notice in &deliveries.notices {
+            put_notice(out, notice);
+        }
+        self.value = xxh3_64_with_seed(out, self.value);
+        self.bytes = bytes;
+        true
+    }
+
+    /// Over everything so far. 0 before the first.
+    pub fn value(&self) -> u64 {
+        self.value
+    }
+
+    fn card(&mut self, card: &std::sync::Arc<StreamCard>) -> u64 {
+        if self.cards.is_empty() {
+            self.cards.resize(CARD_COUNT_MAX, Known::default());
+        }
+        let known = &mut self.cards[card.stream.0 as usize % CARD_COUNT_MAX];
+        let address = std::sync::Arc::as_ptr(card) as usize;
+        if known.stream != card.stream.0 || known.address != address {
+            let mut bytes = Vec::new();
+            put(&mut bytes, u64::from(card.stream.0));
+            put_text(&mut bytes, &card.sensor_id);
+            put_text(&mut bytes, &card.attribute_id);
+            put_text(&mut bytes, card.kind.name());
+            put_rate(&mut bytes, card.rate_hz);
+            bytes.extend_from_slice(card.shape.skeleton());
+            *known = Known { stream: card.stream.0, address, digest: xxh3_64_with_seed(&bytes, 0) };
+        }
+        known.digest
+    }
+}
+
+fn put(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// How many, and all of them.
+fn put_all(out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
+    let start = out.len();
+    put(out, 0);
+    let (lower, _) = values.size_hint();
+    out.reserve(8 * lower);
+    for value in values {
+        put(out, value);
+    }
+    let count = (out.len() - start) as u64 / 8 - 1;
+    out[start..start + 8].copy_from_slice(&count.to_le_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_rate(out: &mut Vec<u8>, rate_hz: Option<f64>) {
+    out.push(u8::from(rate_hz.is_some()));
+    put(out, rate_hz.map_or(0, f64::to_bits));
+}
+
+fn put_load(out: &mut Vec<u8>, load: &Load) {
+    put_text(out, load.level.name());
+    out.push(u8::from(load.memory_protection));
+}
+
+fn handle(handle: Handle) -> u64 {
+    u64::from(handle.slot) | u64::from(handle.generation) << 32
+}
+
+fn put_notice(out: &mut Vec<u8>, notice: &Notice) {
+    match notice {
+        Notice::FeedOpened { feed, level, load } => {
+            out.push(1);
+            put(out, handle(feed.0));
+            put_text(out, level.name());
+            put_load(out, load);
+        }
+        Notice::FeedRefused { feed, refusal } => {
+            out.push(2);
+            put(out, handle(feed.0));
+            put_text(out, refusal.name());
+        }
+        Notice::FeedClosed { feed } => {
+            out.push(3);
+            put(out, handle(feed.0));
+        }
+        Notice::Paced { feed, level, load } => {
+            out.push(4);
+            put(out, handle(feed.0));
+            put_text(out, level.name());
+            put_load(out, load);
+        }
+        Notice::DeviceTold { feed, words } => {
+            out.push(5);
+            put(out, handle(feed.0));
+            put_text(out, words);
+        }
+        Notice::AttributeRefused { feed, attribute_id } => {
+            out.push(6);
+            put(out, handle(feed.0));
+            put_text(out, attribute_id);
+        }
+        Notice::SensorCame { card } => {
+            out.push(7);
+            put_text(out, &card.sensor_id);
+            put_text(out, &card.sensor_name);
+            put_text(out, &card.sensor_type);
+            put_text(out, &card.connector_id);
+            put_text(out, &card.connector_name);
+            put(out, card.sampling_rate.to_bits());
+        }
+        Notice::AttributeCame { sensor_id, attribute_id, kind, rate_hz } => {
+            out.push(8);
+            put_text(out, sensor_id);
+            put_text(out, attribute_id);
+            put_text(out, kind.name());
+            put_rate(out, *rate_hz);
+        }
+        Notice::AttributeGone { sensor_id, attribute_id } => {
+            out.push(9);
+            put_text(out, sensor_id);
+            put_text(out, attribute_id);
+        }
+        Notice::ConnectorRenamed { sensor_id, connector_name } => {
+            out.push(10);
+            put_text(out, sensor_id);
+            put_text(out, connector_name);
+        }
+        Notice::SensorGone { sensor_id } => {
+            out.push(11);
+            put_text(out, sensor_id);
+        }
+        Notice::LevelChanged { sensor_id, level } => {
+            out.push(12);
+            put_text(out, sensor_id);
+            put_text(out, level.name());
+        }
+        Notice::ViewerClosed { viewer, why } => {
+            out.push(13);
+            put(out, handle(viewer.0));
+            out.push(match why {
+                ViewerEnd::Left => 0,
+                ViewerEnd::LeaseOver => 1,
+            });
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Makes a failing script small: parts are left out as long as the same checker still objects.
+
+use std::time::{Duration, Instant};
+
+use super::run::{Failure, Nobody, play};
+use super::script::{Event, World};
+
+/// A shrunken script is good enough after so many attempts.
+const ATTEMPT_COUNT_MAX: usize = 2_000;
+
+/// The least script found within `at_most`, and how it fails.
+///
+/// Delta debugging (Zeller, Hildebrandt: Simplifying and Isolating Failure-Inducing Input, IEEE
+/// TSE 28, 2002): ever smaller runs of events are left out, ticks among them; then sets of
+/// samples are made smaller, one by one.
+pub(super) fn shrink(
+    world: &World,
+    script: &[Event],
+    failure: &Failure,
+    threads: usize,
+    at_most: Duration,
+) -> (Vec<Event>, Failure) {
+    let began = Instant::now();
+    let mut attempts = 0;
+    let (mut best, mut best_failure) = (script.to_vec(), failure.clone());
+    let mut fails = |script: &[Event]| {
+        attempts += 1;
+        if attempts > ATTEMPT_COUNT_MAX || began.elapsed() > at_most {
+            return None;
+        }
+        play(world, script, threads, &mut Nobody)
+            .err()
+            .filter(|found| found.checker == failure.checker)
+    };
+    // Nothing behind the failing tick matters.
+    let mut ticks = 0;
+    let end = best.iter().position(|event| {
+        ticks += u64::from(matches!(event, Event::Tick { .. }));
+        ticks == failure.tick
+    });
+    if let Some(end) = end
+        && let Some(found) = fails(&best[..=end])
+    {
+        best.truncate(end + 1);
+        best_failure = found;
+    }
+    let mut size = best.len() / 2;
+    while size > 0 {
+        let (mut at, mut smaller) = (0, false);
+        while at < best.len() {
+            let mut without = best.clone();
+            without.drain(at..(at + size).min(best.len()));
+            match fails(&without) {
+                Some(found) => (best, best_failure, smaller) = (without, found, true),
+                None => at += size,
+            }
+        }
+        if !(smaller && size == 1) {
+            size /= 2;
+        }
+    }
+    for at in 0..best.len() {
+        while let Some(less) = lesser(&best[at]) {
+            let mut with = best.clone();
+            with[at] = less;
+            let Some(found) = fails(&with) else { break };
+            (best, best_failure) = (with, found);
+        }
+    }
+    (best, best_failure)
+}
+
+/// The same event with half as many samples, or a simpler one.
+fn lesser(event: &Event) -> Option<Event> {
+    let mut event = event.clone();
+    match &mut event {
+        Event::Send { count, .. } if *count > 1 => *count /= 2,
+        Event::Send { offset_ms, .. } if *offset_ms != 0 => *offset_ms = 0,
+        Event::Tick { us } if *us > 4_000 => *us = (*us / 2).max(4_000),
+        _ => return None,
+    }
+    Some(event)
+}
