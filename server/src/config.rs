@@ -14,11 +14,12 @@ use crate::auth::{Auth, Mode, NamedToken};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
+use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
 use crate::socket::SocketLimits;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 20] = [
     "listen",
     "data",
     "simulate",
@@ -37,6 +38,8 @@ pub const KEYS: [&str; 18] = [
     "threads",
     "topics_per_socket_max",
     "idle_seconds",
+    "recording_mib_max",
+    "recordings_mib_max",
 ];
 
 /// In the environment, beside the keys: where the file is.
@@ -61,6 +64,9 @@ pub struct Config {
     pub engine: EngineConfig,
     pub listen_limits: ListenLimits,
     pub socket_limits: SocketLimits,
+    /// Bytes of one recording, and of all of them.
+    pub recording_bytes_max: u64,
+    pub recordings_bytes_max: u64,
 }
 
 /// Where a value came from.
@@ -256,6 +262,8 @@ impl Given {
                 topic_count_max: number("topics_per_socket_max", socket_limits.topic_count_max)?,
                 ..socket_limits
             },
+            recording_bytes_max: (number("recording_mib_max", RECORDING_MIB_MAX)? as u64) << 20,
+            recordings_bytes_max: (number("recordings_mib_max", RECORDINGS_MIB_MAX)? as u64) << 20,
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::listen::DoorCounts;
 use crate::pump::{NoticeSink, Pump, PumpParts};
+use crate::recorder::{self, Recorder, RecorderConfig, Tape};
 use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
@@ -31,6 +32,7 @@ pub struct House {
     serving: JoinHandle<()>,
     pump: Pump,
     simulator: Arc<Simulator>,
+    recorder: Arc<Recorder>,
 }
 
 impl House {
@@ -50,6 +52,17 @@ impl House {
             Arc::clone(&intake),
             Arc::clone(&devices),
         );
+        let recorder = Recorder::new(
+            RecorderConfig {
+                folder: config.data.join("recordings"),
+                recording_bytes_max: config.recording_bytes_max,
+                folder_bytes_max: config.recordings_bytes_max,
+                tick_hz: config.tick_hz,
+                settings: config.engine.settings.clone(),
+            },
+            clock.clone(),
+            Arc::clone(&intake),
+        );
         let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
         let pump = Pump::start(
             move || Engine::new(engine_config),
@@ -61,6 +74,7 @@ impl House {
                 devices: Arc::clone(&devices) as Arc<dyn NoticeSink>,
                 simulator: Some(simulation),
                 pulse: Arc::clone(&pulse),
+                tape: Tape::new(Arc::clone(&recorder)),
             },
         )
         .map_err(|error| format!("cannot start the engine: {error}"))?;
@@ -82,7 +96,8 @@ impl House {
             pump: pump.report(),
             shutdown: shutdown.clone(),
         });
-        let more = api::router(Arc::clone(&simulator), Arc::clone(&doors));
+        let more = api::router(Arc::clone(&simulator), Arc::clone(&doors))
+            .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)));
         let router = http::router(Arc::clone(&doors), pulse, more);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {
@@ -97,7 +112,7 @@ impl House {
                 begin(&begun, scenario).await;
             }
         });
-        Ok(Self { address, down, serving, pump, simulator })
+        Ok(Self { address, down, serving, pump, simulator, recorder })
     }
 
     pub fn simulator(&self) -> Arc<Simulator> {
@@ -105,11 +120,12 @@ impl House {
     }
 
     /// Tells every client with 1012, waits for them a little and for made-up sensors to leave, and
-    /// stops the engine.
+    /// stops the engine; a recording is finished.
     pub async fn close(self) {
         let _ = self.down.send(true);
         let (_, ()) = tokio::join!(self.serving, self.simulator.close());
         self.pump.stop();
+        self.recorder.close().await;
     }
 }
 

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod origin;
 pub mod outbox;
 pub mod pump;
+pub mod recorder;
 pub mod roster;
 pub mod simulator;
 pub mod socket;

@@ -17,6 +17,7 @@ use crate::clock::{Clock, Now};
 use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::mail::{Mail, MailFigures};
+use crate::recorder::Tape;
 use crate::viewer::ViewerDesk;
 
 pub const TICK_HZ_DEFAULT: u32 = 250;
@@ -53,6 +54,19 @@ pub trait World {
     fn inspect(&mut self) -> Option<Inspection> {
         None
     }
+
+    /// Writes itself down, and goes on from what was written: a recording begins here.
+    fn rebase(&mut self) -> Result<Base, String> {
+        Err("this world cannot be written down".into())
+    }
+}
+
+/// What a recording begins with.
+#[derive(Debug)]
+pub struct Base {
+    pub snapshot: Vec<u8>,
+    /// Ids of the sensors that are there.
+    pub sensors: Vec<Arc<str>>,
 }
 
 /// What the world looks like from within, at one moment between two ticks.
@@ -71,6 +85,12 @@ impl World for Engine {
     fn inspect(&mut self) -> Option<Inspection> {
         Some(Inspection { report: self.report(), ledgers: self.count() })
     }
+
+    fn rebase(&mut self) -> Result<Base, String> {
+        let snapshot = self.snapshot();
+        self.replace(&snapshot).map_err(|error| error.to_string())?;
+        Ok(Base { snapshot, sensors: self.sensor_ids() })
+    }
 }
 
 /// Everything the pump is joined to.
@@ -83,6 +103,7 @@ pub struct PumpParts {
     pub devices: Arc<dyn NoticeSink>,
     pub simulator: Option<Box<dyn Simulation>>,
     pub pulse: Arc<Pulse>,
+    pub tape: Tape,
 }
 
 /// A running pump. Stopped when dropped.
@@ -198,6 +219,7 @@ impl<W: World> Run<W> {
     /// One tick. Whether there was nothing to do in it, and nobody to do it for.
     fn step(&mut self, now: Now) -> bool {
         let Self { world, parts, inputs, mail, report, .. } = self;
+        parts.tape.follow(world);
         parts.intake.take(inputs);
         if let Some(simulator) = &mut parts.simulator {
             simulator.act(now.unix_ms, inputs);
@@ -207,8 +229,10 @@ impl<W: World> Run<W> {
             && parts.viewers.open_count() == 0;
         mail.prepare(now, &parts.viewers, &parts.intake, inputs);
         let samples = inputs.samples.len() as u64;
+        parts.tape.before(now.engine, inputs);
         let deliveries = world.tick(now.engine, inputs);
         let ticked = parts.clock.now().engine;
+        parts.tape.behind(deliveries);
         for notice in &deliveries.notices {
             parts.devices.notice(notice);
         }

@@ -43,7 +43,8 @@ impl NoticeSink for Heard {
 fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation>>) -> PumpParts {
     let intake = Arc::new(Intake::default());
     let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
-    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse: Arc::default() }
+    let (pulse, tape) = (Arc::default(), Tape::default());
+    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse, tape }
 }
 
 /// One sample a tick.
