@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::{EngineConfig, Settings};
+use simulator::nearest::nearest;
 use simulator::scenario::{self, Scenario};
 
 use crate::auth::{Auth, Mode, NamedToken};
@@ -14,7 +15,6 @@ use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
-use crate::simulator::library::read;
 use crate::socket::SocketLimits;
 use crate::viewer::VIEWER_COUNT_MAX;
 
@@ -289,7 +289,10 @@ impl Given {
                 _ if names[..index].contains(name) => {
                     return Err(error(format!("`{name}` is there twice")));
                 }
-                _ => scenarios.push(read(name, folder).map_err(error)?),
+                _ => scenarios.push(
+                    Scenario::find(name, Some(folder))
+                        .map_err(|problem| error(problem.to_string()))?,
+                ),
             }
         }
         Ok(scenarios)
@@ -298,8 +301,7 @@ impl Given {
 
 /// The key that was probably meant.
 fn nearest_key(key: &str) -> Option<&'static str> {
-    let nearest = KEYS.into_iter().min_by_key(|known| distance(known, key));
-    nearest.filter(|known| distance(known, key) <= known.len() / 3)
+    nearest(key, KEYS)
 }
 
 /// One core is for the sockets; a tick that is alone on its core wakes nobody.
@@ -408,22 +410,6 @@ pub fn file_from_environment() -> Option<PathBuf> {
     std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from)
 }
 
-/// Edits between two words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -437,7 +423,7 @@ mod tests {
     }
 
     fn names(config: &Config) -> Vec<&str> {
-        config.simulate.iter().map(|scenario| scenario.name).collect()
+        config.simulate.iter().map(|scenario| &*scenario.name).collect()
     }
 
     #[test]
@@ -492,7 +478,9 @@ mod tests {
         assert!(environment(&[("SENSOCTO_BIN", "x")]).is_ok(), "somebody else's");
         let error = environment(&[("SENSOCTO_FEEDS_MAX", "0")]).unwrap_err().to_string();
         let error_of = |pair| environment(&[pair]).unwrap_err().to_string();
-        assert!(error_of(("SENSOCTO_SIMULATE", "fwe")).contains("`fwe`"));
+        assert!(
+            error_of(("SENSOCTO_SIMULATE", "fwe")).contains("there is no such scenario; there are")
+        );
         assert!(error_of(("SENSOCTO_TICK_HZ", "10")).contains("50 to 1000"));
         assert!(error.contains("`feeds_max`") && error.contains("SENSOCTO_FEEDS_MAX"), "{error}");
         let mut given = Given::default();

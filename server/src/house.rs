@@ -18,7 +18,7 @@ use crate::intake::Intake;
 use crate::listen::DoorCounts;
 use crate::pump::{NoticeSink, Pump, PumpParts};
 use crate::recorder::{self, Recorder, RecorderConfig, Tape};
-use crate::simulator::{SEED_DEFAULT, Simulator, api};
+use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
@@ -131,8 +131,9 @@ impl House {
 
 /// One of the scenarios that are to run from the beginning.
 async fn begin(simulator: &Simulator, scenario: Scenario) {
-    let name = scenario.name;
-    match simulator.start(scenario, SEED_DEFAULT, 1.0).await {
+    scenario.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let (name, seed) = (scenario.name.clone(), scenario.seed);
+    match simulator.start(scenario, seed, 1.0).await {
         Ok(running) => tracing::info!(
             scenario = name,
             sensors = running.sensors,

@@ -33,6 +33,10 @@ enum Command {
     Record(simulator::record::Record),
     /// List the scenarios that `serve --simulate` knows.
     Scenarios(simulator::cli::Scenarios),
+    /// Play a scenario as fast as this machine can, without a server; record it; say its hash.
+    Simulate(simulator::simulate::Simulate),
+    /// Drive the engine with a recording, and check that it gives back the same, bit for bit.
+    Replay(simulator::replay::Replay),
     /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
     Swarm(simulator::swarm::cli::Swarm),
 }
@@ -114,6 +118,8 @@ fn main() -> ExitCode {
         Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
         Some(Command::Record(record)) => block_on(record.run()).and_then(|outcome| outcome),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
+        Some(Command::Simulate(simulate)) => simulate.run(),
+        Some(Command::Replay(replay)) => replay.run(),
         Some(Command::Swarm(swarm)) => swarm.run(),
     };
     match outcome {

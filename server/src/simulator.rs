@@ -5,7 +5,7 @@
 //! before its tick, and answers when what was asked has happened.
 
 pub mod api;
-pub mod library;
+mod library;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +27,6 @@ use crate::device::DeviceDesk;
 use crate::intake::Intake;
 use crate::pump::Simulation;
 use library::Library;
-
-/// The same people at every start, unless somebody asks for others.
-pub const SEED_DEFAULT: u64 = 1;
 
 /// Orders that may wait for one tick.
 const ORDER_COUNT_MAX: usize = 64;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use server::config::Given;
 use server::house::House;
+use simulator::scenario::Scenario;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -20,6 +21,14 @@ async fn house(settings: &[(&str, &str)]) -> House {
         given.flag(key, *value).unwrap();
     }
     House::open(given.check().unwrap()).await.unwrap()
+}
+
+/// An empty folder, with one for scenarios in it.
+fn data(name: &str) -> String {
+    let data = format!("{}/simulator-{name}", env!("CARGO_TARGET_TMPDIR"));
+    let _ = std::fs::remove_dir_all(&data);
+    std::fs::create_dir_all(format!("{data}/scenarios")).unwrap();
+    data
 }
 
 /// One request, as written.
@@ -191,18 +200,29 @@ async fn a_switch_leaves_only_the_new_one() {
 
 #[tokio::test]
 async fn what_cannot_be_is_refused_with_its_code() {
-    let house = house(&[]).await;
+    let data = data("refused");
+    let house = house(&[("data", &data)]).await;
+    let few = Scenario::named("few", None).unwrap();
+    std::fs::write(format!("{data}/scenarios/friends.toml"), few.text()).unwrap();
+    std::fs::write(format!("{data}/scenarios/broken.toml"), "nonsense = true").unwrap();
+    let broken = order(&house, "start", json!({"scenario": "broken"})).await;
+    assert_eq!(code(&broken), (422, "scenario_invalid"));
+    assert!(
+        broken.1["error"].as_str().unwrap().contains("broken.toml:1: `nonsense`"),
+        "{broken:?}"
+    );
+    assert_eq!(order(&house, "start", json!({"scenario": "friends"})).await.0, 201);
+    let clash = order(&house, "start", json!({"scenario": "few"})).await;
+    assert_eq!(code(&clash), (409, "sensor_clash"));
+    let said = clash.1["error"].as_str().unwrap();
+    assert!(said.contains("`friends`") && said.contains(':'), "{said}");
     assert_eq!(order(&house, "start", json!({"scenario": "hundred"})).await.0, 201);
     let again = order(&house, "start", json!({"scenario": "hundred"})).await;
     assert_eq!(code(&again), (409, "already_running"));
-    let clash = order(&house, "start", json!({"scenario": "crowd"})).await;
-    assert_eq!(code(&clash), (409, "sensor_clash"));
-    let said = clash.1["error"].as_str().unwrap();
-    assert!(said.contains("person-") && said.contains("`hundred`"), "{said}");
     let unknown = order(&house, "start", json!({"scenario": "crwd"})).await;
     assert_eq!(code(&unknown), (404, "scenario_not_found"));
     assert!(unknown.1["error"].as_str().unwrap().contains("did you mean `crowd`?"), "{unknown:?}");
-    for path in ["../../etc/passwd", "/etc/passwd", "Cargo.toml", "", "none "] {
+    for path in ["../../etc/passwd", "/etc/passwd", "Cargo.toml", "", "none ", "../few"] {
         let (status, _) = order(&house, "start", json!({"scenario": path})).await;
         assert!(status == 404 || status == 400, "{path}: {status}");
     }
@@ -215,7 +235,32 @@ async fn what_cannot_be_is_refused_with_its_code() {
     }
     let seek = order(&house, "seek", json!({"id": "hundred", "position_ms": 0})).await;
     assert_eq!(code(&seek), (409, "not_a_replay"));
-    assert_eq!(overview(&house).await["running"].as_array().unwrap().len(), 1);
+    assert_eq!(overview(&house).await["running"].as_array().unwrap().len(), 2);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_folder_of_the_operator_is_looked_at_again_when_it_changes() {
+    let data = data("folder");
+    let house = house(&[("data", &data)]).await;
+    let path = format!("{data}/scenarios/mine.toml");
+    let listed = async || {
+        let overview = overview(&house).await;
+        let scenarios = overview["scenarios"].as_array().unwrap().clone();
+        scenarios.into_iter().find(|scenario| scenario["name"] == "mine")
+    };
+    assert_eq!(listed().await, None);
+    let few = Scenario::named("few", None).unwrap();
+    std::fs::write(&path, few.text()).unwrap();
+    let mine = until("it is listed", listed).await;
+    assert_eq!((&mine["origin"], &mine["sensors"]), (&json!("yours"), &json!(32)));
+    std::fs::write(&path, "nonsense = true").unwrap();
+    until("its mistake is told", async || {
+        listed().await?["error"].as_str()?.contains("`nonsense`").then_some(())
+    })
+    .await;
+    std::fs::remove_file(&path).unwrap();
+    until("it is gone", async || listed().await.is_none().then_some(())).await;
     house.close().await;
 }
 

@@ -15,8 +15,33 @@ const WANDER_HZ: [f64; 3] = [0.0113, 0.0237, 0.0419];
 /// Below 1, or the phase would turn back.
 const INSPIRATION_BEND: f64 = 0.3;
 
-/// The breathing of one person. A pure function of time; people with the same seed and rate
-/// breathe together.
+/// Waves by which the phase of a coupled breath strays from the group's, as a fraction of the
+/// group's rate. Slow enough, even at the widest, that the phase never turns back.
+const STRAY_OVER_RATE: [f64; 6] = [0.0213, 0.0291, 0.0373, 0.0471, 0.0587, 0.0709];
+
+/// First zero of the Bessel function J0.
+const J0_ZERO: f64 = 2.404_825_557_695_773;
+
+/// How a person breathes with a group: the ground truth of synchrony.
+///
+/// The group has a breath of its own, and this person's phase is that of the group `lag_s` ago
+/// plus a slow stray. Over a long time (an hour at 6 breaths a minute) the phase-locking value of
+/// person and group, `|mean exp(i (person - group))|`, is `strength` itself, and that of two
+/// people of one group the product of their strengths. At 0 they are strangers: each breathes at
+/// a rate of their own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coupling {
+    /// Whoever has the same group seed and rate is in the same group.
+    pub group_seed: u64,
+    /// From 0, independent, to 1, locked at the lag.
+    pub strength: f64,
+    /// Seconds by which the person is behind the group; negative is ahead.
+    pub lag_s: f64,
+    /// Mean rate of the group, 3 to 40 per minute.
+    pub breaths_per_min: f64,
+}
+
+/// The breathing of one person. A pure function of time.
 #[derive(Debug, Clone)]
 pub struct Breath {
     rate_hz: f64,
@@ -24,6 +49,45 @@ pub struct Breath {
     /// Radians of phase, Hz, radians.
     wander: [(f64, f64, f64); 3],
     depth_phase: f64,
+    lag_s: f64,
+    stray: Option<Stray>,
+}
+
+/// Departure of a coupled phase from its group's: waves of one amplitude in radians, as Hz and
+/// phase.
+#[derive(Debug, Clone, Copy)]
+struct Stray {
+    radians: f64,
+    waves: [(f64, f64); 6],
+}
+
+impl Stray {
+    /// A sum of sines of incommensurate frequencies and amplitude `a` has
+    /// `mean exp(i sum) = J0(a)^n`; `a` is chosen so that this is `strength`.
+    fn new(strength: f64, rate_hz: f64, seed: u64) -> Self {
+        let wanted = strength.powf(1.0 / STRAY_OVER_RATE.len() as f64);
+        let (mut low, mut high) = (0.0, J0_ZERO);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if bessel_j0(middle) > wanted { low = middle } else { high = middle }
+        }
+        let mut waves = [(0.0, 0.0); 6];
+        for (n, (wave, part)) in waves.iter_mut().zip(STRAY_OVER_RATE).enumerate() {
+            *wave = (part * rate_hz, uniform(seed, 30 + n as u64, 0.0, TAU));
+        }
+        Self { radians: low, waves }
+    }
+}
+
+/// J0 by its power series, exact to rounding from 0 to its first zero.
+fn bessel_j0(x: f64) -> f64 {
+    let quarter = -0.25 * x * x;
+    let (mut term, mut sum) = (1.0, 1.0);
+    for n in 1..30 {
+        term *= quarter / f64::from(n * n);
+        sum += term;
+    }
+    sum
 }
 
 impl Breath {
@@ -43,6 +107,20 @@ impl Breath {
             offset: uniform(seed, 1, 0.0, TAU),
             wander,
             depth_phase: uniform(seed, 2, 0.0, TAU),
+            lag_s: 0.0,
+            stray: None,
+        }
+    }
+
+    /// The breath of the person `seed` in a group.
+    pub fn coupled(coupling: &Coupling, seed: u64) -> Self {
+        let group = Self::new(coupling.breaths_per_min, coupling.group_seed);
+        let strength = coupling.strength.clamp(0.0, 1.0);
+        Self {
+            stray: (strength < 1.0).then(|| Stray::new(strength, group.rate_hz, seed)),
+            depth_phase: uniform(seed, 2, 0.0, TAU),
+            lag_s: coupling.lag_s,
+            ..group
         }
     }
 
@@ -53,22 +131,32 @@ impl Breath {
 
     /// Radians, ever growing; a breath in begins at each multiple of 2π.
     pub fn phase(&self, seconds: f64) -> f64 {
-        let waves: f64 = self
-            .wander
-            .iter()
-            .map(|&(a, hz, p)| a * (TAU * (hz * seconds).fract() + p).sin())
-            .sum();
-        TAU * (self.rate_hz * seconds) + self.offset + waves
+        let seconds = seconds - self.lag_s;
+        let mut phase = TAU * (self.rate_hz * seconds) + self.offset;
+        for &(a, hz, p) in &self.wander {
+            phase += a * (TAU * (hz * seconds).fract() + p).sin();
+        }
+        if let Some(stray) = &self.stray {
+            for &(hz, p) in &stray.waves {
+                phase += stray.radians * (TAU * (hz * seconds).fract() + p).sin();
+            }
+        }
+        phase
     }
 
     /// Radians per second: the derivative of [`phase`](Self::phase).
     pub fn phase_rate(&self, seconds: f64) -> f64 {
-        let waves: f64 = self
-            .wander
-            .iter()
-            .map(|&(a, hz, p)| a * TAU * hz * (TAU * (hz * seconds).fract() + p).cos())
-            .sum();
-        TAU * self.rate_hz + waves
+        let seconds = seconds - self.lag_s;
+        let mut rate = TAU * self.rate_hz;
+        for &(a, hz, p) in &self.wander {
+            rate += a * TAU * hz * (TAU * (hz * seconds).fract() + p).cos();
+        }
+        if let Some(stray) = &self.stray {
+            for &(hz, p) in &stray.waves {
+                rate += stray.radians * TAU * hz * (TAU * (hz * seconds).fract() + p).cos();
+            }
+        }
+        rate
     }
 
     /// Chest excursion, from -1 (breathed out) to 1 (breathed in), before depth.

@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::scenario;
+use crate::scenario::{self, Listed, Scenario};
 
 /// Play a column of a CSV file as a device would send it.
 #[derive(Debug, Clone, Args)]
@@ -101,9 +102,19 @@ pub struct Load {
     pub json: bool,
 }
 
-/// List the made-up gatherings.
+/// List the made-up gatherings: name, people, sensors, attributes, samples a second, viewers.
 #[derive(Debug, Clone, Args)]
-pub struct Scenarios {}
+pub struct Scenarios {
+    /// A folder with scenarios of your own (*.toml, *.yaml), as `scenarios` in the data folder.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Print the TOML of this scenario instead.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub show: Option<String>,
+    /// Print what this file of the original's YAML form is in ours.
+    #[arg(long, value_name = "FILE", conflicts_with = "show")]
+    pub convert: Option<PathBuf>,
+}
 
 /// How many times as fast as recorded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,26 +135,29 @@ impl FromStr for Speed {
     }
 }
 
-/// A time as written by people: `20s`, `500ms`, `2m`, `1.5`.
+/// A time as written by people: `20s`, `500ms`, `2m`, `1h`, `1.5`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Period(pub std::time::Duration);
+pub struct Period(pub Duration);
 
-/// A run longer than this would overflow the send time that samples carry.
-const PERIOD_SECONDS_MAX: f64 = 600.0;
+/// A month.
+const PERIOD_SECONDS_MAX: f64 = 30.0 * 86_400.0;
+
+/// A load run longer than this would overflow the send time that samples carry.
+const LOAD_PERIOD_MAX: Duration = Duration::from_secs(600);
 
 impl FromStr for Period {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0)]
+        let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
             .into_iter()
             .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
             .unwrap_or((text, 1.0));
         match number.parse::<f64>().map(|number| number * unit) {
             Ok(seconds) if (0.0..=PERIOD_SECONDS_MAX).contains(&seconds) => {
-                Ok(Self(std::time::Duration::from_secs_f64(seconds)))
+                Ok(Self(Duration::from_secs_f64(seconds)))
             }
-            _ => Err("a time such as 20s, 500ms or 2m, up to ten minutes".into()),
+            _ => Err("a time such as 20s, 500ms, 2m or 1h, up to 30 days".into()),
         }
     }
 }
@@ -163,6 +177,9 @@ impl Play {
 
 impl Load {
     pub async fn run(self) -> Result<(), String> {
+        if self.period.0 > LOAD_PERIOD_MAX {
+            return Err("--for is at most ten minutes".into());
+        }
         let json = self.json;
         let report = tokio::task::spawn_blocking(move || crate::load::run(&self))
             .await
@@ -174,17 +191,48 @@ impl Load {
 
 impl Scenarios {
     pub fn run(self) -> Result<(), String> {
-        for scenario in scenario::ALL {
-            out(&format!(
-                "{:8} {:5} sensors {:8.0} samples/s  {}",
-                scenario.name,
-                scenario.sensor_count(),
-                scenario.samples_per_second(),
-                scenario.sentence
-            ));
+        let folder = self.folder.as_deref();
+        let path = self.convert.map(|file| file.display().to_string());
+        if let Some(wanted) = self.show.or(path) {
+            let scenario = Scenario::find(&wanted, folder).map_err(|error| error.to_string())?;
+            scenario.warnings.iter().for_each(|warning| tell(warning));
+            out(scenario.text().trim_end());
+            return Ok(());
+        }
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(format!("{} is not a folder", folder.display()));
+        }
+        let all = scenario::library(folder);
+        let width = all.iter().map(|listed| listed.name.len()).max().unwrap_or(0);
+        for Listed { name, outcome, .. } in all {
+            out(&match outcome {
+                Ok(it) => format!(
+                    "{name:width$} {:6} people {:6} sensors {:6} attributes {:8} samples/s {:5} \
+                     viewers  {}",
+                    it.people,
+                    it.sensors,
+                    it.attributes,
+                    rounded(it.samples_per_second),
+                    it.viewers,
+                    it.description
+                ),
+                Err(error) => format!("{name:width$} cannot be used: {error}"),
+            });
         }
         Ok(())
     }
+}
+
+/// `4586`, `6.8`, `0.05`.
+fn rounded(rate: f64) -> String {
+    let digits = if rate >= 100.0 || rate == 0.0 { 0 } else { 2 };
+    let text = format!("{rate:.digits$}");
+    if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+/// One line beside the answer.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// One line for whoever called. That nobody listens any more is no error.
@@ -195,14 +243,15 @@ pub(crate) fn out(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_and_speeds_are_read_as_people_write_them() {
-        for (text, ms) in [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1500)] {
+        for (text, ms) in
+            [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000), ("1.5", 1500)]
+        {
             assert_eq!(text.parse(), Ok(Period(Duration::from_millis(ms))));
         }
-        for text in ["", "s", "-1s", "1h", "11m", "nan"] {
+        for text in ["", "s", "-1s", "1y", "800h", "nan"] {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
         assert_eq!("10".parse(), Ok(Speed::Times(10.0)));

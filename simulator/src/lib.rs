@@ -1,8 +1,10 @@
 //! Made-up people and the devices on them, real recordings played back, and load.
 
+pub mod activity;
 mod address;
 mod batcher;
 pub mod breath;
+pub mod cadence;
 mod chance;
 pub mod cli;
 pub mod crowd;
@@ -12,12 +14,17 @@ pub mod fault;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
+pub mod nearest;
+mod onlookers;
 pub mod person;
 mod play;
 pub mod record;
 pub mod recording;
+pub mod replay;
 pub mod rhythm;
 pub mod scenario;
+pub mod signal;
+pub mod simulate;
 pub mod stage;
 pub mod swarm;
 

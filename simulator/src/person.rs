@@ -9,10 +9,13 @@ use std::f64::consts::TAU;
 
 use components::sample::Timestamp;
 
+use crate::activity::{ACTIVITIES, Activity};
 use crate::breath::Breath;
+pub use crate::breath::Coupling;
 use crate::chance::{hash, noise, uniform};
 use crate::ecg::Complex;
 use crate::rhythm::{Beats, Rhythm};
+use crate::signal::{GivenError, Parameter};
 
 /// Where the time of made-up people begins, unix ms (2026-01-01T00:00:00Z). A recent beginning
 /// keeps seconds small, so that a beat is found to far less than a sample of its ECG.
@@ -38,7 +41,32 @@ const BATTERY_CHANGED_AT: f64 = 8.0;
 
 const GRAVITY: f64 = 9.81;
 
-/// What is fixed of a person. Values beyond the stated ranges are brought into them.
+/// The highest heart rate of a made-up person, per minute (220 less an age of 35).
+const HEART_RATE_MAX_BPM: f64 = 185.0;
+
+/// What can be said about a person, by name. Numbers are those that a device would find in the
+/// person's activity; where one is not set it follows from the activity.
+pub const PARAMETERS: &[Parameter] = &[
+    Parameter::number("heart_rate", "1/min", (30.0, 200.0), 70.0, "Mean heart rate."),
+    Parameter::number("rmssd", "ms", (0.0, 150.0), 37.0, "Variability from beat to beat."),
+    Parameter::number(
+        "lf_over_hf",
+        "",
+        (0.05, 20.0),
+        1.2,
+        "Power of the intervals around 0.1 Hz over that at the breath.",
+    ),
+    Parameter::number("breathing_rate", "1/min", (3.0, 40.0), 14.0, "Mean breathing rate."),
+    Parameter::number("r_peak", "mV", (0.1, 5.0), 1.0, "Height of R in the ECG."),
+    Parameter::number("spo2", "%", (70.0, 100.0), 97.3, "Mean oxygen saturation."),
+    Parameter::number("skin_temperature", "°C", (20.0, 40.0), 33.0, "Mean skin temperature."),
+    Parameter::number("battery_hours", "h", (0.1, 10_000.0), 12.0, "Hours a full battery lasts."),
+    Parameter::number("weight", "kg", (3.0, 300.0), 72.0, "Body weight."),
+    Parameter::word("activity", ACTIVITIES, "sit", "What the person is doing."),
+];
+
+/// What is fixed of a person: values as a device would find them in the activity. Values beyond
+/// the stated ranges are brought into them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonSpec {
     /// Mean heart rate, 30 to 200 per minute.
@@ -49,8 +77,8 @@ pub struct PersonSpec {
     pub lf_over_hf: f64,
     /// Mean breathing rate, 3 to 40 per minute.
     pub breaths_per_min: f64,
-    /// People of equal breath and rate breathe together; `None` is a breath of one's own.
-    pub shared_breath: Option<u64>,
+    /// With whom, and how firmly, they breathe; `None` is a breath of one's own.
+    pub coupling: Option<Coupling>,
     /// Height of R in the ECG, mV.
     pub r_peak_mv: f64,
     /// Mean oxygen saturation, 70 to 100 %.
@@ -59,10 +87,16 @@ pub struct PersonSpec {
     pub skin_temperature_c: f64,
     /// Hours a full battery lasts.
     pub battery_hours: f64,
+    /// Body weight, kg.
+    pub weight_kg: f64,
+    /// Set it with [`set_word`](Self::set_word), so that the rest follows.
+    activity: Activity,
+    /// What was set by name and does not follow the activity: heart rate, variability, breath.
+    fixed: [bool; 3],
 }
 
 impl PersonSpec {
-    /// A healthy adult at rest, drawn by `seed`.
+    /// A healthy adult, sitting, drawn by `seed`.
     pub fn drawn(seed: u64) -> Self {
         let heart_rate_bpm = uniform(seed, 100, 54.0, 86.0);
         Self {
@@ -71,12 +105,63 @@ impl PersonSpec {
             rmssd_ms: (90.0 - 0.75 * heart_rate_bpm) * uniform(seed, 101, 0.75, 1.25),
             lf_over_hf: uniform(seed, 102, 0.4, 2.5),
             breaths_per_min: uniform(seed, 103, 10.0, 18.0),
-            shared_breath: None,
+            coupling: None,
             r_peak_mv: uniform(seed, 104, 0.8, 1.3),
             spo2_percent: uniform(seed, 105, 96.0, 98.6),
             skin_temperature_c: uniform(seed, 106, 31.5, 34.5),
             battery_hours: uniform(seed, 107, 6.0, 20.0),
+            weight_kg: uniform(seed, 108, 52.0, 95.0),
+            activity: Activity::Sit,
+            fixed: [false; 3],
         }
+    }
+
+    pub fn activity(&self) -> Activity {
+        self.activity
+    }
+
+    /// Sets the number of [`PARAMETERS`] that has this name. The order of settings does not
+    /// matter.
+    pub fn set_number(&mut self, name: &str, value: f64) -> Result<(), GivenError> {
+        let parameter = Parameter::find(PARAMETERS, name)?;
+        let value = parameter.check_number(value)?;
+        match parameter.name {
+            "heart_rate" => (self.heart_rate_bpm, self.fixed[0]) = (value, true),
+            "rmssd" => (self.rmssd_ms, self.fixed[1]) = (value, true),
+            "breathing_rate" => (self.breaths_per_min, self.fixed[2]) = (value, true),
+            "lf_over_hf" => self.lf_over_hf = value,
+            "r_peak" => self.r_peak_mv = value,
+            "spo2" => self.spo2_percent = value,
+            "skin_temperature" => self.skin_temperature_c = value,
+            "battery_hours" => self.battery_hours = value,
+            "weight" => self.weight_kg = value,
+            other => panic!("`{other}` is declared and not set"),
+        }
+        Ok(())
+    }
+
+    /// Sets the word of [`PARAMETERS`] that has this name. With another activity go another
+    /// heart rate, variability and breath, unless they were set.
+    pub fn set_word(&mut self, name: &str, value: &str) -> Result<(), GivenError> {
+        let parameter = Parameter::find(PARAMETERS, name)?;
+        let value = parameter.check_word(value)?;
+        let (old, new) =
+            (self.activity, Activity::from_name(value).expect("the choices are the activities"));
+        let span = |sitting: f64| HEART_RATE_MAX_BPM - sitting;
+        if !self.fixed[0] {
+            // The rate at an effort is a straight line of the rate when sitting.
+            let part = old.heart_reserve();
+            let sitting = (self.heart_rate_bpm - part * HEART_RATE_MAX_BPM) / (1.0 - part);
+            self.heart_rate_bpm = sitting + new.heart_reserve() * span(sitting);
+        }
+        if !self.fixed[1] {
+            self.rmssd_ms *= new.rmssd_factor() / old.rmssd_factor();
+        }
+        if !self.fixed[2] {
+            self.breaths_per_min *= new.breathing_factor() / old.breathing_factor();
+        }
+        self.activity = new;
+        Ok(())
     }
 }
 
@@ -121,7 +206,10 @@ pub fn seconds(at: Timestamp) -> f64 {
 
 impl Person {
     pub fn new(spec: PersonSpec, seed: u64) -> Self {
-        let breath = Breath::new(spec.breaths_per_min, spec.shared_breath.unwrap_or(seed));
+        let breath = match &spec.coupling {
+            Some(coupling) if coupling.strength > 0.0 => Breath::coupled(coupling, seed),
+            _ => Breath::new(spec.breaths_per_min, seed),
+        };
         let rhythm = Rhythm::new(spec.heart_rate_bpm, spec.rmssd_ms, spec.lf_over_hf, breath, seed);
         let mut sway = [(0.0, 0.0, 0.0); 4];
         for (n, wave) in sway.iter_mut().enumerate() {
@@ -378,8 +466,12 @@ mod tests {
     fn a_shared_breath_is_shared_and_another_is_not() {
         let with = |seed| {
             let spec = PersonSpec {
-                shared_breath: Some(7),
-                breaths_per_min: 6.0,
+                coupling: Some(Coupling {
+                    group_seed: 7,
+                    strength: 1.0,
+                    lag_s: 0.0,
+                    breaths_per_min: 6.0,
+                }),
                 ..PersonSpec::drawn(seed)
             };
             Person::new(spec, seed)

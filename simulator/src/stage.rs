@@ -25,6 +25,7 @@ use components::id::FeedId;
 use components::sample::Timestamp;
 
 use crate::fleet::{CATCH_UP_MS_MAX, Fleet, OWNER};
+use crate::nearest::nearest;
 use crate::scenario::Scenario;
 
 pub use health::{CHECK_EVERY_MS, GRACE_MS, Health, Missing, NAMED_COUNT_MAX, Why};
@@ -64,13 +65,17 @@ impl Prepared {
         if !Pace::may_be(speed) {
             return Err(StageError::Speed);
         }
-        let fleet = Fleet::new(*scenario, seed, Timestamp(0));
+        let fleet = Fleet::new(Arc::new(scenario.cast(seed)), Timestamp(0));
+        let sensors = fleet.cast().sensors.iter().enumerate();
+        let place = |number| Place { number: Some(number), ..Place::default() };
         Ok(Self {
-            name: scenario.name.into(),
+            name: (&*scenario.name).into(),
             seed,
             speed,
-            samples_per_second: scenario.samples_per_second(),
-            places: fleet.sensor_ids().map(|id| (Arc::clone(id), Place::default())).collect(),
+            samples_per_second: scenario.summary().samples_per_second,
+            places: sensors
+                .map(|(number, sensor)| (Arc::clone(&sensor.card.sensor_id), place(number)))
+                .collect(),
             fleet,
         })
     }
@@ -83,6 +88,8 @@ impl Prepared {
 /// Where one sensor of an act stands.
 #[derive(Debug, Default)]
 struct Place {
+    /// Of the cast.
+    number: Option<usize>,
     state: State,
     /// The engine has it.
     present: bool,
@@ -427,7 +434,7 @@ impl Stage {
                 .filter(|act| act.leaving.is_none())
                 .map(|act| Arc::clone(&act.id))
                 .collect();
-            let suggestion = nearest(id, &running).cloned();
+            let suggestion = nearest(id, running.iter().map(|id| &**id)).map(Arc::from);
             return Err(StageError::NotRunning { id: id.into(), suggestion, running });
         }
         Ok(self.acts.iter_mut().find(on).expect("it was just found"))
@@ -670,7 +677,7 @@ impl Act {
                     self.fleet.lose(feed);
                     Why::Gone
                 }
-                State::Wanted if !is_new => Why::NoFeed,
+                State::Wanted if !is_new && !away(&self.fleet, place.number) => Why::NoFeed,
                 State::Wanted | State::Away | State::Open(_) => continue,
             };
             health.miss(&self.id, sensor_id, why);
@@ -679,7 +686,7 @@ impl Act {
             place.state = State::Wanted;
         }
         if lost {
-            self.fleet.ask_again();
+            self.fleet.reopen_lost();
         }
     }
 
@@ -713,25 +720,6 @@ fn after(time: Timestamp, ms: i64) -> Timestamp {
     Timestamp(time.0.saturating_add(ms))
 }
 
-/// The one that was probably meant: one letter in three may be wrong.
-pub fn nearest<'a, T: AsRef<str>>(word: &str, known: &'a [T]) -> Option<&'a T> {
-    let near = known.iter().min_by_key(|known| distance(known.as_ref(), word))?;
-    let letters = near.as_ref().chars().count();
-    (distance(near.as_ref(), word) <= letters.div_ceil(3)).then_some(near)
-}
-
-/// Edits between two words (Levenshtein), of their first 64 letters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
+fn away(fleet: &Fleet, sensor: Option<usize>) -> bool {
+    sensor.is_some_and(|sensor| fleet.is_away(sensor))
 }

@@ -12,11 +12,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde_json::{Map, Value, json};
-use simulator::scenario::Scenario;
+use simulator::scenario::{Scenario, ScenarioError};
 use simulator::stage::{CHECK_EVERY_MS, Health, Running, SPEED_MAX, SPEED_MIN, StageError};
 
-use super::library::NotFound;
-use super::{Change, Refused, SEED_DEFAULT, Simulator, Stopped};
+use super::{Change, Refused, Simulator, Stopped};
 use crate::socket::Doors;
 
 /// Bytes of a request's body.
@@ -77,7 +76,7 @@ async fn show(State(api): State<Api>) -> Response {
     let listed = api.simulator.library().listed().await;
     let status = api.simulator.status();
     let body = json!({
-        "scenarios": listed.entries,
+        "scenarios": *listed,
         "running": status.running.iter().map(running_json).collect::<Vec<_>>(),
         "health": health_json(&status.health),
     });
@@ -144,22 +143,9 @@ struct Wish {
 async fn wish(api: &Api, headers: &HeaderMap, body: Body) -> Result<Wish, Problem> {
     let words = Words::read(headers, body, &["scenario", "seed", "speed"])?;
     let name = words.text("scenario")?;
-    let seed = words.seed()?.unwrap_or(SEED_DEFAULT);
-    let speed = words.speed()?.unwrap_or(1.0);
-    match api.simulator.library().find(&name).await {
-        Ok(scenario) => Ok(Wish { scenario, seed, speed }),
-        Err(NotFound::Invalid(what)) => {
-            Err(error(StatusCode::UNPROCESSABLE_ENTITY, "scenario_invalid", &what))
-        }
-        Err(NotFound::Unknown { suggestion }) => {
-            let name = clip(&name);
-            let what = match suggestion {
-                Some(near) => format!("there is no scenario `{name}`; did you mean `{near}`?"),
-                None => format!("there is no scenario `{name}`; GET /api/simulator lists them"),
-            };
-            Err(error(StatusCode::NOT_FOUND, "scenario_not_found", &what))
-        }
-    }
+    let (seed, speed) = (words.seed()?, words.speed()?.unwrap_or(1.0));
+    let scenario = api.simulator.library().find(&name).await?;
+    Ok(Wish { seed: seed.unwrap_or(scenario.seed), scenario, speed })
 }
 
 /// The members of an order.
@@ -241,6 +227,21 @@ fn is_missing(key: &str) -> Problem {
 
 fn bad_value(key: &str, problem: &str) -> Problem {
     error(StatusCode::BAD_REQUEST, "bad_value", &format!("`{key}`: {problem}"))
+}
+
+impl From<ScenarioError> for Problem {
+    fn from(problem: ScenarioError) -> Self {
+        match problem {
+            ScenarioError::NotFound { what, name } => {
+                let what = format!("scenario `{}`: {what}", clip(&name));
+                error(StatusCode::NOT_FOUND, "scenario_not_found", &what)
+            }
+            ScenarioError::Unreadable { .. } | ScenarioError::Invalid(_) => {
+                let what = problem.to_string();
+                error(StatusCode::UNPROCESSABLE_ENTITY, "scenario_invalid", &what)
+            }
+        }
+    }
 }
 
 impl From<Refused> for Problem {

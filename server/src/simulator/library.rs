@@ -1,12 +1,12 @@
 //! The scenarios there are, shipped and the operator's own, read again when a file has changed.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
-use simulator::scenario::{self, Scenario};
+use simulator::scenario::{self, Listed, Scenario, ScenarioError};
 use tokio::sync::Mutex;
 
 /// The folder is looked at again after this long.
@@ -27,24 +27,7 @@ struct Shelf {
     looked_at: Instant,
     /// Name, time of change, and size of each file.
     files: Vec<(OsString, Option<SystemTime>, u64)>,
-    listed: Arc<Listed>,
-}
-
-/// What there is.
-#[derive(Debug, Default)]
-pub struct Listed {
-    pub names: Vec<String>,
-    /// For the API, in the same order.
-    pub entries: Vec<Value>,
-}
-
-/// Why a scenario cannot be had.
-#[derive(Debug)]
-pub enum NotFound {
-    /// There is none of this name; perhaps this one was meant.
-    Unknown { suggestion: Option<String> },
-    /// Its file has a mistake: where, and which.
-    Invalid(String),
+    listed: Arc<Vec<Value>>,
 }
 
 impl Library {
@@ -52,8 +35,8 @@ impl Library {
         Self { folder, shelf: Mutex::new(None) }
     }
 
-    /// Everything there is, as of a second ago.
-    pub async fn listed(&self) -> Arc<Listed> {
+    /// Everything there is, for the API, as of a second ago.
+    pub async fn listed(&self) -> Arc<Vec<Value>> {
         let mut shelf = self.shelf.lock().await;
         if let Some(shelf) = &*shelf
             && shelf.looked_at.elapsed() < LOOK_EVERY
@@ -66,24 +49,19 @@ impl Library {
         Arc::clone(&shelf.insert(looked).listed)
     }
 
-    /// The scenario of this name. Only names that are listed are looked for: nothing that a client
-    /// says becomes a path.
-    pub async fn find(&self, name: &str) -> Result<Scenario, NotFound> {
-        let listed = self.listed().await;
-        if !listed.names.iter().any(|known| known == name) {
-            let suggestion = simulator::stage::nearest(name, &listed.names).cloned();
-            return Err(NotFound::Unknown { suggestion });
-        }
+    /// The scenario of this name, as its file is now. A name is never a path.
+    pub async fn find(&self, name: &str) -> Result<Scenario, ScenarioError> {
         let (name, folder) = (name.to_owned(), self.folder.clone());
-        let found = tokio::task::spawn_blocking(move || read(&name, &folder));
-        found
-            .await
-            .map_err(|error| NotFound::Invalid(error.to_string()))?
-            .map_err(NotFound::Invalid)
+        let file = name.clone();
+        let found =
+            tokio::task::spawn_blocking(move || Scenario::named(&name, Some(&folder))).await;
+        found.unwrap_or_else(|problem| {
+            Err(ScenarioError::Unreadable { file, what: problem.to_string() })
+        })
     }
 }
 
-fn look(folder: &std::path::Path, known: Option<Shelf>) -> Shelf {
+fn look(folder: &Path, known: Option<Shelf>) -> Shelf {
     let looked_at = Instant::now();
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .into_iter()
@@ -99,33 +77,37 @@ fn look(folder: &std::path::Path, known: Option<Shelf>) -> Shelf {
     files.sort();
     match known {
         Some(known) if known.files == files => Shelf { looked_at, ..known },
-        _ => Shelf { looked_at, files, listed: Arc::new(list(folder)) },
+        _ => {
+            let listed = scenario::library(Some(folder)).into_iter().map(entry).collect();
+            Shelf { looked_at, files, listed: Arc::new(listed) }
+        }
     }
 }
 
-fn list(_folder: &std::path::Path) -> Listed {
-    let mut listed = Listed::default();
-    for scenario in scenario::ALL {
-        listed.names.push(scenario.name.to_owned());
-        listed.entries.push(json!({
-            "name": scenario.name,
-            "description": scenario.sentence,
-            "people": scenario.members(1).len(),
-            "sensors": scenario.sensor_count(),
-            "attributes": scenario.sensor_count(),
-            "samples_per_second": scenario.samples_per_second(),
-            "viewers": 0,
-            "origin": "shipped",
+fn entry(listed: Listed) -> Value {
+    let Listed { name, origin, outcome } = listed;
+    match outcome {
+        Ok(summary) => json!({
+            "name": name,
+            "description": summary.description,
+            "people": summary.people,
+            "sensors": summary.sensors,
+            "attributes": summary.attributes,
+            "samples_per_second": summary.samples_per_second,
+            "viewers": summary.viewers,
+            "origin": origin.name(),
             "error": null,
-        }));
+        }),
+        Err(problem) => json!({
+            "name": name,
+            "description": "",
+            "people": 0,
+            "sensors": 0,
+            "attributes": 0,
+            "samples_per_second": 0,
+            "viewers": 0,
+            "origin": origin.name(),
+            "error": problem.to_string(),
+        }),
     }
-    listed
-}
-
-/// A scenario by name or path.
-pub fn read(name: &str, _folder: &std::path::Path) -> Result<Scenario, String> {
-    Scenario::named(name).ok_or_else(|| {
-        let names = scenario::ALL.map(|scenario| scenario.name).join(", ");
-        format!("there is no scenario `{name}`; there are {names}")
-    })
 }

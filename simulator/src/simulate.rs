@@ -1,0 +1,237 @@
+//! A whole world in one process, as fast as it can: the devices and viewers of a scenario against
+//! an engine, on made-up time. The same scenario and seed give the same world, hash for hash, on
+//! any number of threads.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use components::command::{Command, Inputs};
+use components::delivery::{Deliveries, Notice};
+use components::id::{FeedId, Handles};
+use components::sample::{EngineTime, Timestamp};
+use engine::{Engine, EngineConfig};
+
+use crate::cli::{Period, out};
+use crate::crowd::CrowdSpec;
+use crate::fleet::Fleet;
+use crate::onlookers::Onlookers as Audience;
+use crate::recording::{Behind, Figures, Hash, Header, Recorder, Writer};
+use crate::scenario::{Cast, Scenario};
+
+/// Unix milliseconds at engine time 0: the beginning of 2026. Made-up worlds have no other clock.
+pub const EPOCH_UNIX_MS: i64 = 1_767_225_600_000;
+
+/// Feeds of one world: as many as an engine takes sensors.
+const FEED_COUNT_MAX: usize = 1_000_000;
+
+/// Play a scenario against an engine as fast as it can, without a server.
+#[derive(Debug, Clone, Args)]
+pub struct Simulate {
+    /// A scenario's name (see `sensocto scenarios`) or its file.
+    pub scenario: String,
+    /// Absent: the scenario's own.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How much time passes in the world.
+    #[arg(long = "for", value_name = "TIME", default_value = "60s")]
+    pub period: Period,
+    /// Ticks per second of that time.
+    #[arg(long, value_name = "HZ", default_value_t = 250)]
+    pub tick_hz: u64,
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Visitors besides those of the scenario's own crowds [default: 8 if it has none].
+    #[arg(long, value_name = "N")]
+    pub viewers: Option<usize>,
+    /// Record it into this file.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Say the hash of everything that was delivered.
+    #[arg(long)]
+    pub hash: bool,
+}
+
+/// Devices, viewers, engine, and the time.
+#[derive(Debug)]
+pub struct World {
+    engine: Engine,
+    fleet: Fleet,
+    audience: Audience,
+    feeds: Handles,
+    inputs: Inputs,
+    notices: Vec<Notice>,
+    tick_hz: u64,
+    figures: Passed,
+}
+
+/// What has passed in a world.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    pub ticks: u64,
+    pub samples: u64,
+    /// Slices handed to viewers, counted once for each viewer.
+    pub deliveries: u64,
+}
+
+/// Visitors of a scenario that has no crowds of its own.
+const VISITOR_COUNT: usize = 8;
+
+impl World {
+    /// The world of `cast`, and `visitors` more viewers who came to look around.
+    pub fn new(mut cast: Cast, visitors: usize, threads: usize, tick_hz: u64) -> Self {
+        let start = Timestamp(EPOCH_UNIX_MS);
+        if visitors > 0 {
+            let arrive_s = (0.0, 2.0);
+            cast.crowds.push(CrowdSpec { count: visitors, arrive_s, ..CrowdSpec::default() });
+        }
+        let cast = Arc::new(cast);
+        Self {
+            engine: Engine::new(EngineConfig { threads, ..EngineConfig::default() }),
+            audience: Audience::new(&cast.crowds, &cast, cast.seed, start),
+            fleet: Fleet::new(cast, start),
+            feeds: Handles::default(),
+            inputs: Inputs::default(),
+            notices: Vec::new(),
+            tick_hz,
+            figures: Passed::default(),
+        }
+    }
+
+    /// One tick. What goes in is shown to `before`, what came out to `after`.
+    pub fn tick<E>(
+        &mut self,
+        before: impl FnOnce(EngineTime, &Inputs) -> Result<(), E>,
+        after: impl FnOnce(&Deliveries),
+    ) -> Result<EngineTime, E> {
+        self.figures.ticks += 1;
+        let now = EngineTime(self.figures.ticks * 1_000_000 / self.tick_hz);
+        let to = Timestamp(EPOCH_UNIX_MS + (now.0 / 1000) as i64);
+        let Self { fleet, feeds, inputs, .. } = self;
+        fleet.advance(to, &mut || feeds.take(FEED_COUNT_MAX).map(FeedId), inputs);
+        self.audience.advance(to, inputs, &self.notices);
+        self.figures.samples += inputs.samples.len() as u64;
+        before(now, inputs)?;
+        let deliveries = self.engine.tick(now, inputs);
+        after(deliveries);
+        self.figures.deliveries +=
+            deliveries.flushes.iter().map(|flush| u64::from(flush.part_count)).sum::<u64>();
+        self.notices.clone_from(&deliveries.notices);
+        inputs.busy.clear();
+        inputs.refused.clear();
+        for notice in &self.notices {
+            match notice {
+                Notice::FeedClosed { feed } => {
+                    fleet.lose(*feed);
+                    feeds.give_back(feed.0);
+                }
+                Notice::FeedRefused { feed, .. } => {
+                    fleet.lose(*feed);
+                    feeds.give_back(feed.0);
+                }
+                _ => {}
+            }
+        }
+        Ok(now)
+    }
+
+    pub fn passed(&self) -> Passed {
+        self.figures
+    }
+
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// What goes into the next tick besides what the scenario says.
+    pub fn command(&mut self, command: Command) {
+        self.inputs.commands.push(command);
+    }
+}
+
+impl Simulate {
+    /// # Errors
+    /// When there is no such scenario, or the recording cannot be written.
+    pub fn run(self) -> Result<(), String> {
+        let scenario = Scenario::find(&self.scenario, None).map_err(|error| error.to_string())?;
+        let seed = self.seed.unwrap_or(scenario.seed);
+        let tick_hz = self.tick_hz.clamp(1, 10_000);
+        let cast = scenario.cast(seed);
+        let visitors = if cast.crowds.is_empty() { VISITOR_COUNT } else { 0 };
+        let visitors = self.viewers.unwrap_or(visitors);
+        let mut world = World::new(cast, visitors, self.threads.max(1), tick_hz);
+        let mut recorder = match &self.record {
+            None => None,
+            Some(path) => {
+                let header = Header {
+                    epoch_unix_ms: EPOCH_UNIX_MS,
+                    source: format!("simulate {} seed {seed}", scenario.name),
+                    tick_hz: tick_hz as f64,
+                    scenario: Some(scenario.text().into()),
+                    ..Header::default()
+                };
+                let told = |error| format!("cannot record into {}: {error}", path.display());
+                let writer = File::create(path)
+                    .and_then(|file| Writer::create(file, &header))
+                    .and_then(|writer| Recorder::start(writer, Behind::Wait))
+                    .map_err(told)?;
+                Some(writer)
+            }
+        };
+        let mut hash = (self.hash && recorder.is_none()).then(Hash::default);
+        let ticks = (self.period.0.as_secs_f64() * tick_hz as f64).round() as u64;
+        let began = Instant::now();
+        for _ in 0..ticks {
+            // The two closures share the recorder one after the other.
+            let recorder = std::cell::RefCell::new(&mut recorder);
+            world
+                .tick(
+                    |now, inputs| match &mut **recorder.borrow_mut() {
+                        Some(recorder) => recorder.tick(now, inputs),
+                        None => Ok(()),
+                    },
+                    |deliveries| {
+                        if let Some(recorder) = &mut **recorder.borrow_mut() {
+                            recorder.delivered(deliveries);
+                        } else if let Some(hash) = &mut hash {
+                            hash.add(deliveries);
+                        }
+                    },
+                )
+                .map_err(|error| format!("the recording: {error}"))?;
+        }
+        let value = recorder.as_ref().map(Recorder::hash).or(hash.map(|hash| hash.value()));
+        let recorded = recorder.map(Recorder::finish).transpose();
+        let recorded = recorded.map_err(|error| format!("the recording: {error}"))?;
+        let seconds = began.elapsed().as_secs_f64();
+        self.tell(&scenario.name, seed, world.passed(), seconds, value, recorded);
+        Ok(())
+    }
+
+    fn tell(
+        &self,
+        name: &str,
+        seed: u64,
+        passed: Passed,
+        seconds: f64,
+        hash: Option<u64>,
+        recorded: Option<Figures>,
+    ) {
+        let Passed { ticks, samples, deliveries } = passed;
+        let rate = |count: u64| count as f64 / seconds.max(1e-9);
+        out(&format!("scenario {name}, seed {seed}, {} thread(s), {seconds:.2} s", self.threads));
+        out(&format!("ticks {ticks}, {:.0} a second", rate(ticks)));
+        out(&format!("samples {samples}, {:.0} a second", rate(samples)));
+        out(&format!("deliveries {deliveries}, {:.0} a second", rate(deliveries)));
+        if let Some(hash) = hash {
+            out(&format!("hash {hash:016x}"));
+        }
+        if let (Some(figures), Some(path)) = (recorded, &self.record) {
+            let each = figures.bytes as f64 / samples.max(1) as f64;
+            let path = path.display();
+            out(&format!("recording {path}, {} bytes, {each:.2} a sample", figures.bytes));
+        }
+    }
+}
