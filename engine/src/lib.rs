@@ -95,6 +95,11 @@ impl Engine {
         systems::snapshot::write(self.app.world_mut())
     }
 
+    /// The commands that would open the feeds that are open, by slot.
+    pub fn devices(&self) -> Vec<Command> {
+        systems::devices::opened(self.app.world())
+    }
+
     /// An engine whose world is the one in `bytes`, with the settings it had; of `config`, only
     /// the threads and the stopwatch are used. Two that are made of the same bytes and get the
     /// same inputs give the same deliveries, bit for bit. On threads, see [`new`](Self::new).
