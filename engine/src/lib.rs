@@ -4,13 +4,10 @@
 //! with real time and real sockets, and the simulator, which makes both up. The same inputs give
 //! the same deliveries, bit for bit, on any number of threads.
 
-use std::sync::Arc;
-
 use bevy_app::App;
 pub use components::command::{Command, Inputs};
 pub use components::delivery::{Deliveries, Notice, TickReport};
 pub use components::sample::EngineTime;
-use components::sensor::Sensor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
 pub use systems::snapshot::SnapshotError;
@@ -145,13 +142,6 @@ impl Engine {
     /// The time of the last tick.
     pub fn now(&self) -> EngineTime {
         self.app.world().resource::<Now>().time
-    }
-
-    /// Ids of the sensors there are, in no order that means anything.
-    pub fn sensor_ids(&mut self) -> Vec<Arc<str>> {
-        let world = self.app.world_mut();
-        let mut sensors = world.query::<&Sensor>();
-        sensors.iter(world).map(|sensor| Arc::clone(&sensor.card.sensor_id)).collect()
     }
 
     /// What the last tick cost and what the world holds.

@@ -88,11 +88,8 @@ impl Record {
         };
         out(&told(&entry));
         if let Some(output) = &self.output {
-            let path = if output.is_dir() {
-                output.join(format!("{name}.mcap"))
-            } else {
-                output.clone()
-            };
+            let path =
+                if output.is_dir() { output.join(format!("{name}.mcap")) } else { output.clone() };
             let bytes = server.download(&name, path.clone()).await?;
             out(&format!("{} bytes in {}", bytes, path.display()));
         }
@@ -110,9 +107,8 @@ impl Record {
         let interrupt = tokio::signal::ctrl_c();
         tokio::pin!(interrupt);
         let outcome = loop {
-            let left = until.map_or(EVERY, |until| {
-                until.saturating_duration_since(Instant::now()).min(EVERY)
-            });
+            let left = until
+                .map_or(EVERY, |until| until.saturating_duration_since(Instant::now()).min(EVERY));
             if left.is_zero() {
                 break Ok(());
             }

@@ -132,14 +132,6 @@ impl<W: Write> Writer<W> {
         })
     }
 
-    /// A sensor that is there from the beginning, with the snapshot: it is counted with those that
-    /// come.
-    pub fn knows(&mut self, sensor_id: &str) {
-        if !self.sensors.contains(sensor_id) {
-            self.sensors.insert(sensor_id.into());
-        }
-    }
-
     /// What is about to go into the engine: before [`Engine::tick`](engine::Engine::tick), which
     /// empties `inputs`.
     pub fn tick(&mut self, now: EngineTime, inputs: &Inputs) -> io::Result<()> {
