@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::{EngineConfig, Settings};
@@ -14,11 +14,12 @@ use crate::auth::{Auth, Mode, NamedToken};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
+use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
 use crate::socket::SocketLimits;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 20] = [
     "listen",
     "data",
     "simulate",
@@ -37,6 +38,8 @@ pub const KEYS: [&str; 18] = [
     "threads",
     "topics_per_socket_max",
     "idle_seconds",
+    "recording_mib_max",
+    "recordings_mib_max",
 ];
 
 /// In the environment, beside the keys: where the file is.
@@ -48,8 +51,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where recordings and whatever else is to last are kept.
     pub data: PathBuf,
-    /// The scenario to simulate within the server; `none` has nobody in it.
-    pub simulate: Scenario,
+    /// The scenarios that run within the server from the beginning.
+    pub simulate: Vec<Scenario>,
     pub auth: Auth,
     pub origins: Origins,
     /// Feeds open at once.
@@ -61,6 +64,9 @@ pub struct Config {
     pub engine: EngineConfig,
     pub listen_limits: ListenLimits,
     pub socket_limits: SocketLimits,
+    /// Bytes of one recording, and of all of them.
+    pub recording_bytes_max: u64,
+    pub recordings_bytes_max: u64,
 }
 
 /// Where a value came from.
@@ -200,19 +206,14 @@ impl Given {
             device_tokens: tokens("device_tokens")?,
             viewer_tokens: tokens("viewer_tokens")?,
         };
-        let data: PathBuf = self.last("data").map_or(Ok("data"), |setting| setting.text())?.into();
-        let own_scenarios = data.join("scenarios");
+        let data = PathBuf::from(self.last("data").map_or(Ok("data"), |setting| setting.text())?);
         let engine = EngineConfig::default();
         let listen_limits = ListenLimits::default();
         let socket_limits = SocketLimits::default();
         Ok(Config {
             listen: address,
+            simulate: self.scenarios(&data.join("scenarios"))?,
             data,
-            simulate: match self.last("simulate") {
-                Some(setting) => Scenario::find(setting.text()?, Some(&own_scenarios))
-                    .map_err(|error| setting.error(&error.to_string()))?,
-                None => Scenario::named(scenario::DEFAULT, None).expect("the default is shipped"),
-            },
             auth,
             origins: Origins {
                 allowed: self
@@ -261,7 +262,40 @@ impl Given {
                 topic_count_max: number("topics_per_socket_max", socket_limits.topic_count_max)?,
                 ..socket_limits
             },
+            recording_bytes_max: (number("recording_mib_max", RECORDING_MIB_MAX)? as u64) << 20,
+            recordings_bytes_max: (number("recordings_mib_max", RECORDINGS_MIB_MAX)? as u64) << 20,
         })
+    }
+}
+
+impl Given {
+    /// Those to simulate: shipped, of the operator's folder, or files; `none` is nobody.
+    fn scenarios(&self, folder: &Path) -> Result<Vec<Scenario>, ConfigError> {
+        let setting = self.last("simulate");
+        let names = match &setting {
+            Some(setting) => setting.list()?,
+            None => vec![scenario::DEFAULT],
+        };
+        let error = |what: String| ConfigError {
+            key: "simulate".into(),
+            source: setting.as_ref().map_or(Source::Default, |setting| setting.source.clone()),
+            what,
+        };
+        let mut scenarios = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            match *name {
+                "none" if names.len() == 1 => {}
+                "none" => return Err(error("`none` is said alone".into())),
+                _ if names[..index].contains(name) => {
+                    return Err(error(format!("`{name}` is there twice")));
+                }
+                _ => scenarios.push(
+                    Scenario::find(name, Some(folder))
+                        .map_err(|problem| error(problem.to_string()))?,
+                ),
+            }
+        }
+        Ok(scenarios)
     }
 }
 
@@ -360,6 +394,10 @@ impl<'a> Setting<'a> {
         if pairs.iter().any(|(name, token)| name.is_empty() || token.is_empty()) {
             return Err(self.error("a name or a token is empty"));
         }
+        if pairs.iter().any(|(name, _)| *name == simulator::fleet::OWNER) {
+            let what = format!("the name `{}` is of made-up sensors", simulator::fleet::OWNER);
+            return Err(self.error(&what));
+        }
         Ok(pairs
             .into_iter()
             .map(|(name, token)| NamedToken { name: name.into(), token: token.into() })
@@ -384,12 +422,32 @@ mod tests {
         given.check()
     }
 
+    fn names(config: &Config) -> Vec<&str> {
+        config.simulate.iter().map(|scenario| &*scenario.name).collect()
+    }
+
+    #[test]
+    fn several_scenarios_may_run_from_the_beginning() {
+        let config = environment(&[("SENSOCTO_SIMULATE", "few, crowd")]).unwrap();
+        assert_eq!(names(&config), ["few", "crowd"]);
+        let mut given = Given::default();
+        given.file("a.toml".into(), "simulate = [\"crowd\", \"few\"]").unwrap();
+        assert_eq!(names(&given.check().unwrap()), ["crowd", "few"]);
+        let error_of = |text| environment(&[("SENSOCTO_SIMULATE", text)]).unwrap_err().to_string();
+        assert!(error_of("few,few").contains("`few` is there twice"));
+        assert!(error_of("few,none").contains("`none` is said alone"));
+        assert!(error_of("few,fwe").contains("`fwe`"));
+        assert!(environment(&[("SENSOCTO_SIMULATE", "")]).unwrap().simulate.is_empty());
+        let error = environment(&[("SENSOCTO_DEVICE_TOKENS", "simulator:x")]).unwrap_err();
+        assert!(error.to_string().contains("`simulator` is of made-up sensors"), "{error}");
+    }
+
     #[test]
     fn nothing_given_listens_on_loopback_in_dev() {
         let config = Given::default().check().unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:4000");
         assert_eq!(config.auth.mode, Mode::Dev);
-        assert_eq!(config.simulate.name, "few", "the first start shows life");
+        assert_eq!(names(&config), ["few"], "the first start shows life");
     }
 
     #[test]
@@ -407,7 +465,7 @@ mod tests {
         given.flag("listen", "127.0.0.1:3").unwrap();
         let config = given.check().unwrap();
         assert_eq!((config.listen.port(), config.feed_count_max), (3, 7));
-        assert_eq!(config.simulate.name, "none");
+        assert!(config.simulate.is_empty());
     }
 
     #[test]

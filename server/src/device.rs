@@ -1,6 +1,5 @@
 //! The device desk: gives out feeds, and carries the engine's words about them to their sockets.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -107,9 +106,6 @@ struct Desk {
     handles: Handles,
     /// By slot of the handle.
     seats: Vec<Option<Seat>>,
-    /// Given to sources within the process. The engine ends one only by refusing it.
-    reserved: HashSet<FeedId>,
-    refused: Vec<FeedId>,
 }
 
 #[derive(Debug)]
@@ -147,18 +143,10 @@ impl DeviceDesk {
         Ok(feed)
     }
 
-    /// A feed for a source within the process, which opens it itself and hears nothing of it.
+    /// A feed for a source within the process, which opens it itself and listens to the engine
+    /// by itself.
     pub fn reserve(&self) -> Option<FeedId> {
-        let mut desk = self.lock();
-        let feed = desk.handles.take(self.feed_count_max).map(FeedId)?;
-        desk.reserved.insert(feed);
-        Some(feed)
-    }
-
-    /// Reserved feeds that the engine refused since this was last asked: whoever reserved them
-    /// should fall silent.
-    pub fn take_refused(&self) -> Vec<FeedId> {
-        std::mem::take(&mut self.lock().refused)
+        self.lock().handles.take(self.feed_count_max).map(FeedId)
     }
 
     /// Closes a feed. Its socket hears no more of it; its handle is used again once the engine
@@ -214,9 +202,6 @@ impl DeviceDesk {
     fn end(&self, feed: FeedId) {
         let mut desk = self.lock();
         desk.unseat(feed);
-        if desk.reserved.remove(&feed) {
-            desk.refused.push(feed);
-        }
         desk.handles.give_back(feed.0);
     }
 
@@ -279,12 +264,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_reserved_a_feed_hears_that_it_was_refused_once() {
+    fn a_reserved_feed_returns_when_the_engine_refuses_it() {
         let desk = DeviceDesk::new(Arc::new(Intake::default()), 2);
         let (kept, refused) = (desk.reserve().unwrap(), desk.reserve().unwrap());
+        assert_eq!(desk.reserve(), None);
         desk.notice(&Notice::FeedRefused { feed: refused, refusal: Refusal::NotOwner });
-        assert_eq!(desk.take_refused(), [refused]);
-        assert_eq!(desk.take_refused(), []);
         assert_eq!(desk.feed_count(), 1, "{kept:?} is still out");
     }
 

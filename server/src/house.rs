@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use components::sample::Timestamp;
 use engine::{Engine, EngineConfig};
-use simulator::fleet::Fleet;
 use simulator::scenario::Scenario;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,7 +16,9 @@ use crate::device::DeviceDesk;
 use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::listen::DoorCounts;
-use crate::pump::{NoticeSink, Pump, PumpParts, SimulatorHook};
+use crate::pump::{NoticeSink, Pump, PumpParts};
+use crate::recorder::{self, Recorder, RecorderConfig, Tape};
+use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
@@ -31,6 +31,8 @@ pub struct House {
     down: watch::Sender<bool>,
     serving: JoinHandle<()>,
     pump: Pump,
+    simulator: Arc<Simulator>,
+    recorder: Arc<Recorder>,
 }
 
 impl House {
@@ -45,7 +47,22 @@ impl House {
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
         let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), config.viewer_count_max);
         let pulse = Arc::new(Pulse::default());
-        let simulator = simulation(&config.simulate, &clock, &devices);
+        let (simulator, simulation) = Simulator::new(
+            config.data.join("scenarios"),
+            Arc::clone(&intake),
+            Arc::clone(&devices),
+        );
+        let recorder = Recorder::new(
+            RecorderConfig {
+                folder: config.data.join("recordings"),
+                recording_bytes_max: config.recording_bytes_max,
+                folder_bytes_max: config.recordings_bytes_max,
+                tick_hz: config.tick_hz,
+                settings: config.engine.settings.clone(),
+            },
+            clock.clone(),
+            Arc::clone(&intake),
+        );
         let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
         let pump = Pump::start(
             move || Engine::new(engine_config),
@@ -55,8 +72,9 @@ impl House {
                 intake: Arc::clone(&intake),
                 viewers: Arc::clone(&viewers),
                 devices: Arc::clone(&devices) as Arc<dyn NoticeSink>,
-                simulator,
+                simulator: Some(simulation),
                 pulse: Arc::clone(&pulse),
+                tape: Tape::new(Arc::clone(&recorder)),
             },
         )
         .map_err(|error| format!("cannot start the engine: {error}"))?;
@@ -78,7 +96,9 @@ impl House {
             pump: pump.report(),
             shutdown: shutdown.clone(),
         });
-        let router = http::router(Arc::clone(&doors), pulse);
+        let more = api::router(Arc::clone(&simulator), Arc::clone(&doors))
+            .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)));
+        let router = http::router(Arc::clone(&doors), pulse, more);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {
             tokio::select! {
@@ -86,41 +106,42 @@ impl House {
                 () = doors.counts.crowd.watch() => {}
             }
         });
-        Ok(Self { address, down, serving, pump })
+        let begun = Arc::clone(&simulator);
+        tokio::spawn(async move {
+            for scenario in config.simulate {
+                begin(&begun, scenario).await;
+            }
+        });
+        Ok(Self { address, down, serving, pump, simulator, recorder })
     }
 
-    /// Tells every client with 1012, waits for them a little, and stops the engine.
+    pub fn simulator(&self) -> Arc<Simulator> {
+        Arc::clone(&self.simulator)
+    }
+
+    /// Tells every client with 1012, waits for them a little and for made-up sensors to leave, and
+    /// stops the engine; a recording is finished.
     pub async fn close(self) {
         let _ = self.down.send(true);
-        let _ = self.serving.await;
+        let (_, ()) = tokio::join!(self.serving, self.simulator.close());
         self.pump.stop();
+        self.recorder.close().await;
     }
 }
 
-/// The people of the scenario, as devices within the process: the same at every start.
-fn simulation(
-    scenario: &Scenario,
-    clock: &Clock,
-    devices: &Arc<DeviceDesk>,
-) -> Option<SimulatorHook> {
+/// One of the scenarios that are to run from the beginning.
+async fn begin(simulator: &Simulator, scenario: Scenario) {
     scenario.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let summary = scenario.summary();
-    if summary.sensors == 0 {
-        return None;
+    let (name, seed) = (scenario.name.clone(), scenario.seed);
+    match simulator.start(scenario, seed, 1.0).await {
+        Ok(running) => tracing::info!(
+            scenario = name,
+            sensors = running.sensors,
+            samples_per_second = running.samples_per_second,
+            "simulating"
+        ),
+        Err(problem) => tracing::error!(scenario = name, %problem, "cannot simulate"),
     }
-    tracing::info!(
-        scenario = summary.name,
-        sensors = summary.sensors,
-        samples_per_second = summary.samples_per_second,
-        "simulating"
-    );
-    let cast = Arc::new(scenario.cast(scenario.seed));
-    let mut fleet = Fleet::new(cast, Timestamp(clock.now().unix_ms));
-    let devices = Arc::clone(devices);
-    Some(Box::new(move |unix_ms, inputs| {
-        devices.take_refused().into_iter().for_each(|feed| fleet.lose(feed));
-        fleet.advance(Timestamp(unix_ms), &mut || devices.reserve(), inputs);
-    }))
 }
 
 /// Nanoseconds, to time the engine's systems with.

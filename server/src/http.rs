@@ -37,8 +37,8 @@ struct Health {
     doors: Arc<Doors>,
 }
 
-/// The whole of HTTP.
-pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>) -> Router {
+/// The whole of HTTP; `more` is what answers besides.
+pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router) -> Router {
     let health = Arc::new(Health { pulse, doors: Arc::clone(&doors) });
     let watched = Arc::clone(&doors);
     let may_watch: viewer::api::Authorise =
@@ -47,6 +47,7 @@ pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>) -> Router {
         .route("/health/live", get(live))
         .route("/health/ready", get(ready).with_state(health))
         .route("/metrics", get(metrics::show).with_state(Arc::clone(&doors)))
+        .merge(more)
         .merge(viewer::api::router(Arc::clone(&doors.viewers), may_watch))
         .route("/socket/websocket", any(socket::open).with_state(doors));
     #[cfg(feature = "autobahn")]

@@ -33,6 +33,8 @@ enum Command {
     Export(simulator::exchange::Export),
     /// Make a recording of a CSV or EDF+ file.
     Import(simulator::exchange::ImportFile),
+    /// Have a running server record itself.
+    Record(simulator::record::Record),
     /// List the scenarios that `serve --simulate` knows.
     /// List the scenarios that `serve --simulate` knows, print one, or convert one.
     Scenarios(simulator::cli::Scenarios),
@@ -122,6 +124,7 @@ fn main() -> ExitCode {
         Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
         Some(Command::Export(export)) => export.run(),
         Some(Command::Import(import)) => import.run(),
+        Some(Command::Record(record)) => block_on(record.run()).and_then(|outcome| outcome),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
         Some(Command::Simulate(simulate)) => simulate.run(),
         Some(Command::Replay(replay)) => replay.run(),

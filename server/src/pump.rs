@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use components::command::Inputs;
+use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Notice, TickReport};
 use components::sample::EngineTime;
 use engine::{Audit, Engine};
@@ -17,6 +17,7 @@ use crate::clock::{Clock, Now};
 use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::mail::{Mail, MailFigures};
+use crate::recorder::Tape;
 use crate::viewer::ViewerDesk;
 
 pub const TICK_HZ_DEFAULT: u32 = 250;
@@ -36,8 +37,14 @@ pub trait NoticeSink: Send + Sync {
     fn notice(&self, notice: &Notice);
 }
 
-/// An in-process source of samples, called before every tick with the unix milliseconds.
-pub type SimulatorHook = Box<dyn FnMut(i64, &mut Inputs) + Send>;
+/// A source of samples within the process. Lives on the pump's thread: must not wait.
+pub trait Simulation: Send {
+    /// Before every tick, with the unix milliseconds.
+    fn act(&mut self, unix_ms: i64, inputs: &mut Inputs);
+
+    /// What the engine said in that tick.
+    fn hear(&mut self, notices: &[Notice]);
+}
 
 /// What ticks: the engine, or a test's.
 pub trait World {
@@ -47,6 +54,19 @@ pub trait World {
     fn inspect(&mut self) -> Option<Inspection> {
         None
     }
+
+    /// Writes itself down, and goes on from what was written: a recording begins here.
+    fn rebase(&mut self) -> Result<Base, String> {
+        Err("this world cannot be written down".into())
+    }
+}
+
+/// What a recording begins with.
+#[derive(Debug)]
+pub struct Base {
+    pub snapshot: Vec<u8>,
+    /// What would open the feeds that are open.
+    pub devices: Vec<Command>,
 }
 
 /// What the world looks like from within, at one moment between two ticks.
@@ -65,6 +85,12 @@ impl World for Engine {
     fn inspect(&mut self) -> Option<Inspection> {
         Some(Inspection { report: self.report(), ledgers: self.count() })
     }
+
+    fn rebase(&mut self) -> Result<Base, String> {
+        let snapshot = self.snapshot();
+        self.replace(&snapshot).map_err(|error| error.to_string())?;
+        Ok(Base { snapshot, devices: self.devices() })
+    }
 }
 
 /// Everything the pump is joined to.
@@ -75,8 +101,9 @@ pub struct PumpParts {
     pub intake: Arc<Intake>,
     pub viewers: Arc<ViewerDesk>,
     pub devices: Arc<dyn NoticeSink>,
-    pub simulator: Option<SimulatorHook>,
+    pub simulator: Option<Box<dyn Simulation>>,
     pub pulse: Arc<Pulse>,
+    pub tape: Tape,
 }
 
 /// A running pump. Stopped when dropped.
@@ -192,19 +219,25 @@ impl<W: World> Run<W> {
     /// One tick. Whether there was nothing to do in it, and nobody to do it for.
     fn step(&mut self, now: Now) -> bool {
         let Self { world, parts, inputs, mail, report, .. } = self;
+        parts.tape.follow(world);
         parts.intake.take(inputs);
         if let Some(simulator) = &mut parts.simulator {
-            simulator(now.unix_ms, inputs);
+            simulator.act(now.unix_ms, inputs);
         }
         let idle = inputs.commands.is_empty()
             && inputs.samples.is_empty()
             && parts.viewers.open_count() == 0;
         mail.prepare(now, &parts.viewers, &parts.intake, inputs);
         let samples = inputs.samples.len() as u64;
+        parts.tape.before(now.engine, inputs);
         let deliveries = world.tick(now.engine, inputs);
         let ticked = parts.clock.now().engine;
+        parts.tape.behind(deliveries);
         for notice in &deliveries.notices {
             parts.devices.notice(notice);
+        }
+        if let Some(simulator) = &mut parts.simulator {
+            simulator.hear(&deliveries.notices);
         }
         let figures = mail.deliver(now, &parts.viewers, &parts.intake, deliveries);
         // What the world left would be told twice.

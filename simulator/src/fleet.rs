@@ -186,6 +186,27 @@ impl Fleet {
         }
     }
 
+    /// Its time begins at `start`, whenever it was made. Before the first step.
+    pub fn begin(&mut self, start: Timestamp) {
+        self.start = start;
+        self.done = start;
+        self.feed_wanted_at = start;
+    }
+
+    /// What lies between the last step and `to` is not measured, and counted as skipped.
+    pub fn skip(&mut self, to: Timestamp) {
+        if to > self.done {
+            self.skipped_ms += (to.0 - self.done.0) as u64;
+            self.done = to;
+        }
+    }
+
+    /// Whether this sensor of the cast is not to be there now: it has yet to come, has left, or
+    /// its connection broke by plan.
+    pub fn is_away(&self, sensor: usize) -> bool {
+        self.links[sensor] == Link::Away
+    }
+
     /// Every sensor whose feed was lost asks for one again, if it is there.
     pub fn reopen_lost(&mut self) {
         for sensor in 0..self.links.len() {

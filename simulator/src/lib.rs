@@ -19,12 +19,14 @@ pub mod load;
 pub mod nearest;
 pub mod person;
 mod play;
+pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
 pub mod simulate;
+pub mod stage;
 pub mod swarm;
 
 pub use address::Address;

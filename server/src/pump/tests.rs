@@ -40,10 +40,24 @@ impl NoticeSink for Heard {
     }
 }
 
-fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<SimulatorHook>) -> PumpParts {
+fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation>>) -> PumpParts {
     let intake = Arc::new(Intake::default());
     let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
-    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse: Arc::default() }
+    let (pulse, tape) = (Arc::default(), Tape::default());
+    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse, tape }
+}
+
+/// One sample a tick.
+struct Ticking(Arc<Mutex<usize>>);
+
+impl Simulation for Ticking {
+    fn act(&mut self, unix_ms: i64, inputs: &mut Inputs) {
+        inputs.samples.push(FEED, 0, Timestamp(unix_ms), Payload::Scalar(Cell::TRUE));
+    }
+
+    fn hear(&mut self, notices: &[Notice]) {
+        *self.0.lock().unwrap() += notices.len();
+    }
 }
 
 fn at(ms: u64) -> Now {
@@ -53,10 +67,8 @@ fn at(ms: u64) -> Now {
 #[test]
 fn a_tick_takes_what_waits_and_hands_out_what_comes() {
     let heard = Arc::new(Heard::default());
-    let simulator: SimulatorHook = Box::new(|unix_ms, inputs| {
-        let payload = Payload::Scalar(Cell::TRUE);
-        inputs.samples.push(FEED, 0, Timestamp(unix_ms), payload);
-    });
+    let told = Arc::new(Mutex::new(0));
+    let simulator = Box::new(Ticking(Arc::clone(&told)));
     let parts = parts(Clock::made_up(|| at(5)), Arc::clone(&heard), Some(simulator));
     let intake = Arc::clone(&parts.intake);
     let report = Arc::new(PumpReport::default());
@@ -68,6 +80,7 @@ fn a_tick_takes_what_waits_and_hands_out_what_comes() {
     assert!(!run.step(at(8)), "the simulator always has something");
     assert_eq!(*seen.lock().unwrap(), [(4000, 1, 1), (8000, 0, 1)]);
     assert_eq!(*heard.0.lock().unwrap(), 1);
+    assert_eq!(*told.lock().unwrap(), 1, "the simulator hears the engine too");
     assert_eq!(report.ticks.load(Ordering::Relaxed), 2);
     assert_eq!(report.samples.load(Ordering::Relaxed), 2);
     assert_eq!(report.take_tick_micros_max(), 1000);

@@ -70,15 +70,23 @@ struct Tick {
 }
 
 impl Recorder {
-    pub fn start<W: Write + Send + 'static>(
-        mut writer: Writer<W>,
+    pub fn start<W: Write + Send + 'static>(writer: Writer<W>, behind: Behind) -> io::Result<Self> {
+        Self::start_with(|| Ok(writer), behind)
+    }
+
+    /// As [`start`](Self::start), with a writer that is made on the recorder's thread: a snapshot
+    /// is packed there too.
+    pub fn start_with<W: Write + Send + 'static>(
+        make: impl FnOnce() -> io::Result<Writer<W>> + Send + 'static,
         behind: Behind,
     ) -> io::Result<Self> {
         let (full, reels) = sync_channel::<Reel>(REEL_COUNT_MAX);
         let (back, empty) = sync_channel(REEL_COUNT_MAX);
-        let bytes = Arc::new(AtomicU64::new(writer.bytes()));
+        let bytes = Arc::new(AtomicU64::new(0));
         let written = Arc::clone(&bytes);
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || {
+            let mut writer = make()?;
+            written.store(writer.bytes(), Ordering::Relaxed);
             for mut reel in reels {
                 reel.write(&mut writer)?;
                 written.store(writer.bytes(), Ordering::Relaxed);

@@ -1,0 +1,341 @@
+//! `/api/simulator`: which worlds there are and which run; starting, stopping and changing them
+//! (`docs/simulator.md`).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{MethodRouter, get, post};
+use serde_json::{Map, Value, json};
+use simulator::scenario::{Scenario, ScenarioError};
+use simulator::stage::{CHECK_EVERY_MS, Health, Running, SPEED_MAX, SPEED_MIN, StageError};
+
+use super::{Change, Refused, Simulator, Stopped};
+use crate::socket::Doors;
+
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Letters of what a client sent that are said back to it.
+const SAID_BACK_MAX: usize = 80;
+
+/// Sensors that are named in the answer to a stop.
+const LEFT_NAMED_MAX: usize = 20;
+
+#[derive(Clone)]
+struct Api {
+    simulator: Arc<Simulator>,
+    doors: Arc<Doors>,
+}
+
+/// All of it asks for a viewer's authority; orders are taken from pages of ours only.
+pub fn router(simulator: Arc<Simulator>, doors: Arc<Doors>) -> Router {
+    let api = Api { simulator, doors };
+    let order = |method: MethodRouter<Api>| method.fallback(wrong_method);
+    Router::new()
+        .route("/api/simulator", order(get(show)))
+        .route("/api/simulator/start", order(post(start)))
+        .route("/api/simulator/switch", order(post(switch)))
+        .route("/api/simulator/stop", order(post(stop)))
+        .route("/api/simulator/pause", order(post(pause)))
+        .route("/api/simulator/resume", order(post(resume)))
+        .route("/api/simulator/speed", order(post(speed)))
+        .route("/api/simulator/seek", order(post(seek)))
+        .route("/api/simulator/check", order(post(check)))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), let_in))
+        .with_state(api)
+}
+
+/// Who may not come in hears why, whatever was asked for.
+async fn let_in(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if api.doors.auth.viewer(authorization).is_err() {
+        let problem = "a valid Authorization: Bearer is needed";
+        return error(StatusCode::UNAUTHORIZED, "unauthorized", problem).into_response();
+    }
+    if request.method() != axum::http::Method::GET && !api.doors.origins.admit(headers) {
+        let problem = "pages of this origin may not give orders here; see the setting `origins`";
+        return error(StatusCode::FORBIDDEN, "origin_refused", problem).into_response();
+    }
+    next.run(request).await
+}
+
+async fn wrong_method() -> Problem {
+    let problem = "not by this method: GET /api/simulator shows, POST on what is under it orders";
+    error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", problem)
+}
+
+async fn show(State(api): State<Api>) -> Response {
+    let listed = api.simulator.library().listed().await;
+    let status = api.simulator.status();
+    let body = json!({
+        "scenarios": *listed,
+        "running": status.running.iter().map(running_json).collect::<Vec<_>>(),
+        "health": health_json(&status.health),
+    });
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+type Body = Result<Bytes, BytesRejection>;
+type Answer = Result<Response, Problem>;
+
+async fn start(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let wish = wish(&api, &headers, body).await?;
+    Ok(created(&api.simulator.start(wish.scenario, wish.seed, wish.speed).await?))
+}
+
+async fn switch(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let wish = wish(&api, &headers, body).await?;
+    Ok(created(&api.simulator.switch(wish.scenario, wish.seed, wish.speed).await?))
+}
+
+async fn stop(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let id = Words::read(&headers, body, &["id"])?.text("id")?;
+    let stopped = api.simulator.stop((id != "*").then_some(id)).await?;
+    Ok(Json(stopped_json(&stopped)).into_response())
+}
+
+async fn pause(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let id = Words::read(&headers, body, &["id"])?.text("id")?;
+    change(&api, id, Change::Pause).await
+}
+
+async fn resume(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let id = Words::read(&headers, body, &["id"])?.text("id")?;
+    change(&api, id, Change::Resume).await
+}
+
+async fn speed(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let words = Words::read(&headers, body, &["id", "speed"])?;
+    let (id, speed) = (words.text("id")?, words.speed()?);
+    change(&api, id, Change::Speed(speed.ok_or_else(|| is_missing("speed"))?)).await
+}
+
+async fn seek(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let words = Words::read(&headers, body, &["id", "position_ms"])?;
+    let (id, position_ms) = (words.text("id")?, words.milliseconds("position_ms")?);
+    change(&api, id, Change::Seek(position_ms.ok_or_else(|| is_missing("position_ms"))?)).await
+}
+
+async fn check(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    Words::read(&headers, body, &[])?;
+    Ok(Json(health_json(&api.simulator.check().await?)).into_response())
+}
+
+async fn change(api: &Api, id: String, change: Change) -> Answer {
+    Ok(Json(running_json(&api.simulator.change(id, change).await?)).into_response())
+}
+
+/// What is to be started.
+struct Wish {
+    scenario: Scenario,
+    seed: u64,
+    speed: f64,
+}
+
+async fn wish(api: &Api, headers: &HeaderMap, body: Body) -> Result<Wish, Problem> {
+    let words = Words::read(headers, body, &["scenario", "seed", "speed"])?;
+    let name = words.text("scenario")?;
+    let (seed, speed) = (words.seed()?, words.speed()?.unwrap_or(1.0));
+    let scenario = api.simulator.library().find(&name).await?;
+    Ok(Wish { seed: seed.unwrap_or(scenario.seed), scenario, speed })
+}
+
+/// The members of an order.
+struct Words(Map<String, Value>);
+
+impl Words {
+    /// A JSON object with none but these members.
+    fn read(headers: &HeaderMap, body: Body, keys: &[&str]) -> Result<Self, Problem> {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            let problem = "the content-type must be application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(error(status, "unsupported_media_type", problem));
+        }
+        let body = body.map_err(|rejection| {
+            let code = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+                _ => "bad_body",
+            };
+            error(rejection.status(), code, &rejection.body_text())
+        })?;
+        let bad = |problem: &str| error(StatusCode::BAD_REQUEST, "bad_json", problem);
+        let members = match serde_json::from_slice(&body) {
+            Ok(Value::Object(members)) => members,
+            Ok(_) => return Err(bad("the body is not a JSON object")),
+            Err(problem) => return Err(bad(&format!("the body is not JSON: {problem}"))),
+        };
+        if let Some(unknown) = members.keys().find(|key| !keys.contains(&key.as_str())) {
+            let unknown = clip(unknown);
+            let problem = match keys {
+                [] => format!("`{unknown}`: nothing is said with this order"),
+                _ => format!("`{unknown}`: there is no such key; there are {}", keys.join(", ")),
+            };
+            return Err(error(StatusCode::BAD_REQUEST, "unknown_key", &problem));
+        }
+        Ok(Self(members))
+    }
+
+    fn text(&self, key: &str) -> Result<String, Problem> {
+        match self.0.get(key) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+            Some(_) => Err(bad_value(key, "expected a string")),
+            None => Err(is_missing(key)),
+        }
+    }
+
+    fn seed(&self) -> Result<Option<u64>, Problem> {
+        let expected = "expected a whole number from 0 to 18446744073709551615";
+        self.number("seed", Value::as_u64, expected)
+    }
+
+    fn speed(&self) -> Result<Option<f64>, Problem> {
+        let within = |value: &Value| value.as_f64().filter(|x| (SPEED_MIN..=SPEED_MAX).contains(x));
+        self.number("speed", within, &format!("expected a number from {SPEED_MIN} to {SPEED_MAX}"))
+    }
+
+    fn milliseconds(&self, key: &str) -> Result<Option<i64>, Problem> {
+        let within = |value: &Value| value.as_i64().filter(|ms| *ms >= 0);
+        self.number(key, within, "expected milliseconds, a whole number from 0")
+    }
+
+    fn number<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+        expected: &str,
+    ) -> Result<Option<T>, Problem> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => read(value).map(Some).ok_or_else(|| bad_value(key, expected)),
+        }
+    }
+}
+
+fn is_missing(key: &str) -> Problem {
+    bad_value(key, "is missing")
+}
+
+fn bad_value(key: &str, problem: &str) -> Problem {
+    error(StatusCode::BAD_REQUEST, "bad_value", &format!("`{key}`: {problem}"))
+}
+
+impl From<ScenarioError> for Problem {
+    fn from(problem: ScenarioError) -> Self {
+        match problem {
+            ScenarioError::NotFound { what, name } => {
+                let what = format!("scenario `{}`: {what}", clip(&name));
+                error(StatusCode::NOT_FOUND, "scenario_not_found", &what)
+            }
+            ScenarioError::Unreadable { .. } | ScenarioError::Invalid(_) => {
+                let what = problem.to_string();
+                error(StatusCode::UNPROCESSABLE_ENTITY, "scenario_invalid", &what)
+            }
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(problem: Refused) -> Self {
+        let (status, code) = match &problem {
+            Refused::Stage(error @ StageError::NotRunning { .. }) => {
+                (StatusCode::NOT_FOUND, error.code())
+            }
+            Refused::Stage(StageError::Speed) => (StatusCode::BAD_REQUEST, "bad_value"),
+            Refused::Stage(error) => (StatusCode::CONFLICT, error.code()),
+            Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Refused::NotInTime => (StatusCode::GATEWAY_TIMEOUT, "not_in_time"),
+        };
+        error(status, code, &problem.to_string())
+    }
+}
+
+fn created(running: &Running) -> Response {
+    (StatusCode::CREATED, Json(running_json(running))).into_response()
+}
+
+fn running_json(running: &Running) -> Value {
+    json!({
+        "id": &*running.id,
+        "kind": "scenario",
+        "name": &*running.name,
+        "state": running.condition.name(),
+        "seed": running.seed,
+        "speed": running.speed,
+        "sensors": running.sensors,
+        "sensors_live": running.sensors_live,
+        "samples_per_second": running.samples_per_second,
+        "started_at": running.started_at.0,
+        "position_ms": running.position_ms,
+        "duration_ms": null,
+        "recorded_at": null,
+        "stamped_at": running.stamped_at.0,
+        "skipped_ms": running.skipped_ms,
+    })
+}
+
+fn health_json(health: &Health) -> Value {
+    let missing = health.missing.iter().map(|missing| {
+        json!({
+            "sensor_id": &*missing.sensor_id,
+            "id": &*missing.act,
+            "why": missing.why.sentence(),
+        })
+    });
+    json!({
+        "checked_at": health.checked_at.map(|at| at.0),
+        "every_ms": CHECK_EVERY_MS,
+        "ok": health.is_ok(),
+        "orphan_count": health.orphan_count,
+        "orphans": words(&health.orphans),
+        "missing_count": health.missing_count,
+        "missing": missing.collect::<Vec<_>>(),
+        "repaired": health.repaired,
+    })
+}
+
+fn stopped_json(stopped: &Stopped) -> Value {
+    json!({
+        "stopped": words(&stopped.stopped),
+        "took_ms": stopped.took_ms,
+        "left_count": stopped.left.len(),
+        "left": words(&stopped.left[..stopped.left.len().min(LEFT_NAMED_MAX)]),
+        "still_stopping": words(&stopped.still_stopping),
+    })
+}
+
+fn words(names: &[Arc<str>]) -> Vec<&str> {
+    names.iter().map(|name| &**name).collect()
+}
+
+/// The beginning of what a client said.
+fn clip(said: &str) -> String {
+    said.chars().take(SAID_BACK_MAX).collect()
+}
+
+/// Why an order is not followed: a sentence for people, and a code for programs.
+#[derive(Debug)]
+struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    what: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.what, "code": self.code }))).into_response()
+    }
+}
+
+fn error(status: StatusCode, code: &'static str, what: &str) -> Problem {
+    Problem { status, code, what: what.to_owned() }
+}
