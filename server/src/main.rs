@@ -35,6 +35,8 @@ enum Command {
     Simulate(simulator::simulate::Simulate),
     /// Drive the engine with a recording, and check that it gives back the same, bit for bit.
     Replay(simulator::replay::Replay),
+    /// Start, stop and change the worlds that a running server simulates.
+    Sim(simulator::sim::Sim),
     /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
     Swarm(simulator::swarm::cli::Swarm),
 }
@@ -49,8 +51,9 @@ struct Serve {
     /// Where what is to last is kept [default: data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// A scenario to simulate within the server, see `sensocto scenarios` [default: few].
-    #[arg(long, value_name = "SCENARIO|none")]
+    /// Scenarios to simulate within the server, separated by commas: names, see `sensocto
+    /// scenarios`, or files [default: few].
+    #[arg(long, value_name = "SCENARIOS|none")]
     simulate: Option<String>,
     /// Whose tokens open the doors: strict (configured tokens), dev (those, and the word
     /// `missing`), open (anyone) [default: dev].
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
         Some(Command::Play(play)) => block_on(play.run()).and_then(|outcome| outcome),
         Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
+        Some(Command::Sim(sim)) => sim.run(),
         Some(Command::Simulate(simulate)) => simulate.run(),
         Some(Command::Replay(replay)) => replay.run(),
         Some(Command::Swarm(swarm)) => swarm.run(),
