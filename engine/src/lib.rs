@@ -4,13 +4,10 @@
 //! with real time and real sockets, and the simulator, which makes both up. The same inputs give
 //! the same deliveries, bit for bit, on any number of threads.
 
-use std::sync::Arc;
-
 use bevy_app::App;
 pub use components::command::{Command, Inputs};
 pub use components::delivery::{Deliveries, Notice, TickReport};
 pub use components::sample::EngineTime;
-use components::sensor::Sensor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
 pub use systems::snapshot::SnapshotError;
@@ -95,6 +92,11 @@ impl Engine {
         systems::snapshot::write(self.app.world_mut())
     }
 
+    /// The commands that would open the feeds that are open, by slot.
+    pub fn devices(&self) -> Vec<Command> {
+        systems::devices::opened(self.app.world())
+    }
+
     /// An engine whose world is the one in `bytes`, with the settings it had; of `config`, only
     /// the threads and the stopwatch are used. Two that are made of the same bytes and get the
     /// same inputs give the same deliveries, bit for bit. On threads, see [`new`](Self::new).
@@ -140,13 +142,6 @@ impl Engine {
     /// The time of the last tick.
     pub fn now(&self) -> EngineTime {
         self.app.world().resource::<Now>().time
-    }
-
-    /// Ids of the sensors there are, in no order that means anything.
-    pub fn sensor_ids(&mut self) -> Vec<Arc<str>> {
-        let world = self.app.world_mut();
-        let mut sensors = world.query::<&Sensor>();
-        sensors.iter(world).map(|sensor| Arc::clone(&sensor.card.sensor_id)).collect()
     }
 
     /// What the last tick cost and what the world holds.

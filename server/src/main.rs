@@ -29,6 +29,8 @@ enum Command {
     Play(simulator::cli::Play),
     /// Put load on a running server and say how it held.
     Load(simulator::cli::Load),
+    /// Have a running server record itself.
+    Record(simulator::record::Record),
     /// List the scenarios that `serve --simulate` knows.
     Scenarios(simulator::cli::Scenarios),
     /// Play a scenario as fast as this machine can, without a server; record it; say its hash.
@@ -117,6 +119,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve_args)) => serve(serve_args),
         Some(Command::Play(play)) => block_on(play.run()).and_then(|outcome| outcome),
         Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
+        Some(Command::Record(record)) => block_on(record.run()).and_then(|outcome| outcome),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
         Some(Command::Sim(sim)) => sim.run(),
         Some(Command::Simulate(simulate)) => simulate.run(),

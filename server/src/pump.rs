@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use components::command::Inputs;
+use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Notice, TickReport};
 use components::sample::EngineTime;
 use engine::{Audit, Engine};
@@ -65,8 +65,8 @@ pub trait World {
 #[derive(Debug)]
 pub struct Base {
     pub snapshot: Vec<u8>,
-    /// Ids of the sensors that are there.
-    pub sensors: Vec<Arc<str>>,
+    /// What would open the feeds that are open.
+    pub devices: Vec<Command>,
 }
 
 /// What the world looks like from within, at one moment between two ticks.
@@ -89,7 +89,7 @@ impl World for Engine {
     fn rebase(&mut self) -> Result<Base, String> {
         let snapshot = self.snapshot();
         self.replace(&snapshot).map_err(|error| error.to_string())?;
-        Ok(Base { snapshot, sensors: self.sensor_ids() })
+        Ok(Base { snapshot, devices: self.devices() })
     }
 }
 

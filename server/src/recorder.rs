@@ -14,7 +14,7 @@ mod tape;
 
 use std::fmt;
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,8 +107,8 @@ struct Live {
     name: String,
     started_unix_ms: i64,
     started: Instant,
-    /// Sensors that were there when it began.
-    sensors: AtomicU64,
+    /// No feed was open when it began.
+    nobody: AtomicBool,
     samples: AtomicU64,
     /// Milliseconds behind `started` at which the last sample came.
     sampled_ms: AtomicU64,
@@ -126,7 +126,7 @@ impl Live {
             name,
             started_unix_ms,
             started: Instant::now(),
-            sensors: AtomicU64::new(0),
+            nobody: AtomicBool::new(false),
             samples: AtomicU64::new(0),
             sampled_ms: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -179,9 +179,10 @@ impl Live {
         }
         let seconds = silent_ms / 1000;
         let never = self.samples.load(Ordering::Relaxed) == 0;
-        Some(match self.sensors.load(Ordering::Relaxed) {
-            0 if never => format!("no sample for {seconds} s: there was no sensor to begin with"),
-            _ => format!("no sample for {seconds} s: nothing is being measured"),
+        Some(if never && self.nobody.load(Ordering::Relaxed) {
+            format!("no sample for {seconds} s: there was no device to begin with")
+        } else {
+            format!("no sample for {seconds} s: no device sends")
         })
     }
 }

@@ -18,6 +18,7 @@ pub mod nearest;
 mod onlookers;
 pub mod person;
 mod play;
+pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod rhythm;

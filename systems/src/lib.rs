@@ -7,6 +7,7 @@
 pub mod adapt;
 pub mod attend;
 pub mod audit;
+pub mod devices;
 pub mod intake;
 pub mod reap;
 pub mod route;

@@ -55,7 +55,7 @@ fn world(threads: usize) -> (u64, u64) {
         }
         lab.tick();
     }
-    (lab.hash, lab.audit().store.received)
+    (lab.hash.value(), lab.audit().store.received)
 }
 
 #[test]

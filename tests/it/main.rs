@@ -3,6 +3,7 @@
 mod attention;
 mod determinism;
 mod lenses;
+mod recording;
 mod rings;
 mod sensors;
 mod snapshot;

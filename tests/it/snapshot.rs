@@ -11,6 +11,7 @@ use components::sample::{Payload, Timestamp};
 use components::viewer::Quality;
 use engine::{Engine, EngineConfig, EngineTime, Inputs, Settings, SnapshotError};
 use proptest::prelude::*;
+use simulator::recording::Hash;
 use tests::{Lab, Received, attribute_target, target, visible};
 
 /// Chance as data (xorshift).
@@ -234,14 +235,14 @@ proptest! {
             // The settings come with the world.
             let config = EngineConfig { threads, ..roomy() };
             lab.engine = Engine::restore(config, &bytes).unwrap();
-            lab.hash = 0;
+            lab.hash = Hash::default();
         }
         (0..100).for_each(|_| live(dice, &mut viewers, &mut labs));
         let snapshot = labs[0].engine.snapshot();
         for lab in &mut labs[1..] {
             prop_assert_eq!(lab.engine.snapshot() == snapshot, true);
         }
-        prop_assert_eq!([labs[0].hash; 2], [labs[1].hash, labs[2].hash]);
+        prop_assert_eq!([labs[0].hash.value(); 2], [labs[1].hash.value(), labs[2].hash.value()]);
     }
 }
 

@@ -17,6 +17,7 @@ use components::sample::{Payload, Timestamp};
 use components::shape::{self, Shape};
 use components::viewer::Quality;
 use engine::{Audit, Engine, EngineConfig, EngineTime, Inputs};
+use simulator::recording::Hash;
 
 /// Milliseconds between ticks: 250 a second, as in the server.
 pub const TICK_MS: u64 = 4;
@@ -55,7 +56,7 @@ pub struct Lab {
     /// Which slice each viewer's parts were, by tick: to see what was shared.
     pub parts: Vec<Vec<(ViewerId, Vec<u32>)>>,
     /// A running hash over everything every tick gave back.
-    pub hash: u64,
+    pub hash: Hash,
 }
 
 impl Default for Lab {
@@ -80,7 +81,7 @@ impl Lab {
             received: BTreeMap::new(),
             notices: Vec::new(),
             parts: Vec::new(),
-            hash: 0xcbf2_9ce4_8422_2325,
+            hash: Hash::default(),
         }
     }
 
@@ -214,7 +215,7 @@ impl Lab {
     pub fn tick(&mut self) {
         self.now_ms += TICK_MS;
         let deliveries = self.engine.tick(EngineTime::from_millis(self.now_ms), &mut self.inputs);
-        self.hash = hash(self.hash, deliveries);
+        self.hash.add(deliveries);
         self.notices.extend(deliveries.notices.iter().cloned());
         for notice in &deliveries.notices {
             // As the doors do: what is over is given out again.
@@ -338,37 +339,4 @@ pub fn target(sensor: &str) -> Target {
 
 pub fn attribute_target(sensor: &str, attribute: &str) -> Target {
     Target { sensor_id: sensor.into(), attribute_id: Some(attribute.into()) }
-}
-
-/// FNV-1a over everything in `deliveries` that leaves the engine.
-pub fn hash(seed: u64, deliveries: &Deliveries) -> u64 {
-    let mut hash = seed;
-    let mut eat = |text: &str| {
-        for byte in text.bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
-    };
-    for flush in &deliveries.flushes {
-        eat(&format!("{:?}", flush.viewer));
-        for slice in deliveries.slices_of(flush) {
-            eat(&format!(
-                "{:?} {} {} {:?} {} {} {} {:?}",
-                slice.card.stream,
-                slice.card.sensor_id,
-                slice.card.attribute_id,
-                slice.form,
-                slice.from,
-                slice.to,
-                slice.missed,
-                slice.digest,
-            ));
-            for sample in deliveries.samples_of(slice) {
-                eat(&format!("{:?} {:?} {:?}", sample.timestamp, sample.cells, sample.text()));
-            }
-        }
-    }
-    for notice in &deliveries.notices {
-        eat(&format!("{notice:?}"));
-    }
-    hash
 }

@@ -88,11 +88,13 @@ pub struct Library {
     known: Mutex<HashMap<String, (Seen, Entry)>>,
     /// Why recordings of this run ended by themselves.
     notes: Mutex<HashMap<String, String>>,
+    /// Held while a summary is read: a long one is read once, however many ask.
+    reading: Mutex<()>,
 }
 
 impl Library {
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, known: Mutex::default(), notes: Mutex::default() }
+        Self { folder, known: Mutex::default(), notes: Mutex::default(), reading: Mutex::default() }
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, LibraryError> {
@@ -186,20 +188,28 @@ impl Library {
 
     fn summed_up(&self, name: &str, metadata: &Metadata) -> Entry {
         let seen = (metadata.len(), metadata.modified().ok());
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        let mut entry = match known {
-            Some((then, entry)) if then == seen => entry,
-            _ => {
-                let path = self.folder.join(format!("{name}.{EXTENSION}"));
-                let entry = read(&path, name, metadata);
-                let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(name.to_owned(), (seen, entry.clone()));
-                entry
-            }
+        let known = || {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(name).filter(|(then, _)| *then == seen).map(|(_, entry)| entry.clone())
         };
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = known() {
+            return self.noted(entry);
+        }
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known().unwrap_or_else(|| {
+            let path = self.folder.join(format!("{name}.{EXTENSION}"));
+            let entry = read(&path, name, metadata);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(name.to_owned(), (seen, entry.clone()));
+            entry
+        });
+        self.noted(entry)
+    }
+
+    fn noted(&self, mut entry: Entry) -> Entry {
         if entry.error.is_none() {
-            entry.error = notes.get(name).cloned();
+            let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+            entry.error = notes.get(&entry.name).cloned();
         }
         entry
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use components::command::Inputs;
 use components::delivery::Deliveries;
 use components::sample::EngineTime;
-use simulator::recording::{self, Behind, Writer};
+use simulator::recording::{self, Behind, SNAPSHOT_BYTES_MAX, Writer};
 
 use super::{Live, Order, Recorder, Start, lock};
 use crate::pump::{Base, World};
@@ -59,15 +59,15 @@ impl Tape {
     fn begin<W: World>(&mut self, world: &mut W, start: Start) {
         let Start { live, mut header, file, bytes_max, begun } = start;
         let begin = || {
-            let Base { snapshot, sensors } = world.rebase()?;
-            live.sensors.store(sensors.len() as u64, Ordering::Relaxed);
+            let Base { snapshot, devices } = world.rebase()?;
+            if snapshot.len() > SNAPSHOT_BYTES_MAX {
+                return Err(format!("{} bytes of world are too many", snapshot.len()));
+            }
+            live.nobody.store(devices.is_empty(), Ordering::Relaxed);
             header.snapshot = Some(snapshot);
+            header.devices = devices;
             let same = file.try_clone().ok();
-            let make = move || {
-                let mut writer = Writer::create(file, &header)?;
-                sensors.iter().for_each(|sensor_id| writer.knows(sensor_id));
-                Ok(writer)
-            };
+            let make = move || Writer::create(file, &header);
             let recorder = recording::Recorder::start_with(make, Behind::Fail)
                 .map_err(|error| error.to_string())?;
             Ok((recorder, same))

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use components::command::Command;
 use components::sample::EngineTime;
-use engine::Settings;
+use engine::{Engine, Settings, SnapshotError};
 
 use super::RecordingError;
 
@@ -29,12 +30,15 @@ pub struct Header {
     pub scenario: Option<String>,
     /// The engine's state before the first tick; `None`: a new engine.
     pub snapshot: Option<Vec<u8>>,
+    /// The feeds in that state, as the commands that would open them: for readers who have no
+    /// engine. See [`Engine::devices`](engine::Engine::devices).
+    pub devices: Vec<Command>,
 }
 
 /// Bytes of a scenario's text.
 pub const SCENARIO_BYTES_MAX: usize = 1 << 24;
 /// Bytes of an unpacked snapshot.
-pub const SNAPSHOT_BYTES_MAX: usize = 1 << 32;
+pub const SNAPSHOT_BYTES_MAX: usize = 1 << 31;
 
 impl Default for Header {
     fn default() -> Self {
@@ -46,11 +50,21 @@ impl Default for Header {
             build: env!("CARGO_PKG_VERSION").into(),
             scenario: None,
             snapshot: None,
+            devices: Vec::new(),
         }
     }
 }
 
 impl Header {
+    /// Of a recording that begins now, in the midst of what `engine` does. The engine's world is
+    /// taken apart and put together again, so that every replay goes on from the same.
+    pub fn of_running(engine: &mut Engine, settings: Settings) -> Result<Self, SnapshotError> {
+        let state = engine.snapshot();
+        engine.replace(&state)?;
+        let devices = engine.devices();
+        Ok(Self { settings, snapshot: Some(state), devices, ..Self::default() })
+    }
+
     pub(super) fn to_metadata(&self) -> BTreeMap<String, String> {
         let Settings {
             sensor_count_max,
@@ -97,6 +111,7 @@ impl Header {
             build: map.text("build")?.into(),
             scenario: None,
             snapshot: None,
+            devices: Vec::new(),
         };
         Ok((header, map.number("snapshot_bytes")?))
     }

@@ -31,7 +31,7 @@ pub use hash::Hash;
 pub use header::{FORMAT, Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary};
 pub use read::{Proof, Reader};
 pub use recorder::{Behind, Recorder};
-pub use words::SLOT_COUNT_MAX;
+pub use words::{SLOT_COUNT_MAX, WORDS_BYTES_MAX};
 pub use write::{BLOCK_MICROS, Figures, Writer};
 
 /// MCAP's profile of our files.
@@ -39,6 +39,7 @@ const PROFILE: &str = "sensocto";
 const METADATA_HEADER: &str = "sensocto.recording";
 const METADATA_SUMMARY: &str = "sensocto.summary";
 const ATTACHMENT_SCENARIO: &str = "scenario";
+const ATTACHMENT_DEVICES: &str = "devices.json";
 const ATTACHMENT_SNAPSHOT: &str = "snapshot.zst";
 const TOPIC_COMMANDS: &str = "/commands";
 const TOPIC_SAMPLES: &str = "/samples";

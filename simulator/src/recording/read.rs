@@ -14,11 +14,11 @@ use super::block::{Block, Shapes};
 use super::bytes::{Cursor, Malformed};
 use super::container::{self as c, ChunkHead, Head, Source};
 use super::header::{Header, SCENARIO_BYTES_MAX, SNAPSHOT_BYTES_MAX, Summary, hash_of};
-use super::words::Spoken;
+use super::words::{Spoken, WORDS_BYTES_MAX};
 use super::write::unix_ns;
 use super::{
-    ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, METADATA_HEADER, METADATA_SUMMARY, Mark, PROFILE,
-    RecordingError, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
+    ATTACHMENT_DEVICES, ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, METADATA_HEADER,
+    METADATA_SUMMARY, Mark, PROFILE, RecordingError, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
 };
 
 /// Chunks of one recording: two years of seconds.
@@ -215,13 +215,15 @@ impl<R: Read + Seek> Reader<R> {
         self.jumped = true;
     }
 
-    /// Everything that was said in ticks before `to`, in order, without the samples. What is
+    /// Everything that was said in ticks before `to`, in order, without the samples; and before
+    /// all of it, the devices that were there when the recording began. What is
     /// damaged is left out. Where `next` goes on is not told: [`seek`](Self::seek) afterwards.
     pub fn commands_before(
         &mut self,
         to: EngineTime,
         heard: &mut dyn FnMut(Command),
     ) -> Result<(), RecordingError> {
+        self.header.devices.iter().cloned().for_each(&mut *heard);
         let until = unix_ns(self.header.epoch_unix_ms, to);
         for at in 0..self.chunks.len() {
             let chunk = self.chunks[at];
@@ -340,12 +342,26 @@ impl Header {
                 let what = || RecordingError::Header("its scenario is no text, or too long".into());
                 self.scenario = Some(text.ok_or_else(what)?.into());
             }
+            ATTACHMENT_DEVICES => {
+                let what = || RecordingError::Header("its list of devices is none".into());
+                if data.len() > WORDS_BYTES_MAX {
+                    return Err(what());
+                }
+                let words: Spoken<'_> = serde_json::from_slice(data).map_err(|_| what())?;
+                words.give(&mut self.devices, &mut Vec::new()).map_err(|_| what())?;
+            }
             ATTACHMENT_SNAPSHOT => {
                 let what = || RecordingError::Header("its snapshot does not unpack".into());
                 if snapshot_bytes > SNAPSHOT_BYTES_MAX {
                     return Err(RecordingError::Header("its snapshot is too large".into()));
                 }
-                let state = zstd::bulk::decompress(data, snapshot_bytes).map_err(|_| what())?;
+                // Room is made as it is filled, and for one byte more than there should be.
+                let mut state = Vec::new();
+                zstd::stream::read::Decoder::new(data)
+                    .and_then(|unpacked| {
+                        unpacked.take(snapshot_bytes as u64 + 1).read_to_end(&mut state)
+                    })
+                    .map_err(|_| what())?;
                 if state.len() != snapshot_bytes {
                     return Err(what());
                 }
@@ -503,10 +519,15 @@ impl<R: Read + Seek> Reader<R> {
         self.unpack(chunk)?;
         let broken = |what: String| RecordingError::Damaged { at: chunk.head.at, what };
         let mut samples = None;
+        let mut words_bytes = 0;
         for message in messages(&self.unpacked, &mut self.channels) {
             let (topic, data) = message.map_err(damaged(chunk))?;
             match topic {
                 Topic::Commands => {
+                    words_bytes += data.len();
+                    if words_bytes > WORDS_BYTES_MAX {
+                        return Err(broken("has too many words".into()));
+                    }
                     let spoken: Spoken<'_> = serde_json::from_slice(data)
                         .map_err(|error| broken(format!("has words that are none: {error}")))?;
                     let tick = spoken.tick;

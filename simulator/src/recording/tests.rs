@@ -197,6 +197,7 @@ fn every_tick_comes_back_exactly() {
         source: "a test".into(),
         scenario: Some("people = 3".into()),
         snapshot: Some(vec![7; 100_000]),
+        devices: every_command(),
         ..Header::default()
     };
     let file = written(&life, &header);
@@ -214,6 +215,7 @@ fn every_tick_comes_back_exactly() {
     assert_eq!(header.epoch_unix_ms, 1_700_000_000_123);
     assert_eq!(header.scenario.as_deref(), Some("people = 3"));
     assert_eq!(header.snapshot.as_deref(), Some(&[7; 100_000][..]));
+    assert_eq!(format!("{:?}", header.devices), format!("{:?}", every_command()));
     let summary = *reader.summary();
     assert!(summary.complete);
     assert_eq!(summary.ticks, 2000);

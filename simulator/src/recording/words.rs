@@ -26,6 +26,9 @@ pub(super) struct Spoken<'a> {
 /// Feeds, and viewers, that a recording may hold at once.
 pub const SLOT_COUNT_MAX: u32 = 1 << 22;
 
+/// Bytes of all that is said in one block.
+pub const WORDS_BYTES_MAX: usize = 1 << 26;
+
 /// Whether all that `command` opens is below [`SLOT_COUNT_MAX`].
 pub(super) fn is_recordable(command: &Command) -> bool {
     match command {

@@ -16,12 +16,13 @@ use mcap::{Attachment, Compression, WriteOptions};
 use rustc_hash::FxHashSet;
 
 use super::block::Builder;
+use super::container::{CHUNK_BYTES_MAX, RECORD_BYTES_MAX};
 use super::hash::Hash;
 use super::header::Header;
-use super::words::{Spoken, is_recordable};
+use super::words::{Spoken, WORDS_BYTES_MAX, is_recordable};
 use super::{
-    ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, BLOCK_ENCODING, METADATA_HEADER, METADATA_SUMMARY,
-    PROFILE, Summary, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
+    ATTACHMENT_DEVICES, ATTACHMENT_SCENARIO, ATTACHMENT_SNAPSHOT, BLOCK_ENCODING, METADATA_HEADER,
+    METADATA_SUMMARY, PROFILE, Summary, TOPIC_COMMANDS, TOPIC_HASH, TOPIC_SAMPLES,
 };
 
 /// Engine time in one block, unless so much comes in that it is full before.
@@ -56,6 +57,7 @@ pub struct Writer<W: Write> {
     bytes: Vec<u8>,
     /// The words of the block's ticks: when, and the JSON.
     spoken: Vec<(EngineTime, Vec<u8>)>,
+    spoken_bytes: usize,
     hash: Hash,
     hashed: Option<u64>,
     sensors: FxHashSet<Box<str>>,
@@ -108,6 +110,10 @@ impl<W: Write> Writer<W> {
             let packed = zstd::bulk::compress(state, COMPRESSION_LEVEL as i32)?;
             attach(ATTACHMENT_SNAPSHOT, "application/zstd", &packed).map_err(io::Error::other)?;
         }
+        if !header.devices.is_empty() {
+            let words = serde_json::to_vec(&Spoken::of(0, &header.devices, &[]))?;
+            attach(ATTACHMENT_DEVICES, "application/json", &words).map_err(io::Error::other)?;
+        }
         let channels = Channels::add(&mut file).map_err(io::Error::other)?;
         file.flush().map_err(io::Error::other)?;
         Ok(Self {
@@ -118,19 +124,12 @@ impl<W: Write> Writer<W> {
             block: Builder::default(),
             bytes: Vec::new(),
             spoken: Vec::new(),
+            spoken_bytes: 0,
             hash: Hash::default(),
             hashed: None,
-            sensors: FxHashSet::default(),
+            sensors: header.devices.iter().filter_map(sensor_of).map(Box::from).collect(),
             summary: Summary::default(),
         })
-    }
-
-    /// A sensor that is there from the beginning, with the snapshot: it is counted with those that
-    /// come.
-    pub fn knows(&mut self, sensor_id: &str) {
-        if !self.sensors.contains(sensor_id) {
-            self.sensors.insert(sensor_id.into());
-        }
     }
 
     /// What is about to go into the engine: before [`Engine::tick`](engine::Engine::tick), which
@@ -170,6 +169,7 @@ impl<W: Write> Writer<W> {
         let full = now.0 - block.first_now().0.min(now.0) >= BLOCK_MICROS
             || block.sample_count() >= BLOCK_SAMPLE_COUNT
             || block.weight() >= BLOCK_BYTES
+            || self.spoken_bytes >= BLOCK_BYTES
             || block.tick_count() >= BLOCK_TICK_COUNT;
         if full && block.tick_count() > 0 {
             self.write_block()?;
@@ -189,12 +189,9 @@ impl<W: Write> Writer<W> {
                 let what = "more feeds or viewers at once than a recording holds";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
             }
-            for command in commands {
-                if let Command::OpenFeed { card, .. } = command {
-                    self.sensors.insert((*card.sensor_id).into());
-                }
-            }
+            self.sensors.extend(commands.iter().filter_map(sensor_of).map(Box::from));
             let words = serde_json::to_vec(&Spoken::of(summary.ticks, commands, refused))?;
+            self.spoken_bytes += words.len();
             self.spoken.push((now, words));
         }
         self.block.busy(busy);
@@ -211,14 +208,19 @@ impl<W: Write> Writer<W> {
         let tick = self.block.last_tick();
         let samples = self.summary.samples;
         let channels = self.channels;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let too_much = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
+        self.block.write(&mut bytes).map_err(too_much)?;
+        let spoken_bytes = std::mem::take(&mut self.spoken_bytes);
+        if spoken_bytes > WORDS_BYTES_MAX
+            || (bytes.len() + spoken_bytes) as u64 > CHUNK_BYTES_MAX - RECORD_BYTES_MAX
+        {
+            return Err(too_much("more came in one tick than a recording holds"));
+        }
         for (now, words) in std::mem::take(&mut self.spoken) {
             self.write(channels.commands, tick, now, &words)?;
         }
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        self.block
-            .write(&mut bytes)
-            .map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
         self.write(channels.samples, tick, first, &bytes)?;
         self.bytes = bytes;
         let checkpoint = super::Mark {
@@ -272,6 +274,14 @@ impl<W: Write> Writer<W> {
             bytes: self.written.load(Ordering::Relaxed),
             hash: self.hashed,
         })
+    }
+}
+
+/// The sensor that a command opens.
+fn sensor_of(command: &Command) -> Option<&str> {
+    match command {
+        Command::OpenFeed { card, .. } => Some(&card.sensor_id),
+        _ => None,
     }
 }
 

@@ -113,8 +113,10 @@ impl<R: Read + Seek> LiveReplay<R> {
             broken: None,
             refused: 0,
         };
-        // A recording that began in the midst of things has its devices in its snapshot, which
-        // only an engine can read: they are heard of when they next come.
+        for command in &replay.reader.header().devices {
+            replay.wanted.extend(hear(&mut replay.devices, command));
+        }
+        replay.wanted.dedup();
         replay.over = replay.reader.summary().ticks == 0;
         Ok(replay)
     }

@@ -4,5 +4,5 @@
 mod live;
 mod rerun;
 
-pub use live::LiveReplay;
+pub use live::{LiveReplay, PREFIX, SEEK_PAST_MS, SENSOR_COUNT_MAX};
 pub use rerun::{Replay, Replayed, Rerun};

@@ -1,0 +1,183 @@
+//! What recording costs: bytes a sample on disk, its share of the ticking thread, and how fast an
+//! hour replays.
+
+use std::io::{Cursor, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use components::attribute::AttributeType;
+use components::cell::Cell;
+use components::command::{Command, SensorCard, SensorSet};
+use components::id::{FeedId, Handle, ViewerId};
+use components::sample::{Payload, Timestamp};
+use components::viewer::Quality;
+use engine::{Engine, EngineConfig, EngineTime, Inputs};
+use simulator::recording::{Behind, Header, Reader, Recorder, Writer};
+use simulator::replay::Rerun;
+
+/// `sensors` at 10 Hz, 250 ticks a second, and 50 viewers of 20 sensors each, as in workload W1.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    pub sensors: u32,
+    pub seconds: u64,
+    /// Every other sample is late by up to this many milliseconds, and its stamp is off by as
+    /// many: as devices on a network are. 0: all come in turn.
+    pub jitter_ms: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    pub samples: u64,
+    pub bytes: u64,
+    /// Seconds on the ticking thread: in the engine, and in the recorder.
+    pub engine_s: f64,
+    pub recorder_s: f64,
+    /// Seconds of replay, decoding and engine and hash; and of decoding alone.
+    pub replay_s: f64,
+    pub read_s: f64,
+}
+
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Chance without a state, as good as is needed here.
+fn chance(n: u64) -> u64 {
+    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ n >> 31
+}
+
+fn feed(n: u32) -> FeedId {
+    FeedId(Handle { slot: n, generation: 0 })
+}
+
+/// A slow wave of the sensor's own, some noise, three decimals: half a skin temperature, half an
+/// ECG sampled too slowly.
+fn value(sensor: u32, nth: u64) -> f64 {
+    let noise = (chance(u64::from(sensor) << 32 | nth) % 1000) as f64 / 1000.0 - 0.5;
+    let phase = nth as f64 / (7.0 + f64::from(sensor % 13));
+    let value = if sensor % 2 == 0 {
+        33.0 + 0.2 * phase.sin() + 0.02 * noise
+    } else {
+        phase.sin() + 0.1 * noise
+    };
+    (value * 1000.0).round() / 1000.0
+}
+
+fn opening(work: Work, inputs: &mut Inputs) {
+    let name = |n: u32| format!("bench:{n}");
+    for n in 0..work.sensors {
+        let card = SensorCard { sensor_id: name(n).into(), ..SensorCard::default() };
+        let (feed, card) = (feed(n), Box::new(card));
+        inputs.commands.push(Command::OpenFeed { feed, card, owner: "bench".into() });
+        inputs.commands.push(Command::DeclareAttribute {
+            feed,
+            index: 0,
+            attribute_id: "ecg".into(),
+            kind: AttributeType::Ecg,
+            rate_hz: Some(10.0),
+        });
+    }
+    for slot in 0..50 {
+        let ids = (0..20).map(|n| name((slot * 20 + n) % work.sensors).into()).collect();
+        inputs.commands.push(Command::OpenViewer {
+            viewer: ViewerId(Handle { slot, generation: 0 }),
+            sensors: SensorSet::Ids(ids),
+            quality: Quality::High,
+        });
+    }
+}
+
+/// Runs, records and replays.
+pub fn run(work: Work) -> std::io::Result<Figures> {
+    const EPOCH: i64 = 1_767_225_600_000;
+    let file = Memory::default();
+    let header = Header { epoch_unix_ms: EPOCH, ..Header::default() };
+    let mut recorder = Recorder::start(Writer::create(file.clone(), &header)?, Behind::Wait)?;
+    let mut engine = Engine::new(EngineConfig::default());
+    let mut inputs = Inputs::default();
+    opening(work, &mut inputs);
+    let (mut engine_s, mut recorder_s) = (0.0, 0.0);
+    // What is late, by the tick it comes in.
+    let mut late: Vec<Vec<(u32, u64, i64)>> = vec![Vec::new(); 256];
+    for tick in 1..=work.seconds * 250 {
+        let now = EngineTime::from_millis(tick * 4);
+        let mut come = std::mem::take(&mut late[tick as usize % 256]);
+        for sensor in (0..work.sensors).filter(|n| (u64::from(*n) + tick).is_multiple_of(25)) {
+            let nth = tick / 25;
+            let off = match work.jitter_ms {
+                0 => 0,
+                max => chance(tick << 24 ^ u64::from(sensor)) % u64::from(max),
+            };
+            let at = EPOCH + (tick * 4 + off) as i64;
+            let delay = off / 4;
+            if delay == 0 || sensor % 2 == 0 {
+                come.push((sensor, nth, at));
+            } else {
+                late[(tick + delay) as usize % 256].push((sensor, nth, at));
+            }
+        }
+        for (sensor, nth, at) in come.drain(..) {
+            let value = Cell(value(sensor, nth).to_bits());
+            inputs.samples.push(feed(sensor), 0, Timestamp(at), Payload::Scalar(value));
+        }
+        late[tick as usize % 256] = come;
+        if tick.is_multiple_of(2500) {
+            let renew = |slot| Command::Renew { viewer: ViewerId(Handle { slot, generation: 0 }) };
+            inputs.commands.extend((0..50).map(renew));
+        }
+        let began = Instant::now();
+        recorder.tick(now, &inputs)?;
+        let copied = Instant::now();
+        let deliveries = engine.tick(now, &mut inputs);
+        let ticked = Instant::now();
+        recorder.delivered(deliveries);
+        recorder_s += (copied - began + ticked.elapsed()).as_secs_f64();
+        engine_s += (ticked - copied).as_secs_f64();
+    }
+    let written = recorder.finish()?;
+    let file = std::mem::take(&mut *file.0.lock().expect("nobody panics"));
+
+    let broken = |error| std::io::Error::other(format!("{error}"));
+    let began = Instant::now();
+    let mut reader = Reader::new(Cursor::new(&file[..])).map_err(broken)?;
+    while reader.next(&mut inputs).map_err(broken)?.is_some() {
+        inputs.samples.clear();
+        inputs.commands.clear();
+    }
+    let read_s = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    let reader = Reader::new(Cursor::new(&file[..])).map_err(broken)?;
+    let mut rerun = Rerun::new(reader, 1).map_err(broken)?;
+    while rerun.tick(&mut |_| {}).map_err(broken)?.is_some() {}
+    let replay_s = began.elapsed().as_secs_f64();
+    assert_eq!(rerun.done().differs, None, "a replay is equal");
+    assert_eq!(Some(rerun.hash()), written.hash, "a replay is equal");
+    let (samples, bytes) = (written.samples, written.bytes);
+    Ok(Figures { samples, bytes, engine_s, recorder_s, replay_s, read_s })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_sensors_at_ten_hertz_take_less_than_four_bytes_a_sample() {
+        for jitter_ms in [0, 60] {
+            let figures = run(Work { sensors: 1000, seconds: 10, jitter_ms }).unwrap();
+            assert!(figures.samples > 90_000);
+            let each = figures.bytes as f64 / figures.samples as f64;
+            assert!((0.5..4.0).contains(&each), "{each} at {jitter_ms} ms");
+        }
+    }
+}
