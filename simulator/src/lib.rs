@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod address;
+pub mod audience;
 mod batcher;
 pub mod breath;
 pub mod cadence;
@@ -15,7 +16,6 @@ pub mod fleet;
 pub mod histogram;
 pub mod load;
 pub mod nearest;
-mod onlookers;
 pub mod person;
 mod play;
 pub mod record;

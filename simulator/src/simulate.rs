@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use components::command::{Command, Inputs};
+use components::command::Inputs;
 use components::delivery::{Deliveries, Notice};
 use components::id::{FeedId, Handles};
 use components::sample::{EngineTime, Timestamp};
 use engine::{Engine, EngineConfig};
 
+use crate::audience::Audience;
 use crate::cli::{Period, out};
 use crate::crowd::CrowdSpec;
 use crate::fleet::Fleet;
-use crate::onlookers::Onlookers as Audience;
 use crate::recording::{Behind, Figures, Hash, Header, Recorder, Writer};
 use crate::scenario::{Cast, Scenario};
 
@@ -100,12 +100,9 @@ impl World {
         }
     }
 
-    /// One tick. What goes in is shown to `before`, what came out to `after`.
-    pub fn tick<E>(
-        &mut self,
-        before: impl FnOnce(EngineTime, &Inputs) -> Result<(), E>,
-        after: impl FnOnce(&Deliveries),
-    ) -> Result<EngineTime, E> {
+    /// Lets everybody act up to the next tick. Its time; what goes in is in
+    /// [`inputs`](Self::inputs).
+    pub fn prepare(&mut self) -> EngineTime {
         self.figures.ticks += 1;
         let now = EngineTime(self.figures.ticks * 1_000_000 / self.tick_hz);
         let to = Timestamp(EPOCH_UNIX_MS + (now.0 / 1000) as i64);
@@ -113,28 +110,30 @@ impl World {
         fleet.advance(to, &mut || feeds.take(FEED_COUNT_MAX).map(FeedId), inputs);
         self.audience.advance(to, inputs, &self.notices);
         self.figures.samples += inputs.samples.len() as u64;
-        before(now, inputs)?;
-        let deliveries = self.engine.tick(now, inputs);
-        after(deliveries);
-        self.figures.deliveries +=
+        now
+    }
+
+    /// What goes into the tick that was prepared.
+    pub fn inputs(&mut self) -> &mut Inputs {
+        &mut self.inputs
+    }
+
+    /// The tick that was prepared, at the time that was given.
+    pub fn tick(&mut self, now: EngineTime) -> &Deliveries {
+        let Self { engine, fleet, feeds, inputs, notices, figures, .. } = self;
+        let deliveries = engine.tick(now, inputs);
+        figures.deliveries +=
             deliveries.flushes.iter().map(|flush| u64::from(flush.part_count)).sum::<u64>();
-        self.notices.clone_from(&deliveries.notices);
+        notices.clone_from(&deliveries.notices);
         inputs.busy.clear();
         inputs.refused.clear();
-        for notice in &self.notices {
-            match notice {
-                Notice::FeedClosed { feed } => {
-                    fleet.lose(*feed);
-                    feeds.give_back(feed.0);
-                }
-                Notice::FeedRefused { feed, .. } => {
-                    fleet.lose(*feed);
-                    feeds.give_back(feed.0);
-                }
-                _ => {}
+        for notice in notices {
+            if let Notice::FeedClosed { feed } | Notice::FeedRefused { feed, .. } = notice {
+                fleet.lose(*feed);
+                feeds.give_back(feed.0);
             }
         }
-        Ok(now)
+        deliveries
     }
 
     pub fn passed(&self) -> Passed {
@@ -143,11 +142,6 @@ impl World {
 
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
-    }
-
-    /// What goes into the next tick besides what the scenario says.
-    pub fn command(&mut self, command: Command) {
-        self.inputs.commands.push(command);
     }
 }
 
@@ -183,28 +177,25 @@ impl Simulate {
         let mut hash = (self.hash && recorder.is_none()).then(Hash::default);
         let ticks = (self.period.0.as_secs_f64() * tick_hz as f64).round() as u64;
         let began = Instant::now();
+        let failed = |error| format!("the recording: {error}");
         for _ in 0..ticks {
-            // The two closures share the recorder one after the other.
-            let recorder = std::cell::RefCell::new(&mut recorder);
-            world
-                .tick(
-                    |now, inputs| match &mut **recorder.borrow_mut() {
-                        Some(recorder) => recorder.tick(now, inputs),
-                        None => Ok(()),
-                    },
-                    |deliveries| {
-                        if let Some(recorder) = &mut **recorder.borrow_mut() {
-                            recorder.delivered(deliveries);
-                        } else if let Some(hash) = &mut hash {
-                            hash.add(deliveries);
-                        }
-                    },
-                )
-                .map_err(|error| format!("the recording: {error}"))?;
+            let now = world.prepare();
+            match (&mut recorder, &mut hash) {
+                (Some(recorder), _) => {
+                    recorder.tick(now, world.inputs()).map_err(failed)?;
+                    recorder.delivered(world.tick(now));
+                }
+                (None, Some(hash)) => {
+                    hash.add(world.tick(now));
+                }
+                (None, None) => {
+                    world.tick(now);
+                }
+            }
         }
         let value = recorder.as_ref().map(Recorder::hash).or(hash.map(|hash| hash.value()));
         let recorded = recorder.map(Recorder::finish).transpose();
-        let recorded = recorded.map_err(|error| format!("the recording: {error}"))?;
+        let recorded = recorded.map_err(failed)?;
         let seconds = began.elapsed().as_secs_f64();
         self.tell(&scenario.name, seed, world.passed(), seconds, value, recorded);
         Ok(())

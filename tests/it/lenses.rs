@@ -3,6 +3,7 @@
 use components::command::{Attention, Command};
 use components::delivery::Form;
 use components::viewer::Quality;
+use engine::{EngineConfig, Settings};
 use proptest::prelude::*;
 use tests::{Lab, TICK_MS, attribute_target, target, visible};
 
@@ -358,4 +359,34 @@ proptest! {
         }
         prop_assert_eq!(next.unwrap_or(0), n as u64, "everything up to now has come");
     }
+}
+
+#[test]
+fn what_has_aged_out_takes_no_part_of_what_may_be_caught_up_at_once() {
+    let settings = Settings { seed_sample_count_max: 801, ..Settings::default() };
+    let mut lab = Lab::with(EngineConfig { settings, ..EngineConfig::default() });
+    let viewer = lab.watch(&["a", "b"], Quality::Low);
+    lab.join("a");
+    lab.join("b");
+    // In figures first, so that there is something to catch up with.
+    for n in 0..3 {
+        lab.send("a", "ecg", n, "1");
+        lab.send("b", "ecg", n, "1");
+        lab.run(100);
+    }
+    lab.take(viewer);
+    // Then all of it is asked for, and of `a` more comes than its ring holds.
+    lab.command(Command::SetQuality { viewer, quality: Quality::High });
+    for n in 0..1000 {
+        lab.send("a", "ecg", 100 + n, "2");
+    }
+    lab.run(32);
+    let got = lab.take(viewer);
+    let of = |sensor: &str| {
+        let slices = got.iter().filter(|slice| slice.sensor == sensor);
+        slices.map(|slice| slice.samples.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("a").len(), 1);
+    assert!((650..=800).contains(&of("a")[0]), "what the ring holds: {:?}", of("a"));
+    assert_eq!(of("b"), [2], "there was room for its past too");
 }

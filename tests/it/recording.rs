@@ -79,20 +79,20 @@ fn recorded() -> (Vec<u8>, u64) {
         ..Header::default()
     };
     let writer = Writer::create(file.clone(), &header).unwrap();
-    let recorder = Mutex::new(Recorder::start(writer, Behind::Wait).unwrap());
+    let mut recorder = Recorder::start(writer, Behind::Wait).unwrap();
     let mut world = demo(1);
     for tick in 0..SECONDS * 250 {
+        let now = world.prepare();
         if tick == 1000 {
-            world.command(Command::SetLoad(Load {
-                level: LoadLevel::High,
-                memory_protection: true,
-            }));
+            world
+                .inputs()
+                .commands
+                .push(Command::SetLoad(Load { level: LoadLevel::High, memory_protection: true }));
         }
-        let before = |now, inputs: &Inputs| recorder.lock().unwrap().tick(now, inputs);
-        world.tick(before, |out| recorder.lock().unwrap().delivered(out)).unwrap();
+        recorder.tick(now, world.inputs()).unwrap();
+        recorder.delivered(world.tick(now));
     }
     world.engine().audit().unwrap();
-    let recorder = recorder.into_inner().unwrap();
     let hash = recorder.hash();
     let figures = recorder.finish().unwrap();
     assert_eq!(figures.ticks, SECONDS * 250);
@@ -112,6 +112,10 @@ fn replayed(file: &[u8], threads: usize) -> (Replayed, u64, Option<RecordingErro
             Err(error) => break Some(error),
         }
     };
+    // What nothing hangs on is covered by the checksum of the whole.
+    let what = "is not as it was written".to_owned();
+    let whole = error.is_some() || rerun.reader().verify().unwrap();
+    let error = error.or((!whole).then_some(RecordingError::Damaged { at: 0, what }));
     (rerun.done(), rerun.hash(), error)
 }
 
@@ -120,7 +124,8 @@ fn a_recorded_demo_session_replays_with_an_equal_hash_on_one_and_two_threads() {
     let (file, hash) = recorded();
     let reader = Reader::new(Cursor::new(&file[..])).unwrap();
     let summary = *reader.summary();
-    assert!(summary.complete && summary.sensors == 32 && summary.samples > 15_000);
+    assert!(summary.complete && summary.sensors == 32, "{summary:?}");
+    assert!(summary.samples > 8_000, "{summary:?}");
     assert_eq!(summary.hash, Some(hash));
     for threads in [1, 2] {
         let (done, replayed_hash, error) = replayed(&file, threads);
@@ -166,7 +171,10 @@ fn a_flipped_bit_is_found_wherever_it_is_in_the_data() {
         let mut bad = file.clone();
         bad[file.len() * part / 12] ^= 0x10;
         let (done, _, error) = replayed(&bad, 1);
-        assert!(matches!(error, Some(RecordingError::Damaged { .. })), "{error:?}");
+        assert!(
+            matches!(error, Some(RecordingError::Damaged { .. })),
+            "{part}: {error:?} {done:?}"
+        );
         assert_eq!(done.differs, None, "what was before the damage is equal");
     }
 }
@@ -191,7 +199,7 @@ fn a_world_in_which_one_sample_is_another_is_told_apart_at_its_tick() {
         }
         writer.tick(now, &inputs).unwrap();
         let proof = reader.proof().unwrap();
-        writer.hashed(u64::from(proof.low), true);
+        writer.hashed(proof.whole.unwrap_or(proof.low.into()), true);
         inputs = Inputs::default();
     }
     writer.finish().unwrap();
@@ -205,20 +213,21 @@ fn a_world_in_which_one_sample_is_another_is_told_apart_at_its_tick() {
 #[test]
 fn a_recording_that_began_in_the_midst_of_things_replays_from_its_snapshot() {
     let mut world = demo(1);
-    let nothing = |_: EngineTime, _: &Inputs| Ok::<(), ()>(());
     for _ in 0..1000 {
-        world.tick(nothing, |_| {}).unwrap();
+        let now = world.prepare();
+        world.tick(now);
     }
     let header = Header::of_running(world.engine(), Settings::default()).unwrap();
     let sensors = header.devices.iter().filter(|it| matches!(it, Command::OpenFeed { .. }));
     assert!(sensors.count() > 16);
     let mut file = Vec::new();
-    let writer = Mutex::new(Writer::create(&mut file, &header).unwrap());
+    let mut writer = Writer::create(&mut file, &header).unwrap();
     for _ in 0..1000 {
-        let before = |now, inputs: &Inputs| writer.lock().unwrap().tick(now, inputs);
-        world.tick(before, |out| writer.lock().unwrap().delivered(out)).unwrap();
+        let now = world.prepare();
+        writer.tick(now, world.inputs()).unwrap();
+        writer.delivered(world.tick(now));
     }
-    writer.into_inner().unwrap().finish().unwrap();
+    writer.finish().unwrap();
     let (done, _, error) = replayed(&file, 1);
     assert!(error.is_none(), "{error:?}");
     assert_eq!((done.ticks, done.proven, done.differs), (1000, 1000, None));
@@ -292,15 +301,16 @@ fn a_live_replay_shows_the_past_as_of_now_and_can_pause_seek_and_hurry() {
     // Without faults: what is there stays there.
     let mut file = Vec::new();
     let header = Header { epoch_unix_ms: EPOCH_UNIX_MS, ..Header::default() };
-    let writer = Mutex::new(Writer::create(&mut file, &header).unwrap());
+    let mut writer = Writer::create(&mut file, &header).unwrap();
     let cast = Scenario::find("few", None).unwrap().cast(1);
     let rate = 8.0 * (250.0 + 25.0 + 25.0 + 2.0);
     let mut world = World::new(cast, 2, 1, 250);
     for _ in 0..2500 {
-        let before = |now, inputs: &Inputs| writer.lock().unwrap().tick(now, inputs);
-        world.tick(before, |_| {}).unwrap();
+        let now = world.prepare();
+        writer.tick(now, world.inputs()).unwrap();
+        world.tick(now);
     }
-    writer.into_inner().unwrap().finish().unwrap();
+    writer.finish().unwrap();
 
     let mut stage = Stage::new(file);
     assert_eq!(stage.live.duration_ms(), 9996);
@@ -460,17 +470,16 @@ fn the_python_example_reads_every_value_that_was_put_in() {
     let path = std::env::temp_dir().join(format!("sensocto-{}.mcap", std::process::id()));
     let header = Header { epoch_unix_ms: EPOCH_UNIX_MS, ..Header::default() };
     let file = std::fs::File::create(&path).unwrap();
-    let writer = Mutex::new(Writer::create(file, &header).unwrap());
+    let mut writer = Writer::create(file, &header).unwrap();
     let (mut names, mut expected) = (Default::default(), Vec::new());
     let mut world = demo(1);
     for _ in 0..SECONDS * 250 {
-        let before = |now, inputs: &Inputs| {
-            expected.extend(rows(inputs, &mut names));
-            writer.lock().unwrap().tick(now, inputs)
-        };
-        world.tick(before, |out| writer.lock().unwrap().delivered(out)).unwrap();
+        let now = world.prepare();
+        expected.extend(rows(world.inputs(), &mut names));
+        writer.tick(now, world.inputs()).unwrap();
+        writer.delivered(world.tick(now));
     }
-    writer.into_inner().unwrap().finish().unwrap();
+    writer.finish().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/read_recording.py");
     let output = std::process::Command::new(python).arg(script).arg(&path).output().unwrap();
     std::fs::remove_file(&path).unwrap();
@@ -494,5 +503,5 @@ fn the_python_example_reads_every_value_that_was_put_in() {
         count += 1;
     }
     assert_eq!(count, expected.len());
-    assert!(count > 15_000);
+    assert!(count > 8_000);
 }

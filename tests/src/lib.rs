@@ -10,7 +10,7 @@ use std::sync::Arc;
 use components::attention::Level;
 use components::attribute::AttributeType;
 use components::command::{Attention, Command, SensorCard, SensorSet, Target};
-use components::delivery::{Deliveries, Digest, Form, Notice};
+use components::delivery::{Digest, Form, Notice};
 use components::id::{FeedId, Handles, ViewerId};
 use components::load::{Load, LoadLevel};
 use components::sample::{Payload, Timestamp};

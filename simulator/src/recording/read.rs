@@ -23,6 +23,8 @@ use super::{
 
 /// Chunks of one recording: two years of seconds.
 const CHUNK_COUNT_MAX: usize = 1 << 26;
+/// Bytes that are read at once where all are read.
+const VERIFY_BYTES: u64 = 1 << 20;
 /// Channels of one file.
 const CHANNEL_COUNT_MAX: usize = 1024;
 
@@ -251,6 +253,34 @@ impl<R: Read + Seek> Reader<R> {
             }
         }
         Ok(())
+    }
+
+    /// Whether every byte of a finished recording is as it was written, those included on which
+    /// nothing hangs; read anew from its beginning. A cut one has no checksum of the whole.
+    pub fn verify(&mut self) -> Result<bool, RecordingError> {
+        let Some(end) = self.chunks.last().map(|chunk| chunk.head.end()) else { return Ok(true) };
+        // Behind the last chunk: its index, our summary, then the end of the data.
+        let mut at = end;
+        let data_end = loop {
+            match self.source.head(at)? {
+                Some(head) if head.op == c::DATA_END && head.bytes == 4 => break head,
+                Some(head) if head.op != c::FOOTER => at = head.end(),
+                _ => return Ok(!self.summary.complete),
+            }
+        };
+        let mut bytes = Vec::new();
+        self.source.read(data_end.at, 4, &mut bytes)?;
+        let crc = Cursor::new(&bytes).u32().unwrap_or(0);
+        let mut hasher = crc32fast::Hasher::new();
+        let end = data_end.at - c::HEAD_BYTES;
+        let mut at = 0;
+        while at < end {
+            let piece = (end - at).min(VERIFY_BYTES);
+            self.source.read(at, piece, &mut bytes)?;
+            hasher.update(&bytes);
+            at += piece;
+        }
+        Ok(crc == 0 || crc == hasher.finalize())
     }
 
     /// The number of the tick that [`next`](Self::next) gave last, from 1.

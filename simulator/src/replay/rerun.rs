@@ -105,8 +105,8 @@ impl<R: Read + Seek> Rerun<R> {
         self.hash.value()
     }
 
-    pub fn reader(&self) -> &Reader<R> {
-        &self.reader
+    pub fn reader(&mut self) -> &mut Reader<R> {
+        &mut self.reader
     }
 
     pub fn engine(&mut self) -> &mut Engine {
@@ -156,6 +156,10 @@ impl Replay {
         if let Some((tick, now)) = differs {
             let seconds = (now.0 - summary.first.0) as f64 / 1e6;
             return Err(format!("{said} differs first behind tick {tick}, at {seconds:.3} s"));
+        }
+        if ended.is_ok() && !rerun.reader().verify().map_err(told)? {
+            let what = "a bit was flipped where nothing hangs on it";
+            return Err(format!("{said} equal, but {}: {what}", self.file.display()));
         }
         let verdict =
             if proven == 0 && ticks > 0 { "with nothing to hold it against" } else { "equal" };

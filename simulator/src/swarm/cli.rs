@@ -29,6 +29,9 @@ pub struct Swarm {
     /// Worlds at the same time [default: one for each core].
     #[arg(long)]
     pub threads: Option<usize>,
+    /// End after so many failing worlds.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub failures: usize,
     /// Leave a recording of each failing world, made small, in this folder.
     #[arg(long, value_name = "DIR")]
     pub record_failure: Option<PathBuf>,
@@ -44,11 +47,18 @@ impl Swarm {
             count: if self.seed.is_some() { 1 } else { self.seeds },
             ticks: self.ticks,
             threads: self.threads.unwrap_or(threads),
+            failures: self.failures,
             record_failure: self.record_failure,
         };
         let summary = run(&plan);
         for found in &summary.found {
             out(&found.tell());
+        }
+        for recording in &summary.recordings {
+            out(&match recording {
+                Ok(path) => format!("recorded in {}", path.display()),
+                Err(error) => format!("not recorded: {error}"),
+            });
         }
         let seconds = summary.took.as_secs_f64();
         out(&format!(

@@ -8,10 +8,13 @@ mod model;
 mod run;
 mod script;
 mod shrink;
+#[cfg(test)]
+mod tests;
 mod words;
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,16 +22,17 @@ use std::time::{Duration, Instant};
 pub use run::{Failure, Played};
 pub use script::{Event, World};
 
-use run::{Nobody, play};
+use components::delivery::Deliveries;
+use engine::{EngineTime, Inputs};
+use run::{Nobody, Witness, play};
+
+use crate::recording;
 
 /// Every so many seeds the same world is also played on two threads, and must come out alike.
 const TWICE_EVERY: u64 = 8;
 
 /// How long a failing script is made smaller.
 const SHRINK_FOR: Duration = Duration::from_secs(20);
-
-/// Failures after which a run ends: one is enough to work on.
-const FAILURE_COUNT_MAX: usize = 3;
 
 /// Plays one seed, and every eighth on two threads as well.
 ///
@@ -37,15 +41,27 @@ const FAILURE_COUNT_MAX: usize = 3;
 pub fn play_seed(seed: u64, ticks: usize) -> Result<Played, Failure> {
     let world = World::drawn(seed);
     let script = world.script(ticks);
-    let played = play(&world, &script, 1, &mut Nobody)?;
     if seed.is_multiple_of(TWICE_EVERY) {
-        let again = play(&world, &script, 2, &mut Nobody)?;
-        if again != played {
-            let sentence = format!("one thread gives {:x}, two give {:x}", played.hash, again.hash);
-            return Err(Failure { tick: played.ticks, checker: "threads", sentence });
-        }
+        differs(&world, &script)
+    } else {
+        play(&world, &script, 1, &mut Nobody)
     }
-    Ok(played)
+}
+
+/// The checker that holds a run on two threads against one on a single thread.
+const THREADS: &str = "threads";
+
+fn differs(world: &World, script: &[Event]) -> Result<Played, Failure> {
+    let played = play(world, script, 1, &mut Nobody)?;
+    let again = play(world, script, 2, &mut Nobody);
+    if again == Ok(played) {
+        return Ok(played);
+    }
+    let sentence = match again {
+        Ok(again) => format!("one thread gives {:x}, two give {:x}", played.hash, again.hash),
+        Err(failure) => format!("one thread breaks nothing, two: {}", failure.sentence),
+    };
+    Err(Failure { tick: played.ticks, checker: THREADS, sentence })
 }
 
 /// A failing seed, made small.
@@ -63,8 +79,27 @@ impl Found {
     pub fn shrunk(seed: u64, ticks: usize, first: Failure) -> Self {
         let world = World::drawn(seed);
         let script = world.script(ticks);
-        let (script, last) = shrink::shrink(&world, &script, &first, 1, SHRINK_FOR);
+        // What only two threads show is looked for on two.
+        let mut plays = |script: &[Event]| match first.checker {
+            THREADS => differs(&world, script).err(),
+            _ => play(&world, script, 1, &mut Nobody).err(),
+        };
+        let (script, last) = shrink::shrink(&script, &first, SHRINK_FOR, &mut plays);
         Self { seed, first, last, world, script }
+    }
+
+    /// Leaves the smallest script that fails as a recording in `folder`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn record(&self, folder: &Path) -> io::Result<PathBuf> {
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join(format!("swarm-{}.mcap", self.seed));
+        let mut tape = Tape::create(&path, &self.world)?;
+        // That it fails is known.
+        let _ = play(&self.world, &self.script, 1, &mut tape);
+        tape.finish()?;
+        Ok(path)
     }
 
     /// The story, line by line.
@@ -93,6 +128,42 @@ impl Found {
     }
 }
 
+/// Writes what crosses the engine's door as a recording.
+struct Tape {
+    writer: recording::Writer<File>,
+    outcome: io::Result<()>,
+}
+
+impl Tape {
+    fn create(path: &Path, world: &World) -> io::Result<Self> {
+        let header = recording::Header {
+            settings: world.settings.clone(),
+            epoch_unix_ms: script::EPOCH_MS,
+            source: format!("swarm seed {}", world.seed),
+            ..recording::Header::default()
+        };
+        let writer = recording::Writer::create(File::create(path)?, &header)?;
+        Ok(Self { writer, outcome: Ok(()) })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        self.outcome?;
+        self.writer.finish().map(|_| ())
+    }
+}
+
+impl Witness for Tape {
+    fn before(&mut self, now: EngineTime, inputs: &Inputs) {
+        if self.outcome.is_ok() {
+            self.outcome = self.writer.tick(now, inputs);
+        }
+    }
+
+    fn after(&mut self, deliveries: &Deliveries) {
+        self.writer.delivered(deliveries);
+    }
+}
+
 /// What `sensocto swarm` was asked for.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -100,6 +171,8 @@ pub struct Plan {
     pub count: u64,
     pub ticks: usize,
     pub threads: usize,
+    /// Failing seeds after which a run ends.
+    pub failures: usize,
     pub record_failure: Option<PathBuf>,
 }
 
@@ -111,6 +184,8 @@ pub struct Summary {
     pub samples: u64,
     pub took: Duration,
     pub found: Vec<Found>,
+    /// Where each failing world was recorded, or why it was not.
+    pub recordings: Vec<io::Result<PathBuf>>,
 }
 
 /// Plays every seed of the plan. Progress goes to stderr.
@@ -129,7 +204,7 @@ pub fn run(plan: &Plan) -> Summary {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let failed = failures.lock().map_or(usize::MAX, |list| list.len());
-                    if seed >= end || failed >= FAILURE_COUNT_MAX {
+                    if seed >= end || failed >= plan.failures.max(1) {
                         return;
                     }
                     match play_seed(seed, plan.ticks) {
@@ -155,10 +230,14 @@ pub fn run(plan: &Plan) -> Summary {
     let took = began.elapsed();
     let mut failures = failures.into_inner().unwrap_or_default();
     failures.sort_by_key(|(seed, _)| *seed);
-    let found = failures
+    let found: Vec<Found> = failures
         .into_iter()
         .map(|(seed, failure)| Found::shrunk(seed, plan.ticks, failure))
         .collect();
+    let recordings = match &plan.record_failure {
+        Some(folder) => found.iter().map(|found| found.record(folder)).collect(),
+        None => Vec::new(),
+    };
     std::panic::set_hook(hook);
     Summary {
         seeds: done.into_inner(),
@@ -166,5 +245,6 @@ pub fn run(plan: &Plan) -> Summary {
         samples: samples.into_inner(),
         took,
         found,
+        recordings,
     }
 }

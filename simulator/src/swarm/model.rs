@@ -50,6 +50,8 @@ pub(super) struct Sent {
     pub(super) number: Option<f64>,
     /// It has a shape other than a single leaf's, and is not kept as text from the start.
     pub(super) shaped: bool,
+    /// Numbers, booleans and nulls in it.
+    pub(super) width: usize,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,8 @@ struct Stream {
     id: Option<StreamId>,
     /// Samples from here on are in the ring for sure, as far as its limits reach.
     whole_from: u64,
+    /// Bytes of the largest sample so far.
+    sample_bytes: i64,
 }
 
 #[derive(Debug)]
@@ -118,6 +122,12 @@ struct Wish {
     strong: Vec<Target>,
 }
 
+/// Ticks in which a full budget has halved all limits as often as it may.
+const SQUEEZE_TICKS: usize = 8;
+
+/// Samples of each stream that stay however short memory is, with the room for as many again.
+const FLOOR_SAMPLE_COUNT: i64 = 32;
+
 /// The model. See the module.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -139,8 +149,8 @@ pub(super) struct Model {
     /// The notices that must come with this tick, in words; levels and pacing are checked by
     /// what they lead to.
     expected: Vec<String>,
-    ring_bytes: i64,
-    growth: i64,
+    /// Bytes that rings may have grown by in the last ticks, this one first.
+    growth: [i64; SQUEEZE_TICKS],
 
     received: u64,
     unknown: u64,
@@ -168,8 +178,7 @@ impl Model {
             serials: 0,
             stream_ids: BTreeMap::new(),
             expected: Vec::new(),
-            ring_bytes: 0,
-            growth: 0,
+            growth: [0; SQUEEZE_TICKS],
             received: 0,
             unknown: 0,
             refused: [0; Reason::COUNT],
@@ -218,7 +227,8 @@ impl Model {
             self.received += count;
             self.refused[reason as usize] += count;
         }
-        self.growth = 0;
+        self.growth.rotate_right(1);
+        self.growth[0] = 0;
         for sample in sent {
             self.received += 1;
             if !self.accept(sample) {
@@ -251,6 +261,7 @@ impl Model {
                         scalar: true,
                         id: None,
                         whole_from: 0,
+                        sample_bytes: 0,
                     };
                     sensor.streams.insert(attribute_id.to_string(), stream);
                     let name = &held.sensor;
@@ -411,8 +422,10 @@ impl Model {
         if stream.samples.is_empty() {
             stream.scalar = !sample.shaped;
         }
-        // A ring at most doubles for a sample, beside what a text takes.
-        self.growth += 1024 + 4 * sample.json.len() as i64;
+        // A timestamp, its cells, or the reference to a text and the text.
+        let bytes = 8 * (1 + sample.width.max(1) as i64) + 24 + sample.json.len() as i64;
+        stream.sample_bytes = stream.sample_bytes.max(bytes);
+        self.growth[0] += 2 * stream.sample_bytes;
         stream.samples.push(Kept {
             timestamp: sample.timestamp,
             json: fingerprint(sample.json.as_bytes(), &[]),
@@ -802,12 +815,12 @@ impl Model {
                 "{known} samples were {what}, the ledger says {said}"
             );
         }
-        let (mut least, mut most) = (0, 0);
+        let (mut least, mut most, mut floor) = (0, 0, 0);
         for stream in self.sensors.values().flat_map(|sensor| sensor.streams.values()) {
-            least +=
-                stream.count() - stream.held_from(self.load.level, self.roomy).min(stream.count());
+            least += stream.count() - stream.held_from(self.load.level, self.roomy);
             let (hot, warm) = limits(stream.kind, self.load.level);
             most += stream.count().min(2 * hot + warm);
+            floor += FLOOR_SAMPLE_COUNT * stream.sample_bytes;
         }
         must!(
             (least..=most).contains(&store.kept),
@@ -816,13 +829,12 @@ impl Model {
             store.kept
         );
         let bytes = report.ring_bytes;
-        let bound = (self.settings.ring_bytes_max as i64).max(self.ring_bytes) + self.growth;
+        let budget = self.settings.ring_bytes_max as i64;
+        let bound = budget + self.growth.iter().sum::<i64>() + floor;
         must!(
             (0..=bound).contains(&bytes),
             "memory",
-            "rings take {bytes} bytes, the budget is {}, before this tick it was {}",
-            self.settings.ring_bytes_max,
-            self.ring_bytes
+            "rings take {bytes} bytes of {budget}; what just came and the newest of each stream explain {bound}"
         );
         must!(
             bytes > 0 || store.kept == 0,
@@ -830,7 +842,6 @@ impl Model {
             "{} samples are kept in no memory",
             store.kept
         );
-        self.ring_bytes = bytes;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use components::cell::Cell;
 use components::command::{Attention, Command, SensorCard, SensorSet};
 use components::delivery::{Deliveries, Notice};
-use components::id::{FeedId, Handle, Handles, ViewerId};
+use components::id::{FeedId, Handles, ViewerId};
 use components::load::Load;
 use components::sample::{Payload, Timestamp};
 use components::shape::{self, Shape};
@@ -17,6 +17,7 @@ use engine::{Engine, EngineConfig, EngineTime, Inputs};
 use super::model::{Broken, Model, Sent};
 use super::script::{EPOCH_MS, Event, PayloadForm, World, payload};
 use crate::chance::hash;
+use crate::recording::Hash;
 
 /// Microseconds of a tick once everything is quiet: every quality flushes in each.
 const QUIET_TICK_US: u64 = 200_000;
@@ -94,6 +95,7 @@ struct Run<'a> {
     seats: Vec<Seat>,
     shapes: BTreeMap<Vec<u8>, Arc<Shape>>,
     played: Played,
+    hash: Hash,
     witness: &'a mut dyn Witness,
 }
 
@@ -129,6 +131,7 @@ impl<'a> Run<'a> {
             seats: (0..world.viewer_count).map(|_| Seat::default()).collect(),
             shapes: BTreeMap::new(),
             played: Played::default(),
+            hash: Hash::default(),
             witness,
         }
     }
@@ -212,7 +215,8 @@ impl<'a> Run<'a> {
         self.witness.before(now, inputs);
         let deliveries = self.engine.tick(now, &mut self.inputs);
         self.witness.after(deliveries);
-        self.played.hash = fold(self.played.hash, deliveries);
+        self.hash.add(deliveries);
+        self.played.hash = self.hash.value();
         for notice in &deliveries.notices {
             match notice {
                 Notice::FeedClosed { feed } => self.feeds.give_back(feed.0),
@@ -424,36 +428,7 @@ impl<'a> Run<'a> {
         self.inputs.samples.push(feed, index, Timestamp(timestamp), payload);
         let number = if bare { json.parse().ok() } else { None };
         let json = json + extra;
-        self.sent.push(Sent { feed, index, timestamp, json, number, shaped: split && !bare });
+        let (shaped, width) = (split && !bare, cells.len());
+        self.sent.push(Sent { feed, index, timestamp, json, number, shaped, width });
     }
-}
-
-/// Everything that leaves the engine, word by word.
-fn fold(seed: u64, deliveries: &Deliveries) -> u64 {
-    let mut at = seed;
-    let mut eat = |word: u64| at = hash(at, word);
-    let handle = |handle: Handle| u64::from(handle.slot) << 32 | u64::from(handle.generation);
-    for flush in &deliveries.flushes {
-        eat(handle(flush.viewer.0));
-        for slice in deliveries.slices_of(flush) {
-            eat(u64::from(slice.card.stream.0) << 8 | slice.form as u64);
-            eat(slice.from);
-            eat(slice.to);
-            eat(slice.missed);
-            if let Some(numbers) = slice.digest.and_then(|digest| digest.numbers) {
-                eat(numbers.avg.to_bits());
-                eat(numbers.min.to_bits());
-                eat(numbers.max.to_bits());
-            }
-        }
-    }
-    deliveries.timestamps.iter().for_each(|timestamp| eat(timestamp.0 as u64));
-    deliveries.cells.iter().for_each(|cell| eat(*cell));
-    for text in &deliveries.texts {
-        text.payload().bytes().for_each(|byte| eat(u64::from(byte)));
-    }
-    for notice in &deliveries.notices {
-        format!("{notice:?}").bytes().for_each(|byte| eat(u64::from(byte)));
-    }
-    at
 }

@@ -2,23 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use super::run::{Failure, Nobody, play};
-use super::script::{Event, World};
+use super::run::Failure;
+use super::script::Event;
 
 /// A shrunken script is good enough after so many attempts.
 const ATTEMPT_COUNT_MAX: usize = 2_000;
 
-/// The least script found within `at_most`, and how it fails.
+/// The least script found within `at_most`, and how it fails. `fails` plays a script; a failure
+/// that another checker finds does not count.
 ///
 /// Delta debugging (Zeller, Hildebrandt: Simplifying and Isolating Failure-Inducing Input, IEEE
-/// TSE 28, 2002): ever smaller runs of events are left out, ticks among them; then sets of
-/// samples are made smaller, one by one.
+/// TSE 28, 2002): ever smaller runs of events are left out, ticks among them; ticks become one,
+/// and sets of samples smaller, one by one.
 pub(super) fn shrink(
-    world: &World,
     script: &[Event],
     failure: &Failure,
-    threads: usize,
     at_most: Duration,
+    plays: &mut dyn FnMut(&[Event]) -> Option<Failure>,
 ) -> (Vec<Event>, Failure) {
     let began = Instant::now();
     let mut attempts = 0;
@@ -28,9 +28,7 @@ pub(super) fn shrink(
         if attempts > ATTEMPT_COUNT_MAX || began.elapsed() > at_most {
             return None;
         }
-        play(world, script, threads, &mut Nobody)
-            .err()
-            .filter(|found| found.checker == failure.checker)
+        plays(script).filter(|found| found.checker == failure.checker)
     };
     // Nothing behind the failing tick matters.
     let mut ticks = 0;
@@ -44,21 +42,20 @@ pub(super) fn shrink(
         best.truncate(end + 1);
         best_failure = found;
     }
-    let mut size = best.len() / 2;
-    while size > 0 {
-        let (mut at, mut smaller) = (0, false);
-        while at < best.len() {
-            let mut without = best.clone();
-            without.drain(at..(at + size).min(best.len()));
-            match fails(&without) {
-                Some(found) => (best, best_failure, smaller) = (without, found, true),
-                None => at += size,
+    leave_out(&mut best, &mut best_failure, &mut fails);
+    let mut at = 0;
+    while at + 1 < best.len() {
+        if let [Event::Tick { us }, Event::Tick { us: more }] = best[at..at + 2] {
+            let mut one = best.clone();
+            one.splice(at..at + 2, [Event::Tick { us: us + more }]);
+            if let Some(found) = fails(&one) {
+                (best, best_failure) = (one, found);
+                continue;
             }
         }
-        if !(smaller && size == 1) {
-            size /= 2;
-        }
+        at += 1;
     }
+    leave_out(&mut best, &mut best_failure, &mut fails);
     for at in 0..best.len() {
         while let Some(less) = lesser(&best[at]) {
             let mut with = best.clone();
@@ -68,6 +65,29 @@ pub(super) fn shrink(
         }
     }
     (best, best_failure)
+}
+
+/// Leaves out halves, quarters, and so on down to single events, until none can go.
+fn leave_out(
+    best: &mut Vec<Event>,
+    failure: &mut Failure,
+    fails: &mut dyn FnMut(&[Event]) -> Option<Failure>,
+) {
+    let mut size = best.len() / 2;
+    while size > 0 {
+        let (mut at, mut smaller) = (0, false);
+        while at < best.len() {
+            let mut without = best.clone();
+            without.drain(at..(at + size).min(best.len()));
+            match fails(&without) {
+                Some(found) => (*best, *failure, smaller) = (without, found, true),
+                None => at += size,
+            }
+        }
+        if !(smaller && size == 1) {
+            size /= 2;
+        }
+    }
 }
 
 /// The same event with half as many samples, or a simpler one.

@@ -186,7 +186,8 @@ impl Pass<'_, '_> {
                         let next = cursor.whole.max(ring.oldest()).min(cursor.next);
                         lens.received += cursor.next - next;
                         cursor.next = next;
-                        let owed = (ring.count() - next) as usize;
+                        let owed = ring.after(next);
+                        let owed = (owed.to - owed.from) as usize;
                         *self.seeds_left = self.seeds_left.saturating_sub(owed);
                         Form::Seed
                     }
