@@ -478,9 +478,7 @@ mod tests {
         assert!(environment(&[("SENSOCTO_BIN", "x")]).is_ok(), "somebody else's");
         let error = environment(&[("SENSOCTO_FEEDS_MAX", "0")]).unwrap_err().to_string();
         let error_of = |pair| environment(&[pair]).unwrap_err().to_string();
-        assert!(
-            error_of(("SENSOCTO_SIMULATE", "fwe")).contains("there is no such scenario; there are")
-        );
+        assert!(error_of(("SENSOCTO_SIMULATE", "fwe")).contains("did you mean `few`?"));
         assert!(error_of(("SENSOCTO_TICK_HZ", "10")).contains("50 to 1000"));
         assert!(error.contains("`feeds_max`") && error.contains("SENSOCTO_FEEDS_MAX"), "{error}");
         let mut given = Given::default();

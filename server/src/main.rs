@@ -31,7 +31,7 @@ enum Command {
     Load(simulator::cli::Load),
     /// Have a running server record itself.
     Record(simulator::record::Record),
-    /// List the scenarios that `serve --simulate` knows.
+    /// List the scenarios that `serve --simulate` knows, print one, or convert one.
     Scenarios(simulator::cli::Scenarios),
     /// Play a scenario as fast as this machine can, without a server; record it; say its hash.
     Simulate(simulator::simulate::Simulate),

@@ -207,12 +207,14 @@ impl Fleet {
         self.links[sensor] == Link::Away
     }
 
-    /// Every sensor whose feed was lost asks for one again.
+    /// Every sensor whose feed was lost asks for one again, if it is there.
     pub fn reopen_lost(&mut self) {
-        for (sensor, link) in self.links.iter_mut().enumerate() {
-            if *link == Link::Lost {
-                *link = Link::Wanted;
-                self.wanted.push_back(sensor as u32);
+        for sensor in 0..self.links.len() {
+            if self.links[sensor] == Link::Lost {
+                self.links[sensor] = Link::Away;
+                if self.is_there(sensor as u32, self.done) {
+                    want(&mut self.links, &mut self.wanted, sensor as u32);
+                }
             }
         }
         self.feed_wanted_at = self.done;
@@ -789,6 +791,34 @@ mod tests {
         assert!((112..=113).contains(&guest.len()), "{} in 4.5 seconds", guest.len());
         let closed = |c: &&Command| matches!(c, Command::CloseFeed { .. });
         assert_eq!(inputs.commands.iter().filter(closed).count(), 2);
+    }
+
+    #[test]
+    fn who_was_lost_and_has_left_is_not_asked_back() {
+        let cast = cast(
+            "[[people]]\nid = \"guest\"\ncount = 2\ndevices = [\"belt\"]\n\
+             [[schedule]]\nat = 1\nleaves = \"guest\"",
+        );
+        let (mut fleet, _) = run(&cast, [500]);
+        fleet.lose(FeedId(Handle { slot: 1, generation: 0 }));
+        let mut inputs = Inputs::default();
+        let mut slot = 10;
+        let mut advance = |fleet: &mut Fleet, ms: i64| {
+            let mut take_feed = || {
+                slot += 1;
+                Some(FeedId(Handle { slot, generation: 0 }))
+            };
+            fleet.advance(Timestamp(START + ms), &mut take_feed, &mut inputs);
+        };
+        fleet.reopen_lost();
+        advance(&mut fleet, 600);
+        assert_eq!(fleet.open_count(), 2);
+        fleet.lose(FeedId(Handle { slot: 11, generation: 0 }));
+        advance(&mut fleet, 1100);
+        advance(&mut fleet, 1200);
+        fleet.reopen_lost();
+        advance(&mut fleet, 1300);
+        assert_eq!(fleet.open_count(), 0);
     }
 
     #[test]

@@ -8,20 +8,25 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (edits <= (known.chars().count() / 3).max(1) && edits < known.chars().count()).then_some(known)
 }
 
-/// Edits between two words (Levenshtein 1966), of the first 64 letters.
+/// Edits between two words: a letter more, less or another, or two neighbours swapped (Damerau
+/// 1964, as optimal string alignment), of the first 64 letters.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+    let mut above = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let substituted = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = substituted.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(above[j - 2] + 1);
+            }
         }
+        above = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -35,8 +40,7 @@ mod tests {
             assert_eq!(nearest(slip, known), Some(meant));
         }
         for (slip, meant) in [("rat", "rate"), ("ids", "id"), ("fwe", "few"), ("egg", "ecg")] {
-            let found = nearest(slip, known);
-            assert!(found == Some(meant) || slip == "fwe" && found.is_none(), "{slip}: {found:?}");
+            assert_eq!(nearest(slip, known), Some(meant), "{slip}");
         }
         assert_eq!(nearest("temperature", known), None);
         assert_eq!(nearest("", known), None);

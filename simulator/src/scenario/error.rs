@@ -58,7 +58,7 @@ impl From<Mistake> for ScenarioError {
 }
 
 /// "there is no such key; did you mean `rate`?", or what there is if nothing is near.
-pub(super) fn no_such<'a>(what: &str, word: &str, known: &[&'a str]) -> String {
+pub(super) fn no_such(what: &str, word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(meant) => format!("there is no such {what}; did you mean `{meant}`?"),
         None if known.is_empty() => format!("there is no such {what}; there are none"),

@@ -19,7 +19,7 @@ use crate::cli::Form;
 use crate::crowd::{BatteryHabit, CrowdSpec, Network};
 use crate::fault::{FaultKind, FaultSpec};
 use crate::person::PARAMETERS;
-use crate::signal::{Model, Parameter, Sort, model, models};
+use crate::signal::{Model, Parameter, Sort, models};
 
 /// Bytes of an id in a file, so that one of a body and a device has room for both.
 const ID_BYTES_MAX: usize = 96;
@@ -30,9 +30,9 @@ const SPREAD_M_MAX: f64 = 1_000_000.0;
 /// Milliseconds since the start that a schedule may speak of.
 const FOREVER_MS: i64 = i64::MAX;
 
-pub(super) const TOP_KEYS: &[&str] =
+const TOP_KEYS: &[&str] =
     &["description", "seed", "people", "places", "device", "viewers", "faults", "schedule"];
-const BODY_KEYS: &[&str] = &[
+pub(super) const BODY_KEYS: &[&str] = &[
     "id",
     "names",
     "name",
@@ -69,6 +69,22 @@ const VIEWER_KEYS: &[&str] = &[
 ];
 const FAULT_KEYS: &[&str] = &["kind", "share", "every", "lasts", "amount"];
 const SCHEDULE_KEYS: &[&str] = &["at", "comes", "leaves"];
+
+/// Every key but those of models and people.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<&'static str> {
+    let all = [
+        BODY_KEYS,
+        BREATHE_KEYS,
+        DEVICE_KEYS,
+        ATTRIBUTE_KEYS,
+        VIEWER_KEYS,
+        FAULT_KEYS,
+        SCHEDULE_KEYS,
+        &["description", "seed", "breathe_with"],
+    ];
+    all.concat()
+}
 
 /// Reads the whole of a file.
 pub(super) fn scenario(
@@ -325,7 +341,8 @@ fn attribute(field: &Field<'_>) -> Result<Attribute, Mistake> {
 
 fn named_model(field: &Field<'_>) -> Result<&'static Model, Mistake> {
     let name = field.text()?;
-    model(name).ok_or_else(|| {
+    // By its own name: one that is only near is a slip here.
+    models().iter().find(|model| model.name == name).ok_or_else(|| {
         let known: Vec<&str> = models().iter().map(|model| model.name).collect();
         field.mistake(&format!("`{name}`: {}", no_such("model", name, &known)))
     })
@@ -723,7 +740,10 @@ fn fault(field: &Field<'_>) -> Result<FaultSpec, Mistake> {
         (Some(field), None) => {
             return Err(field.mistake(&format!("`{name}` has no amount: it is there or not")));
         }
-        (Some(field), Some(unit)) => field.number(0.0..=kind.amount_max(), unit)?,
+        (Some(field), Some(unit)) => {
+            let unit = if unit.starts_with("share") { "" } else { unit };
+            field.number(0.0..=kind.amount_max(), unit)?
+        }
         (None, Some(unit)) => {
             return Err(table.mistake(&format!("`amount` is missing: `{name}` in {unit}")));
         }
