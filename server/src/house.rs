@@ -96,8 +96,9 @@ impl House {
             pump: pump.report(),
             shutdown: shutdown.clone(),
         });
-        let more = api::router(Arc::clone(&simulator), Arc::clone(&doors))
-            .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)));
+        let more =
+            api::router(Arc::clone(&simulator), Arc::clone(recorder.library()), Arc::clone(&doors))
+                .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)));
         let router = http::router(Arc::clone(&doors), pulse, more);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {

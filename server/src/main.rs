@@ -35,13 +35,14 @@ enum Command {
     Import(simulator::exchange::ImportFile),
     /// Have a running server record itself.
     Record(simulator::record::Record),
-    /// List the scenarios that `serve --simulate` knows.
     /// List the scenarios that `serve --simulate` knows, print one, or convert one.
     Scenarios(simulator::cli::Scenarios),
     /// Play a scenario as fast as this machine can, without a server; record it; say its hash.
     Simulate(simulator::simulate::Simulate),
     /// Drive the engine with a recording, and check that it gives back the same, bit for bit.
     Replay(simulator::replay::Replay),
+    /// Start, stop and change the worlds that a running server simulates.
+    Sim(simulator::sim::Sim),
     /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
     Swarm(simulator::swarm::cli::Swarm),
 }
@@ -56,9 +57,9 @@ struct Serve {
     /// Where what is to last is kept [default: data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// A scenario to simulate within the server, by its name (see `sensocto scenarios`) or its file
-    /// [default: few].
-    #[arg(long, value_name = "NAME|FILE|none")]
+    /// Scenarios to simulate within the server, separated by commas: names, see `sensocto
+    /// scenarios`, or files [default: few].
+    #[arg(long, value_name = "SCENARIOS|none")]
     simulate: Option<String>,
     /// Whose tokens open the doors: strict (configured tokens), dev (those, and the word
     /// `missing`), open (anyone) [default: dev].
@@ -126,6 +127,7 @@ fn main() -> ExitCode {
         Some(Command::Import(import)) => import.run(),
         Some(Command::Record(record)) => block_on(record.run()).and_then(|outcome| outcome),
         Some(Command::Scenarios(scenarios)) => scenarios.run(),
+        Some(Command::Sim(sim)) => sim.run(),
         Some(Command::Simulate(simulate)) => simulate.run(),
         Some(Command::Replay(replay)) => replay.run(),
         Some(Command::Swarm(swarm)) => swarm.run(),

@@ -17,8 +17,10 @@ use std::time::Duration;
 use components::command::Inputs;
 use components::delivery::Notice;
 use components::sample::Timestamp;
+use simulator::recording::RecordingError;
+use simulator::replay::LiveReplay;
 use simulator::scenario::Scenario;
-use simulator::stage::{Ended, Health, Prepared, Running, Stage, StageError};
+use simulator::stage::{Ended, Health, Lent, Prepared, Running, Stage, StageError};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -63,6 +65,8 @@ pub struct Stopped {
 #[derive(Debug)]
 pub enum Refused {
     Stage(StageError),
+    /// The file cannot be read, or not from there.
+    Recording(RecordingError),
     /// Too many orders wait, or the server is going down.
     Busy,
     /// The pump has not said that it is done.
@@ -73,6 +77,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stage(problem) => problem.fmt(f),
+            Self::Recording(problem) => problem.fmt(f),
             Self::Busy => f.write_str("too many orders wait; try again"),
             Self::NotInTime => {
                 f.write_str("it is under way, but not yet done; GET /api/simulator says how it is")
@@ -97,8 +102,6 @@ pub enum Change {
     Pause,
     Resume,
     Speed(f64),
-    /// Milliseconds from the beginning of the recording.
-    Seek(i64),
 }
 
 #[derive(Debug)]
@@ -120,6 +123,16 @@ enum Order {
         id: String,
         change: Change,
         reply: Reply<Running>,
+    },
+    /// Out with a replay, so that it can be moved.
+    Lend {
+        id: String,
+        reply: Reply<Lent>,
+    },
+    /// It is moved; `None` if its act has left meanwhile.
+    GiveBack {
+        lent: Lent,
+        reply: Reply<Option<Running>>,
     },
     Check {
         reply: Reply<()>,
@@ -212,10 +225,51 @@ impl Simulator {
         seed: u64,
         speed: f64,
     ) -> Result<Box<Prepared>, Refused> {
-        let prepared = tokio::task::spawn_blocking(move || {
-            Prepared::scenario(&scenario, seed, speed).map(Box::new)
+        blocking(move || Ok(Box::new(Prepared::scenario(&scenario, seed, speed)?))).await
+    }
+
+    /// The recording of this name, which is this file, is shown from `from_ms` on.
+    pub async fn replay(
+        &self,
+        name: String,
+        file: PathBuf,
+        speed: f64,
+        from_ms: u64,
+    ) -> Result<Running, Refused> {
+        let _building = self.building.acquire().await.map_err(|_| Refused::Busy)?;
+        let prepared = blocking(move || {
+            let mut replay = LiveReplay::open(&file).map_err(Refused::Recording)?;
+            if from_ms > 0 {
+                replay.seek(from_ms).map_err(Refused::Recording)?;
+            }
+            Ok(Box::new(Prepared::replay(&name, replay, speed)?))
         });
-        Ok(prepared.await.map_err(|_| Refused::Busy)??)
+        let prepared = prepared.await?;
+        self.order(|reply| Order::Start { prepared, reply }).await
+    }
+
+    /// The replay goes on from `position_ms`. It is moved off the pump's thread, and stands still
+    /// meanwhile.
+    pub async fn seek(self: &Arc<Self>, id: String, position_ms: u64) -> Result<Running, Refused> {
+        // A task of its own: whoever asked may leave, and the replay must come back all the same.
+        let simulator = Arc::clone(self);
+        let moved = tokio::spawn(async move {
+            let gone = StageError::NotRunning { id: id.clone(), suggestion: None, running: vec![] };
+            let mut lent = simulator.order(|reply| Order::Lend { id, reply }).await?;
+            let (lent, outcome) = blocking(move || {
+                let outcome = lent.seek(position_ms);
+                Ok((lent, outcome))
+            })
+            .await?;
+            let (reply, answer) = oneshot::channel();
+            let back = Order::GiveBack { lent, reply };
+            simulator.orders.send(back).await.map_err(|_| Refused::Busy)?;
+            simulator.intake.wake();
+            let running = answer.await.map_err(|_| Refused::Busy)??;
+            outcome.map_err(Refused::Recording)?;
+            running.ok_or(Refused::Stage(gone))
+        });
+        moved.await.map_err(|_| Refused::Busy)?
     }
 
     /// The act's sensors, or everybody's, leave. Answers when they are gone.
@@ -337,10 +391,26 @@ impl Driver {
                     Change::Pause => self.stage.pause(&id, now),
                     Change::Resume => self.stage.resume(&id, now),
                     Change::Speed(speed) => self.stage.set_speed(&id, speed, now),
-                    Change::Seek(position_ms) => self.stage.seek(&id, position_ms),
                 };
                 self.show(now.0);
                 let _ = reply.send(outcome);
+            }
+            Order::Lend { id, reply } => {
+                if let Err(Ok(lent)) = reply.send(self.stage.lend(&id)) {
+                    // Nobody waits for it any more.
+                    let _ = self.stage.give_back(lent, now);
+                }
+            }
+            Order::GiveBack { lent, reply } => {
+                let running = match self.stage.give_back(lent, now) {
+                    Ok(running) => Some(running),
+                    Err(lent) => {
+                        self.janitor.spawn_blocking(move || drop(lent));
+                        None
+                    }
+                };
+                self.show(now.0);
+                let _ = reply.send(Ok(running));
             }
             Order::Check { reply } => {
                 self.stage.check_soon();
@@ -402,6 +472,13 @@ impl Driver {
         *lock(&self.status) = Arc::new(status);
         self.shown_at = unix_ms;
     }
+}
+
+/// Done on a thread that may take its time.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refused> + Send + 'static,
+) -> Result<T, Refused> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Busy)?
 }
 
 /// What is behind it is replaced whole.

@@ -368,6 +368,68 @@ async fn scenarios_and_health_are_listed() {
 }
 
 #[tokio::test]
+async fn a_recording_is_shown_beside_what_it_was_made_of() {
+    let data = data("replay");
+    let house = house(&[("data", &data)]).await;
+    let json = "content-type: application/json\r\n";
+    let name = r#"{"name": "morning"}"#;
+    assert_eq!(request(&house, "POST", "/api/recordings", json, name).await.0, 201);
+    assert_eq!(order(&house, "start", json!({"scenario": "few"})).await.0, 201);
+    until("two seconds", async || {
+        (entry(&house, "few").await?["position_ms"].as_i64()? > 2000).then_some(())
+    })
+    .await;
+    assert_eq!(request(&house, "POST", "/api/recordings/stop", json, "{}").await.0, 200);
+
+    let absent = order(&house, "replay", json!({"recording": "evening"})).await;
+    assert_eq!(code(&absent), (404, "recording_not_found"));
+    let path = order(&house, "replay", json!({"recording": "../morning"})).await;
+    assert_eq!(code(&path), (400, "bad_name"));
+    let (status, shown) = order(&house, "replay", json!({"recording": "morning"})).await;
+    assert_eq!(
+        (status, &shown["kind"], &shown["id"]),
+        (201, &json!("replay"), &json!("replay:morning")),
+        "{shown}"
+    );
+    assert!(shown["seed"].is_null() && shown["duration_ms"].as_i64().unwrap() > 2000, "{shown}");
+    let again = order(&house, "replay", json!({"recording": "morning"})).await;
+    assert_eq!(code(&again), (409, "already_running"));
+    until("its sensors are there, and few's still are", async || {
+        let replay = entry(&house, "replay:morning").await?;
+        let few = entry(&house, "few").await?;
+        (replay["sensors_live"] == 32 && few["sensors_live"] == 32).then_some(())
+    })
+    .await;
+    let (_, health) = order(&house, "check", json!({})).await;
+    assert_eq!(health["ok"], true, "{health}");
+
+    let id = json!({"id": "replay:morning"});
+    let (status, paused) = order(&house, "pause", id.clone()).await;
+    assert_eq!((status, &paused["state"]), (200, &json!("paused")));
+    let body = json!({"id": "replay:morning", "position_ms": 1500});
+    let (status, moved) = order(&house, "seek", body).await;
+    assert_eq!(
+        (status, &moved["position_ms"], &moved["state"]),
+        (200, &json!(1500), &json!("paused")),
+        "{moved}"
+    );
+    let recorded_at = moved["recorded_at"].as_i64().unwrap();
+    assert!(recorded_at < moved["started_at"].as_i64().unwrap(), "it is of the past");
+    assert_eq!(order(&house, "resume", id.clone()).await.0, 200);
+    until("its end", async || {
+        (entry(&house, "replay:morning").await?["state"] == "ended").then_some(())
+    })
+    .await;
+    let body = json!({"id": "replay:morning", "position_ms": 0});
+    let (status, moved) = order(&house, "seek", body).await;
+    assert_eq!((status, &moved["state"]), (200, &json!("running")), "{moved}");
+    let (status, stopped) = order(&house, "stop", id).await;
+    assert_eq!((status, &stopped["left_count"]), (200, &json!(0)), "{stopped}");
+    assert_eq!(figure(&house, "feeds").await, 32, "few goes on");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_server_that_closes_lets_everybody_leave_in_time() {
     let house = house(&[("simulate", "crowd")]).await;
     until("all", async || {

@@ -25,6 +25,7 @@ pub mod replay;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
+pub mod sim;
 pub mod simulate;
 pub mod stage;
 pub mod swarm;

@@ -1,11 +1,12 @@
-//! The stage: several acts at once, each a fleet with a time of its own, and what became of their
-//! sensors.
+//! The stage: several acts at once, each a fleet or a replay with a time of its own, and what
+//! became of their sensors.
 //!
 //! An act's time begins at the moment it is started and goes on at its speed; its samples are
 //! stamped with it. At speed 1, never paused, that is the wall clock. A faster act's stamps run
 //! ahead of the wall clock, a slower or once paused one's lag behind it: what is simulated is a
 //! coherent world with its own calendar, in which a heart that beats once a second has stamps a
-//! second apart at any speed. [`Running::stamped_at`] says which moment is being shown.
+//! second apart at any speed. [`Running::stamped_at`] says which moment is being shown. A replay's
+//! stamps are moved to the wall clock: it shows the past as if it happened now.
 //!
 //! No clock, no thread, no I/O: the wall clock is an argument, and what the engine said comes in
 //! by [`Stage::hear`].
@@ -26,6 +27,8 @@ use components::sample::Timestamp;
 
 use crate::fleet::{CATCH_UP_MS_MAX, Fleet, OWNER};
 use crate::nearest::nearest;
+use crate::recording::RecordingError;
+use crate::replay::LiveReplay;
 use crate::scenario::Scenario;
 
 pub use health::{CHECK_EVERY_MS, GRACE_MS, Health, Missing, NAMED_COUNT_MAX, Why};
@@ -51,12 +54,21 @@ pub const CATCH_UP_WALL_MS: i64 = 250;
 /// thread that ticks.
 #[derive(Debug)]
 pub struct Prepared {
+    id: Arc<str>,
     name: Arc<str>,
-    seed: u64,
+    seed: Option<u64>,
     speed: f64,
     samples_per_second: f64,
-    fleet: Fleet,
+    play: Play,
     places: HashMap<Arc<str>, Place>,
+}
+
+/// What plays.
+#[derive(Debug)]
+enum Play {
+    Fleet(Box<Fleet>),
+    /// `None`: it is lent, and what was lost meanwhile.
+    Replay(Option<Box<LiveReplay>>, Vec<FeedId>),
 }
 
 impl Prepared {
@@ -69,19 +81,53 @@ impl Prepared {
         let sensors = fleet.cast().sensors.iter().enumerate();
         let place = |number| Place { number: Some(number), ..Place::default() };
         Ok(Self {
+            id: (&*scenario.name).into(),
             name: (&*scenario.name).into(),
-            seed,
+            seed: Some(seed),
             speed,
             samples_per_second: scenario.summary().samples_per_second,
             places: sensors
                 .map(|(number, sensor)| (Arc::clone(&sensor.card.sensor_id), place(number)))
                 .collect(),
-            fleet,
+            play: Play::Fleet(Box::new(fleet)),
         })
     }
 
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
+    /// A recording, from wherever it stands.
+    pub fn replay(name: &str, mut replay: LiveReplay, speed: f64) -> Result<Self, StageError> {
+        if !Pace::may_be(speed) {
+            return Err(StageError::Speed);
+        }
+        replay.set_speed(speed);
+        let seconds = replay.duration_ms() as f64 / 1000.0;
+        Ok(Self {
+            id: replay_id(name).into(),
+            name: name.into(),
+            seed: None,
+            speed,
+            samples_per_second: replay.reader().summary().samples as f64 / seconds.max(0.001),
+            places: HashMap::new(),
+            play: Play::Replay(Some(Box::new(replay)), Vec::new()),
+        })
+    }
+}
+
+/// The id of the act that replays the recording of this name: a scenario may have it too.
+pub fn replay_id(name: &str) -> String {
+    format!("replay:{name}")
+}
+
+/// A replay that is away to be moved to another place, while its act stands still.
+#[derive(Debug)]
+pub struct Lent {
+    key: u64,
+    replay: Box<LiveReplay>,
+}
+
+impl Lent {
+    /// Reads what is there at `position_ms`. Takes time: not for the thread that ticks.
+    pub fn seek(&mut self, position_ms: u64) -> Result<(), RecordingError> {
+        self.replay.seek(position_ms)
     }
 }
 
@@ -108,25 +154,27 @@ enum State {
     Lost(Why),
 }
 
-/// What plays.
+/// One of those on the stage.
 #[derive(Debug)]
 struct Act {
     /// Never used twice.
     key: u64,
     id: Arc<str>,
     name: Arc<str>,
-    seed: u64,
+    seed: Option<u64>,
     /// By the wall clock, and the first moment of its own time.
     started_at: Timestamp,
     pace: Pace,
     /// Milliseconds of its own time that were measured.
     done_ms: i64,
     samples_per_second: f64,
-    fleet: Fleet,
+    play: Play,
     places: HashMap<Arc<str>, Place>,
     present_count: usize,
     /// Feeds the engine has yet to let go.
     feed_count: usize,
+    /// How it was when its replay was lent.
+    seen: Option<Box<Running>>,
     leaving: Option<Leaving>,
 }
 
@@ -163,6 +211,8 @@ pub enum Condition {
     Paused,
     /// Its sensors are on their way out.
     Stopping,
+    /// The recording goes no further.
+    Ended,
 }
 
 impl Condition {
@@ -171,6 +221,7 @@ impl Condition {
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Stopping => "stopping",
+            Self::Ended => "ended",
         }
     }
 }
@@ -181,7 +232,8 @@ pub struct Running {
     pub id: Arc<str>,
     pub name: Arc<str>,
     pub condition: Condition,
-    pub seed: u64,
+    /// `None` of a replay.
+    pub seed: Option<u64>,
     pub speed: f64,
     pub sensors: usize,
     /// Those that the engine has.
@@ -196,6 +248,17 @@ pub struct Running {
     pub stamped_at: Timestamp,
     /// Of its own time: never measured, because the machine did not keep up.
     pub skipped_ms: u64,
+    pub replay: Option<Shown>,
+}
+
+/// What a replay shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    pub duration_ms: u64,
+    /// When the moment shown was recorded.
+    pub recorded_at: Timestamp,
+    /// Why it goes no further, if that is not the recording's end.
+    pub broken: Option<String>,
 }
 
 /// Why an order was not followed.
@@ -219,6 +282,14 @@ pub enum StageError {
     NotAReplay {
         id: Arc<str>,
     },
+    /// Two recordings may have the same sensors.
+    OneReplay {
+        id: Arc<str>,
+    },
+    /// It is being moved to another place.
+    Seeking {
+        id: Arc<str>,
+    },
     /// A switch waits for the stage to be empty.
     Switching,
 }
@@ -233,6 +304,8 @@ impl StageError {
             Self::TooManyActs => "too_many_running",
             Self::Speed => "bad_speed",
             Self::NotAReplay { .. } => "not_a_replay",
+            Self::OneReplay { .. } => "sensor_clash",
+            Self::Seeking { .. } => "seeking",
             Self::Switching => "switching",
         }
     }
@@ -261,6 +334,11 @@ impl fmt::Display for StageError {
             Self::NotAReplay { id } => {
                 write!(f, "`{id}` is not a replay: a made-up world has no other place to go to")
             }
+            Self::OneReplay { id } => write!(
+                f,
+                "`{id}` is on, and two recordings may have the same sensors; stop it first"
+            ),
+            Self::Seeking { id } => write!(f, "`{id}` is on its way to another place"),
             Self::Switching => f.write_str("a switch is under way; wait until it is done"),
         }
     }
@@ -309,22 +387,25 @@ impl Stage {
             return Err((error, prepared));
         }
         let mut prepared = *prepared;
-        prepared.fleet.begin(now);
+        if let Play::Fleet(fleet) = &mut prepared.play {
+            fleet.begin(now);
+        }
         let key = self.key_next;
         self.key_next += 1;
         let act = Act {
             key,
-            id: Arc::clone(&prepared.name),
+            id: prepared.id,
             name: prepared.name,
             seed: prepared.seed,
             started_at: now,
             pace: Pace::new(now, prepared.speed),
             done_ms: 0,
             samples_per_second: prepared.samples_per_second,
-            fleet: prepared.fleet,
+            play: prepared.play,
             places: prepared.places,
             present_count: 0,
             feed_count: 0,
+            seen: None,
             leaving: None,
         };
         let status = act.status();
@@ -333,11 +414,17 @@ impl Stage {
     }
 
     fn admit(&self, prepared: &Prepared) -> Result<(), StageError> {
-        if let Some(act) = self.acts.iter().find(|act| act.id == prepared.name) {
+        if let Some(act) = self.acts.iter().find(|act| act.id == prepared.id) {
             return Err(StageError::AlreadyRunning { id: Arc::clone(&act.id) });
         }
         if self.acts.len() >= ACT_COUNT_MAX {
             return Err(StageError::TooManyActs);
+        }
+        let is_replay = |play: &Play| matches!(play, Play::Replay(..));
+        if is_replay(&prepared.play)
+            && let Some(act) = self.acts.iter().find(|act| is_replay(&act.play))
+        {
+            return Err(StageError::OneReplay { id: Arc::clone(&act.id) });
         }
         for act in &self.acts {
             // By the smaller of both: a few beside a hundred thousand cost a few look-ups.
@@ -385,13 +472,22 @@ impl Stage {
     pub fn pause(&mut self, id: &str, now: Timestamp) -> Result<Running, StageError> {
         let act = self.act(id)?;
         act.pace.pause(now);
+        if let Play::Replay(Some(replay), _) = &mut act.play {
+            replay.pause();
+        }
         Ok(act.status())
     }
 
     /// Its time goes on from where it stood.
     pub fn resume(&mut self, id: &str, now: Timestamp) -> Result<Running, StageError> {
         let act = self.act(id)?;
+        let was_paused = act.pace.is_paused();
         act.pace.resume(now);
+        if let Play::Replay(Some(replay), _) = &mut act.play
+            && was_paused
+        {
+            replay.resume(now);
+        }
         Ok(act.status())
     }
 
@@ -406,12 +502,47 @@ impl Stage {
             return Err(StageError::Speed);
         }
         act.pace.set_speed(now, speed);
+        if let Play::Replay(Some(replay), _) = &mut act.play {
+            replay.set_speed(speed);
+        }
         Ok(act.status())
     }
 
-    pub fn seek(&mut self, id: &str, _position_ms: i64) -> Result<Running, StageError> {
+    /// Takes a replay out, to be moved where there is time; its act stands still until it is
+    /// [given back](Self::give_back).
+    pub fn lend(&mut self, id: &str) -> Result<Lent, StageError> {
         let act = self.act(id)?;
-        Err(StageError::NotAReplay { id: Arc::clone(&act.id) })
+        let seen = act.status();
+        match &mut act.play {
+            Play::Fleet(_) => Err(StageError::NotAReplay { id: Arc::clone(&act.id) }),
+            Play::Replay(replay, _) => match replay.take() {
+                Some(replay) => {
+                    act.seen = Some(Box::new(seen));
+                    Ok(Lent { key: act.key, replay })
+                }
+                None => Err(StageError::Seeking { id: Arc::clone(&act.id) }),
+            },
+        }
+    }
+
+    /// How its act is; or what was lent, if that has left meanwhile.
+    pub fn give_back(&mut self, lent: Lent, now: Timestamp) -> Result<Running, Lent> {
+        let mut acts = self.acts.iter_mut();
+        let Some(act) = acts.find(|act| act.key == lent.key && act.leaving.is_none()) else {
+            return Err(lent);
+        };
+        let mut replay = lent.replay;
+        replay.set_speed(act.pace.speed());
+        if act.pace.is_paused() {
+            replay.pause();
+        } else {
+            replay.resume(now);
+        }
+        if let Play::Replay(place, lost) = &mut act.play {
+            lost.drain(..).for_each(|feed| replay.lose(feed));
+            *place = Some(replay);
+        }
+        Ok(act.status())
     }
 
     fn leave(&mut self, now: Timestamp, who: impl Fn(&Act) -> bool) {
@@ -555,7 +686,7 @@ impl Stage {
             && place.state == State::Open(feed)
         {
             place.state = State::Lost(why);
-            act.fleet.lose(feed);
+            act.play.lose(feed);
         }
     }
 
@@ -607,7 +738,7 @@ impl Stage {
 }
 
 impl Act {
-    /// What is due, with about so many samples at most.
+    /// What is due, of a fleet with about so many samples at most.
     fn advance(
         &mut self,
         now: Timestamp,
@@ -615,11 +746,21 @@ impl Act {
         take_feed: &mut dyn FnMut() -> Option<FeedId>,
         inputs: &mut Inputs,
     ) {
+        let fleet = match &mut self.play {
+            Play::Fleet(fleet) => fleet,
+            Play::Replay(replay, _) => {
+                self.pace.step(now);
+                if let Some(replay) = replay {
+                    replay.advance(now, take_feed, inputs);
+                }
+                return;
+            }
+        };
         let position_ms = self.pace.step(now);
         let catch_up_ms = CATCH_UP_MS_MAX.max((CATCH_UP_WALL_MS as f64 * self.pace.speed()) as i64);
         if position_ms - self.done_ms > catch_up_ms {
             self.done_ms = position_ms - CATCH_UP_MS_MAX;
-            self.fleet.skip(self.stamp(self.done_ms));
+            fleet.skip(after(self.started_at, self.done_ms));
         }
         let end = inputs.samples.len().saturating_add(sample_count_max);
         loop {
@@ -629,16 +770,13 @@ impl Act {
                 .min(CATCH_UP_MS_MAX)
                 .min(fits_ms.clamp(0.0, CATCH_UP_MS_MAX as f64) as i64);
             // Without time passing it still asks for the feeds it wants.
-            self.fleet.advance(self.stamp(self.done_ms + step_ms), take_feed, inputs);
+            let to = after(self.started_at, self.done_ms + step_ms);
+            fleet.advance(to, take_feed, inputs);
             self.done_ms += step_ms;
             if step_ms == 0 || self.done_ms >= position_ms {
                 return;
             }
         }
-    }
-
-    fn stamp(&self, position_ms: i64) -> Timestamp {
-        after(self.started_at, position_ms)
     }
 
     /// Which sensor has which feed, from what the act has just said to the engine.
@@ -674,10 +812,10 @@ impl Act {
             let why = match place.state {
                 State::Lost(why) => why,
                 State::Open(feed) if !place.present => {
-                    self.fleet.lose(feed);
+                    self.play.lose(feed);
                     Why::Gone
                 }
-                State::Wanted if !is_new && !away(&self.fleet, place.number) => Why::NoFeed,
+                State::Wanted if !is_new && !self.play.is_away(place.number) => Why::NoFeed,
                 State::Wanted | State::Away | State::Open(_) => continue,
             };
             health.miss(&self.id, sensor_id, why);
@@ -686,40 +824,84 @@ impl Act {
             place.state = State::Wanted;
         }
         if lost {
-            self.fleet.reopen_lost();
+            self.play.reopen_lost();
         }
     }
 
     fn condition(&self) -> Condition {
         match () {
             () if self.leaving.is_some() => Condition::Stopping,
+            () if self.play.is_over() => Condition::Ended,
             () if self.pace.is_paused() => Condition::Paused,
             () => Condition::Running,
         }
     }
 
     fn status(&self) -> Running {
+        let own_ms = self.pace.position_ms();
+        let (position_ms, sensors, skipped_ms, shown) = match &self.play {
+            Play::Fleet(fleet) => (own_ms, self.places.len(), fleet.skipped_ms(), None),
+            Play::Replay(None, _) => match &self.seen {
+                Some(seen) => (seen.position_ms, seen.sensors, 0, seen.replay.clone()),
+                None => (0, self.present_count, 0, None),
+            },
+            Play::Replay(Some(replay), _) => {
+                let shown = Shown {
+                    duration_ms: replay.duration_ms(),
+                    recorded_at: Timestamp(replay.recorded_at_unix_ms()),
+                    broken: replay.broken().map(str::to_owned),
+                };
+                (replay.position_ms() as i64, replay.sensor_count(), 0, Some(shown))
+            }
+        };
+        let stamped_at = match self.seed {
+            Some(_) => after(self.started_at, own_ms),
+            None => self.pace.wall(),
+        };
         Running {
             id: Arc::clone(&self.id),
             name: Arc::clone(&self.name),
             condition: self.condition(),
             seed: self.seed,
             speed: self.pace.speed(),
-            sensors: self.places.len(),
+            sensors,
             sensors_live: self.present_count,
             samples_per_second: self.samples_per_second,
             started_at: self.started_at,
-            position_ms: self.pace.position_ms(),
-            stamped_at: self.stamp(self.pace.position_ms()),
-            skipped_ms: self.fleet.skipped_ms(),
+            position_ms,
+            stamped_at,
+            skipped_ms,
+            replay: shown,
         }
+    }
+}
+
+impl Play {
+    fn lose(&mut self, feed: FeedId) {
+        match self {
+            Self::Fleet(fleet) => fleet.lose(feed),
+            Self::Replay(Some(replay), _) => replay.lose(feed),
+            Self::Replay(None, lost) => lost.push(feed),
+        }
+    }
+
+    fn reopen_lost(&mut self) {
+        match self {
+            Self::Fleet(fleet) => fleet.reopen_lost(),
+            Self::Replay(Some(replay), _) => replay.reopen_lost(),
+            Self::Replay(None, _) => {}
+        }
+    }
+
+    fn is_away(&self, sensor: Option<usize>) -> bool {
+        matches!((self, sensor), (Self::Fleet(fleet), Some(sensor)) if fleet.is_away(sensor))
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Replay(Some(replay), _) if replay.is_over())
     }
 }
 
 fn after(time: Timestamp, ms: i64) -> Timestamp {
     Timestamp(time.0.saturating_add(ms))
-}
-
-fn away(fleet: &Fleet, sensor: Option<usize>) -> bool {
-    sensor.is_some_and(|sensor| fleet.is_away(sensor))
 }

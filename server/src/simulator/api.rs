@@ -16,6 +16,7 @@ use simulator::scenario::{Scenario, ScenarioError};
 use simulator::stage::{CHECK_EVERY_MS, Health, Running, SPEED_MAX, SPEED_MIN, StageError};
 
 use super::{Change, Refused, Simulator, Stopped};
+use crate::recorder::library::{Library as Recordings, LibraryError};
 use crate::socket::Doors;
 
 /// Bytes of a request's body.
@@ -30,12 +31,13 @@ const LEFT_NAMED_MAX: usize = 20;
 #[derive(Clone)]
 struct Api {
     simulator: Arc<Simulator>,
+    recordings: Arc<Recordings>,
     doors: Arc<Doors>,
 }
 
 /// All of it asks for a viewer's authority; orders are taken from pages of ours only.
-pub fn router(simulator: Arc<Simulator>, doors: Arc<Doors>) -> Router {
-    let api = Api { simulator, doors };
+pub fn router(simulator: Arc<Simulator>, recordings: Arc<Recordings>, doors: Arc<Doors>) -> Router {
+    let api = Api { simulator, recordings, doors };
     let order = |method: MethodRouter<Api>| method.fallback(wrong_method);
     Router::new()
         .route("/api/simulator", order(get(show)))
@@ -46,6 +48,7 @@ pub fn router(simulator: Arc<Simulator>, doors: Arc<Doors>) -> Router {
         .route("/api/simulator/resume", order(post(resume)))
         .route("/api/simulator/speed", order(post(speed)))
         .route("/api/simulator/seek", order(post(seek)))
+        .route("/api/simulator/replay", order(post(replay)))
         .route("/api/simulator/check", order(post(check)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), let_in))
@@ -121,7 +124,27 @@ async fn speed(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer
 async fn seek(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
     let words = Words::read(&headers, body, &["id", "position_ms"])?;
     let (id, position_ms) = (words.text("id")?, words.milliseconds("position_ms")?);
-    change(&api, id, Change::Seek(position_ms.ok_or_else(|| is_missing("position_ms"))?)).await
+    let position_ms = position_ms.ok_or_else(|| is_missing("position_ms"))?;
+    Ok(Json(running_json(&api.simulator.seek(id, position_ms).await?)).into_response())
+}
+
+async fn replay(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
+    let words = Words::read(&headers, body, &["recording", "speed", "from_ms"])?;
+    let name = words.text("recording")?;
+    let speed = words.speed()?.unwrap_or(1.0);
+    let from_ms = words.milliseconds("from_ms")?.unwrap_or(0);
+    let (recordings, called) = (Arc::clone(&api.recordings), name.clone());
+    let found = tokio::task::spawn_blocking(move || recordings.path_of(&called)).await;
+    let found = found.map_err(|_| Refused::Busy)?;
+    let file = found.map_err(|problem| {
+        let (status, code) = match &problem {
+            LibraryError::BadName => (StatusCode::BAD_REQUEST, "bad_name"),
+            LibraryError::Io(_) => (StatusCode::INTERNAL_SERVER_ERROR, "io_error"),
+            _ => (StatusCode::NOT_FOUND, "recording_not_found"),
+        };
+        error(status, code, &problem.to_string())
+    })?;
+    Ok(created(&api.simulator.replay(name, file, speed, from_ms).await?))
 }
 
 async fn check(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
@@ -203,9 +226,8 @@ impl Words {
         self.number("speed", within, &format!("expected a number from {SPEED_MIN} to {SPEED_MAX}"))
     }
 
-    fn milliseconds(&self, key: &str) -> Result<Option<i64>, Problem> {
-        let within = |value: &Value| value.as_i64().filter(|ms| *ms >= 0);
-        self.number(key, within, "expected milliseconds, a whole number from 0")
+    fn milliseconds(&self, key: &str) -> Result<Option<u64>, Problem> {
+        self.number(key, Value::as_u64, "expected milliseconds, a whole number from 0")
     }
 
     fn number<T>(
@@ -252,6 +274,7 @@ impl From<Refused> for Problem {
             }
             Refused::Stage(StageError::Speed) => (StatusCode::BAD_REQUEST, "bad_value"),
             Refused::Stage(error) => (StatusCode::CONFLICT, error.code()),
+            Refused::Recording(_) => (StatusCode::UNPROCESSABLE_ENTITY, "recording_invalid"),
             Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Refused::NotInTime => (StatusCode::GATEWAY_TIMEOUT, "not_in_time"),
         };
@@ -264,9 +287,10 @@ fn created(running: &Running) -> Response {
 }
 
 fn running_json(running: &Running) -> Value {
+    let replay = running.replay.as_ref();
     json!({
         "id": &*running.id,
-        "kind": "scenario",
+        "kind": if replay.is_some() { "replay" } else { "scenario" },
         "name": &*running.name,
         "state": running.condition.name(),
         "seed": running.seed,
@@ -276,10 +300,11 @@ fn running_json(running: &Running) -> Value {
         "samples_per_second": running.samples_per_second,
         "started_at": running.started_at.0,
         "position_ms": running.position_ms,
-        "duration_ms": null,
-        "recorded_at": null,
+        "duration_ms": replay.map(|replay| replay.duration_ms),
+        "recorded_at": replay.map(|replay| replay.recorded_at.0),
         "stamped_at": running.stamped_at.0,
         "skipped_ms": running.skipped_ms,
+        "error": replay.and_then(|replay| replay.broken.as_deref()),
     })
 }
 

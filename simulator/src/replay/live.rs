@@ -399,6 +399,19 @@ impl<R: Read + Seek> LiveReplay<R> {
         }
     }
 
+    /// Every device whose feed was lost asks for one again.
+    pub fn reopen_lost(&mut self) {
+        let mut lost: Vec<FeedId> = Vec::new();
+        for (feed, device) in &mut self.devices {
+            if device.live == Link::Lost {
+                device.live = Link::Wanted;
+                lost.push(*feed);
+            }
+        }
+        lost.sort_unstable();
+        self.wanted.append(&mut lost);
+    }
+
     /// Everyone leaves, and their sensors go with them at once.
     pub fn close(&mut self, commands: &mut Vec<Command>) {
         let mut feeds: Vec<FeedId> = self.by_live.drain().map(|(live, _)| live).collect();

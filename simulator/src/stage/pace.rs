@@ -60,6 +60,11 @@ impl Pace {
         self.speed_milli = milli(speed);
     }
 
+    /// As of the last step.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.wall
+    }
+
     pub(crate) fn speed(&self) -> f64 {
         self.speed_milli as f64 / 1000.0
     }

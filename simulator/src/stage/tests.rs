@@ -279,7 +279,7 @@ fn what_cannot_be_is_refused_by_name() {
     assert_eq!(refused.code(), "not_running");
     let refused = t.stage.pause("few", now).unwrap_err();
     assert_eq!(refused.to_string(), "`few` is not running; there is hundred");
-    let refused = t.stage.seek("hundred", 0).unwrap_err();
+    let refused = t.stage.lend("hundred").unwrap_err();
     assert_eq!(refused.code(), "not_a_replay");
     assert_eq!(t.ids(), [("hundred".into(), "running")]);
 
@@ -315,7 +315,7 @@ fn a_switch_brings_one_on_when_all_others_are_gone() {
     let crowd = t.prepare("crowd", 2, 1.0);
     t.stage.switch(crowd, Timestamp(t.now)).unwrap();
     t.run(100);
-    assert_eq!((t.stage.status()[0].seed, t.present.len()), (2, 900));
+    assert_eq!((t.stage.status()[0].seed, t.present.len()), (Some(2), 900));
 }
 
 #[test]
