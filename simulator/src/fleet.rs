@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use components::cell::Cell;
 use components::command::SensorCard;
 use components::id::FeedId;
-use components::sample::{Payload, SampleBatch, Timestamp};
-use components::shape::Shape;
+use components::sample::{SampleBatch, Timestamp};
 use engine::{Command, Inputs};
 
 use crate::chance::hash;
-use crate::person::{Memory, Person};
+use crate::person::Person;
 use crate::scenario::{Member, Modality, Scenario};
+use crate::signal::{self, Given, Memory, Signal};
 
 /// Made-up devices have no memory of a stall: what is older than this is gone, and counted.
 pub const CATCH_UP_MS_MAX: i64 = 1000;
@@ -26,7 +25,6 @@ const FEED_RETRY_MS: i64 = 1000;
 #[derive(Debug)]
 pub struct Fleet {
     bodies: Vec<Body>,
-    shapes: Shapes,
     /// Everything up to here was given out.
     done: Timestamp,
     feed_wanted_at: Timestamp,
@@ -36,7 +34,6 @@ pub struct Fleet {
 /// One person and what hangs on them.
 #[derive(Debug)]
 struct Body {
-    person: Person,
     memory: Memory,
     devices: Vec<Worn>,
 }
@@ -45,6 +42,7 @@ struct Body {
 struct Worn {
     card: SensorCard,
     modalities: &'static [Modality],
+    signals: Vec<Box<dyn Signal>>,
     /// Milliseconds into each period at which it measures, so that not all do at once.
     offsets_ms: Vec<i64>,
     feed: Link,
@@ -57,27 +55,11 @@ enum Link {
     Lost,
 }
 
-#[derive(Debug)]
-struct Shapes {
-    hrv: Arc<Shape>,
-    battery: Arc<Shape>,
-    imu: Arc<Shape>,
-}
-
 impl Fleet {
     /// The devices of `scenario`, who begin to measure after `start`.
     pub fn new(scenario: Scenario, seed: u64, start: Timestamp) -> Self {
-        let shape = |skeleton: &[u8]| Arc::new(Shape::from_skeleton(skeleton));
         Self {
             bodies: scenario.members(seed).into_iter().map(Body::new).collect(),
-            shapes: Shapes {
-                hrv: shape(b"{\"rmssd\":\x01,\"sdnn\":\x01}"),
-                battery: shape(b"{\"level\":\x01,\"charging\":\"no\"}"),
-                imu: shape(
-                    b"{\"accelerometer\":{\"x\":\x01,\"y\":\x01,\"z\":\x01},\
-                      \"gyroscope\":{\"x\":\x01,\"y\":\x01,\"z\":\x01}}",
-                ),
-            },
             done: start,
             feed_wanted_at: start,
             skipped_ms: 0,
@@ -105,7 +87,7 @@ impl Fleet {
             self.done = Timestamp(oldest);
         }
         for body in &mut self.bodies {
-            body.measure(self.done, to, &self.shapes, &mut inputs.samples);
+            body.measure(self.done, to, &mut inputs.samples);
         }
         self.done = to;
     }
@@ -168,6 +150,11 @@ impl Body {
     fn new(member: Member) -> Self {
         let connector_id: Arc<str> = format!("sim:{}", member.id).into();
         let name: Arc<str> = member.name.into();
+        let body = signal::Body {
+            seed: member.seed,
+            person: Some(Arc::new(Person::new(member.spec, member.seed))),
+            position: None,
+        };
         let devices = member.devices.iter().enumerate().map(|(device_index, device)| {
             let offset = |(index, modality): (usize, &Modality)| {
                 let chance = hash(member.seed, 1000 + 16 * device_index as u64 + index as u64);
@@ -183,27 +170,33 @@ impl Body {
                     sampling_rate: device.modalities[0].rate_hz(),
                 },
                 modalities: device.modalities,
+                signals: (device.modalities.iter().enumerate())
+                    .map(|(index, modality)| {
+                        let model = signal::model(modality.attribute_id())
+                            .expect("every modality has a model");
+                        let n = 2000 + 16 * device_index as u64 + index as u64;
+                        model.build(&Given::default(), &body, hash(member.seed, n))
+                    })
+                    .collect(),
                 offsets_ms: device.modalities.iter().enumerate().map(offset).collect(),
                 feed: Link::Wanted,
             }
         });
         let devices = devices.collect();
-        let person = Person::new(member.spec, member.seed);
-        Self { person, memory: Memory::default(), devices }
+        Self { memory: Memory::default(), devices }
     }
 
     /// All samples in `(from, to]`.
-    fn measure(&mut self, from: Timestamp, to: Timestamp, shapes: &Shapes, out: &mut SampleBatch) {
+    fn measure(&mut self, from: Timestamp, to: Timestamp, out: &mut SampleBatch) {
         for worn in &self.devices {
             let Link::Open(feed) = worn.feed else { continue };
-            for (index, (&modality, &offset)) in
-                worn.modalities.iter().zip(&worn.offsets_ms).enumerate()
+            for (index, (signal, &offset)) in worn.signals.iter().zip(&worn.offsets_ms).enumerate()
             {
-                let period = modality.period_ms();
+                let period = worn.modalities[index].period_ms();
                 let mut at = from.0 + 1 + (offset - from.0 - 1).rem_euclid(period);
                 while at <= to.0 {
                     let now = Timestamp(at);
-                    measure(&self.person, &mut self.memory, modality, now, shapes, |payload| {
+                    signal.measure(now, &mut self.memory, &mut |payload| {
                         out.push(feed, index as u16, now, payload);
                     });
                     at += period;
@@ -213,50 +206,12 @@ impl Body {
     }
 }
 
-/// One sample of one modality, handed to `put`.
-fn measure(
-    person: &Person,
-    memory: &mut Memory,
-    modality: Modality,
-    at: Timestamp,
-    shapes: &Shapes,
-    put: impl FnOnce(Payload<'_>),
-) {
-    let scalar = |value| Payload::Scalar(cell(value));
-    match modality {
-        Modality::Ecg => put(scalar(person.ecg_mv(at, memory))),
-        Modality::Respiration => put(scalar(person.respiration_percent(at))),
-        Modality::HeartRate => put(scalar(person.heart_rate_bpm(at, memory))),
-        Modality::SpO2 => put(scalar(person.spo2_percent(at))),
-        Modality::Temperature => put(scalar(person.skin_temperature_c(at))),
-        Modality::Hrv => {
-            let hrv = person.hrv(at, memory);
-            let cells = [cell(hrv.rmssd).0, cell(hrv.sdnn).0];
-            put(Payload::Shaped { shape: &shapes.hrv, cells: &cells });
-        }
-        Modality::Battery => {
-            let cells = [cell(person.battery_percent(at)).0];
-            put(Payload::Shaped { shape: &shapes.battery, cells: &cells });
-        }
-        Modality::Imu => {
-            let motion = person.motion(at);
-            let ([ax, ay, az], [gx, gy, gz]) = (motion.accelerometer, motion.gyroscope);
-            let cells = [ax, ay, az, gx, gy, gz].map(|value| cell(value).0);
-            put(Payload::Shaped { shape: &shapes.imu, cells: &cells });
-        }
-    }
-}
-
-/// Values of people are finite; should one ever not be, it is a null and not a panic.
-fn cell(value: f64) -> Cell {
-    Cell::float(value).unwrap_or(Cell::NULL)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::person::ORIGIN_MS;
     use components::id::Handle;
+    use components::sample::Payload;
 
     const START: i64 = ORIGIN_MS + 27_000_000_000;
 

@@ -11,10 +11,13 @@ pub mod ecg;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
+mod math;
 pub mod person;
 mod play;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
+#[cfg(test)]
+mod spectrum;
 
 pub use address::Address;
