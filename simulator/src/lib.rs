@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod histogram;
 pub mod load;
 pub mod nearest;
+mod math;
 pub mod person;
 mod play;
 pub mod record;
@@ -29,5 +30,7 @@ pub mod sim;
 pub mod simulate;
 pub mod stage;
 pub mod swarm;
+#[cfg(test)]
+mod spectrum;
 
 pub use address::Address;
