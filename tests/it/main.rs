@@ -6,3 +6,4 @@ mod lenses;
 mod rings;
 mod sensors;
 mod snapshot;
+mod swarm;

@@ -28,8 +28,10 @@ use run::{Nobody, Witness, play};
 
 use crate::recording;
 
-/// Every so many seeds the same world is also played on two threads, and must come out alike.
+/// Every so many seeds the same world is also played on two threads, and must come out alike; of
+/// the worlds that are large enough for threads to share the work, every second.
 const TWICE_EVERY: u64 = 8;
+const CROWDED_TWICE_EVERY: u64 = 2;
 
 /// How long a failing script is made smaller.
 const SHRINK_FOR: Duration = Duration::from_secs(20);
@@ -41,7 +43,8 @@ const SHRINK_FOR: Duration = Duration::from_secs(20);
 pub fn play_seed(seed: u64, ticks: usize) -> Result<Played, Failure> {
     let world = World::drawn(seed);
     let script = world.script(ticks);
-    if seed.is_multiple_of(TWICE_EVERY) {
+    let every = if world.is_crowded() { CROWDED_TWICE_EVERY } else { TWICE_EVERY };
+    if seed.is_multiple_of(every) {
         differs(&world, &script)
     } else {
         play(&world, &script, 1, &mut Nobody)
