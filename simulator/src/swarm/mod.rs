@@ -216,6 +216,9 @@ pub fn run(plan: &Plan) -> Summary {
                             samples.fetch_add(played.samples, Ordering::Relaxed);
                         }
                         Err(failure) => {
+                            // At once: a long run may be ended before its end.
+                            let (tick, checker) = (failure.tick, failure.checker);
+                            say(&format!("seed {seed}, tick {tick}: {checker} failed"));
                             if let Ok(mut list) = failures.lock() {
                                 list.push((seed, failure));
                             }
@@ -224,7 +227,7 @@ pub fn run(plan: &Plan) -> Summary {
                     let count = done.fetch_add(1, Ordering::Relaxed) + 1;
                     if count.is_multiple_of(200) {
                         let rate = count as f64 / began.elapsed().as_secs_f64();
-                        let _ = writeln!(std::io::stderr(), "{count} seeds, {rate:.0} a second");
+                        say(&format!("{count} seeds, {rate:.0} a second"));
                     }
                 }
             });
@@ -250,4 +253,9 @@ pub fn run(plan: &Plan) -> Summary {
         found,
         recordings,
     }
+}
+
+/// One line of progress. That nobody reads it is no error.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
