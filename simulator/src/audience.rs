@@ -44,8 +44,8 @@ pub struct Audience {
 #[derive(Debug)]
 struct Guest {
     visitor: Visitor,
-    /// What the crowd may see.
-    sensors: SensorSet,
+    /// What the crowd may see: one list for all of it.
+    sensors: Arc<SensorSet>,
     ids: Arc<[Arc<str>]>,
     viewer: Option<ViewerId>,
 }
@@ -57,15 +57,15 @@ impl Audience {
         for (n, spec) in crowds.iter().enumerate() {
             let spec = Arc::new(spec.clone());
             let ids = sensors_of(&spec, cast);
-            let sensors = match spec.room {
+            let sensors = Arc::new(match spec.room {
                 None => SensorSet::All,
                 Some(_) => SensorSet::Ids(ids.iter().map(|id| Box::from(&**id)).collect()),
-            };
+            });
             let seed = hash(seed, n as u64);
             for guest in 0..spec.count {
                 guests.push(Guest {
                     visitor: Visitor::new(&spec, &ids, seed, guest),
-                    sensors: sensors.clone(),
+                    sensors: Arc::clone(&sensors),
                     ids: Arc::clone(&ids),
                     viewer: None,
                 });
@@ -188,7 +188,7 @@ impl Audience {
                 self.by_viewer.insert(viewer, n);
                 let visible = sensors.iter().map(|&at| Box::from(&*guest.ids[at])).collect();
                 let attention = Attention { visible: Some(visible), ..Attention::default() };
-                let sensors = guest.sensors.clone();
+                let sensors = SensorSet::clone(&guest.sensors);
                 commands.push(Command::OpenViewer { viewer, sensors, quality });
                 commands.push(Command::Attend { viewer, attention: Box::new(attention) });
                 self.renewals.push(Reverse((at + RENEW_MS, n)));

@@ -8,3 +8,4 @@ mod rings;
 mod roll_call;
 mod sensors;
 mod snapshot;
+mod swarm;

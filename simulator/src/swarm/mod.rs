@@ -28,8 +28,10 @@ use run::{Nobody, Witness, play};
 
 use crate::recording;
 
-/// Every so many seeds the same world is also played on two threads, and must come out alike.
+/// Every so many seeds the same world is also played on two threads, and must come out alike; of
+/// the worlds that are large enough for threads to share the work, every second.
 const TWICE_EVERY: u64 = 8;
+const CROWDED_TWICE_EVERY: u64 = 2;
 
 /// How long a failing script is made smaller.
 const SHRINK_FOR: Duration = Duration::from_secs(20);
@@ -41,7 +43,8 @@ const SHRINK_FOR: Duration = Duration::from_secs(20);
 pub fn play_seed(seed: u64, ticks: usize) -> Result<Played, Failure> {
     let world = World::drawn(seed);
     let script = world.script(ticks);
-    if seed.is_multiple_of(TWICE_EVERY) {
+    let every = if world.is_crowded() { CROWDED_TWICE_EVERY } else { TWICE_EVERY };
+    if seed.is_multiple_of(every) {
         differs(&world, &script)
     } else {
         play(&world, &script, 1, &mut Nobody)
@@ -213,6 +216,9 @@ pub fn run(plan: &Plan) -> Summary {
                             samples.fetch_add(played.samples, Ordering::Relaxed);
                         }
                         Err(failure) => {
+                            // At once: a long run may be ended before its end.
+                            let (tick, checker) = (failure.tick, failure.checker);
+                            say(&format!("seed {seed}, tick {tick}: {checker} failed"));
                             if let Ok(mut list) = failures.lock() {
                                 list.push((seed, failure));
                             }
@@ -221,7 +227,7 @@ pub fn run(plan: &Plan) -> Summary {
                     let count = done.fetch_add(1, Ordering::Relaxed) + 1;
                     if count.is_multiple_of(200) {
                         let rate = count as f64 / began.elapsed().as_secs_f64();
-                        let _ = writeln!(std::io::stderr(), "{count} seeds, {rate:.0} a second");
+                        say(&format!("{count} seeds, {rate:.0} a second"));
                     }
                 }
             });
@@ -247,4 +253,9 @@ pub fn run(plan: &Plan) -> Summary {
         found,
         recordings,
     }
+}
+
+/// One line of progress. That nobody reads it is no error.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

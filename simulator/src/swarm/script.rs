@@ -21,6 +21,9 @@ use crate::chance::hash;
 /// Unix ms of the made-up beginning.
 pub(super) const EPOCH_MS: i64 = 1_750_000_000_000;
 
+/// Sensors of a world that is not crowded.
+const CALM_SENSOR_COUNT_MAX: usize = 12;
+
 /// A ring budget that no script comes near.
 pub(super) const ROOMY_BYTES: usize = 1 << 30;
 
@@ -223,7 +226,8 @@ impl World {
         let mut dice = Dice { seed: hash(seed, 0x77_6f72_6c64), n: 0 };
         // One in sixteen has enough samples and viewers that the engine splits its work.
         let crowded = dice.once_in(16);
-        let sensor_count = if crowded { dice.within(20, 600) } else { dice.within(1, 10) };
+        let sensor_count =
+            if crowded { dice.within(20, 600) } else { dice.within(1, CALM_SENSOR_COUNT_MAX - 2) };
         let mut sensor_ids: Vec<String> = (0..sensor_count).map(|n| format!("s{n}")).collect();
         if dice.once_in(4) {
             sensor_ids.push("__system".into());
@@ -275,6 +279,11 @@ impl World {
         self.settings.ring_bytes_max >= ROOMY_BYTES
     }
 
+    /// Whether there are enough sensors that the engine splits its work.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.sensor_ids.len() > CALM_SENSOR_COUNT_MAX
+    }
+
     /// Everything that happens in `ticks` ticks.
     pub fn script(&self, ticks: usize) -> Vec<Event> {
         let mut dice = Dice { seed: hash(self.seed, 0x73_6372_6970_74), n: 0 };
@@ -291,7 +300,7 @@ impl World {
             &[0, 100, 4_000, 20_000, 51_000, 250_000],
             &[4_000, 32_000, 32_000, 100_000, 1_000_000, 6_000_000],
         ]);
-        let crowded = self.sensor_ids.len() > 12;
+        let crowded = self.is_crowded();
         let mut script = Vec::new();
         for device in 0..self.devices.len() {
             if !dice.once_in(4) {
