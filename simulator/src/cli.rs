@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::load::Share;
 use crate::scenario::{self, Listed, Scenario};
 
 /// Play a column of a CSV file as a device would send it.
@@ -58,48 +59,105 @@ pub struct Play {
 /// Put load on a server by real sockets and measure what it does.
 #[derive(Debug, Clone, Args)]
 pub struct Load {
+    /// A scenario, by name or file: its people send, its crowds watch. Absent: devices that are
+    /// all alike.
+    pub scenario: Option<String>,
     /// The server. Absent: one is started for this run, and stopped behind it.
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
     /// Connections of devices.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, conflicts_with = "scenario")]
     pub devices: usize,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, conflicts_with = "scenario")]
     pub sensors_per_device: usize,
     /// Samples per second of each sensor.
-    #[arg(long, value_name = "HZ", default_value_t = 10.0)]
+    #[arg(long, value_name = "HZ", default_value_t = 10.0, conflicts_with = "scenario")]
     pub rate: f64,
-    /// Connections of viewers.
-    #[arg(long, default_value_t = 50)]
-    pub viewers: usize,
-    /// Sensors that each viewer watches.
+    /// The attribute that is sent. Of `ecg` and `respiration` every sample is delivered.
+    #[arg(long, default_value = "ecg", conflicts_with = "scenario")]
+    pub attribute: String,
+    /// Connections of viewers who look at the same from beginning to end [default: 50; with a
+    /// scenario that has crowds none, without 10].
+    #[arg(long)]
+    pub viewers: Option<usize>,
+    /// Sensors that each of them watches.
     #[arg(long, default_value_t = 20)]
     pub watch: usize,
     #[arg(long, default_value = "high")]
     pub quality: String,
+    /// How they are served; a scenario says it of its crowds.
+    #[arg(long, value_enum, default_value_t = Form::Json)]
+    pub form: Form,
+    /// So many times the load.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub times: f64,
+    /// What there is more of then: devices, and viewers with them, or samples a second of each.
+    #[arg(long, value_enum, default_value_t = Scaled::Devices)]
+    pub scale: Scaled,
+    /// Whose people and whose luck; absent: the scenario's, or 1.
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// How long to measure.
     #[arg(long = "for", value_name = "TIME", default_value = "20s")]
     pub period: Period,
     /// How long to run before measuring.
     #[arg(long, value_name = "TIME", default_value = "3s")]
     pub warmup: Period,
-    /// How viewers are served.
-    #[arg(long, value_enum, default_value_t = Form::Json)]
-    pub form: Form,
-    /// Gather each device's samples for so long, and send them as one `measurements_batch`.
-    #[arg(long, value_name = "MS")]
+    /// Gather each sensor's samples for so long, and send them as one `measurements_batch`.
+    #[arg(long, value_name = "MS", conflicts_with = "obey")]
     pub batch: Option<u64>,
-    /// The attribute that is sent. Of `ecg` and `respiration` every sample is delivered.
-    #[arg(long, default_value = "ecg")]
-    pub attribute: String,
+    /// Gather samples as the server asks in its `backpressure_config`.
+    #[arg(long)]
+    pub obey: bool,
+    /// Spread the run over so many processes.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub processes: usize,
+    /// Run after run, find the largest load that holds.
+    #[arg(long)]
+    pub find_limit: bool,
+    /// A load does not hold when the 99th percentile of the age is beyond this.
+    #[arg(long, value_name = "TIME", default_value = "150ms")]
+    pub limit_age: Period,
+    /// Runs of a search at most.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub max_steps: usize,
+    /// No run of a search begins later than this.
+    #[arg(long, value_name = "TIME", default_value = "15m")]
+    pub max_time: Period,
     /// The server's process, for its CPU time and memory, if it was not started by this run.
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
+    /// Of devices.
     #[arg(long, value_name = "TOKEN", default_value = "missing")]
     pub bearer_token: String,
-    /// Report as one JSON object.
-    #[arg(long)]
-    pub json: bool,
+    /// Of viewers; absent: the devices'.
+    #[arg(long, value_name = "TOKEN")]
+    pub viewer_token: Option<String>,
+    /// The report as JSON into this file, or for `-` on stdout in place of the text.
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<PathBuf>,
+    /// The report as one HTML page with plots.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Of processes that the run is spread over: which this is.
+    #[arg(long, hide = true)]
+    pub share: Option<Share>,
+}
+
+/// What there is more of in a larger load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scaled {
+    Devices,
+    Rate,
+}
+
+impl Scaled {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Devices => "devices",
+            Self::Rate => "rate",
+        }
+    }
 }
 
 /// List the made-up gatherings: name, people, sensors, attributes, samples a second, viewers.
@@ -142,8 +200,8 @@ pub struct Period(pub Duration);
 /// A month.
 const PERIOD_SECONDS_MAX: f64 = 30.0 * 86_400.0;
 
-/// A load run longer than this would overflow the send time that samples carry.
-const LOAD_PERIOD_MAX: Duration = Duration::from_secs(600);
+/// A load run has figures for each of its seconds.
+const LOAD_PERIOD_MAX: Duration = Duration::from_secs(3600);
 
 impl FromStr for Period {
     type Err = String;
@@ -178,14 +236,62 @@ impl Play {
 impl Load {
     pub async fn run(self) -> Result<(), String> {
         if self.period.0 > LOAD_PERIOD_MAX {
-            return Err("--for is at most ten minutes".into());
+            return Err("--for is at most an hour".into());
         }
-        let json = self.json;
+        let (json, html) = (self.json.clone(), self.html.clone());
         let report = tokio::task::spawn_blocking(move || crate::load::run(&self))
             .await
             .map_err(|error| format!("the load run broke: {error}"))??;
-        out(&if json { report.json() } else { report.text() });
+        let Some(report) = report else { return Ok(()) };
+        let write = |path: &std::path::Path, text: &str| {
+            std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        if let Some(path) = &html {
+            write(path, &crate::load::page(&report))?;
+        }
+        match &json {
+            Some(path) if path.as_os_str() == "-" => out(&report.json().to_string()),
+            Some(path) => {
+                write(path, &report.json().to_string())?;
+                out(&report.text());
+            }
+            None => out(&report.text()),
+        }
         Ok(())
+    }
+
+    /// The command line of a process that plays a part of this run, but for its share.
+    pub(crate) fn arguments(&self, to: &str, times: f64) -> Vec<String> {
+        let ms = |period: Period| format!("{}ms", period.0.as_millis());
+        let mut all = vec!["load".to_owned()];
+        match &self.scenario {
+            Some(scenario) => all.push(scenario.clone()),
+            None => all.extend([
+                format!("--devices={}", self.devices),
+                format!("--sensors-per-device={}", self.sensors_per_device),
+                format!("--rate={}", self.rate),
+                format!("--attribute={}", self.attribute),
+            ]),
+        }
+        let form = if self.form == Form::Binary { "binary" } else { "json" };
+        all.extend([
+            format!("--to={to}"),
+            format!("--times={times}"),
+            format!("--scale={}", self.scale.name()),
+            format!("--watch={}", self.watch),
+            format!("--quality={}", self.quality),
+            format!("--form={form}"),
+            format!("--for={}", ms(self.period)),
+            format!("--warmup={}", ms(self.warmup)),
+            format!("--processes={}", self.processes),
+            format!("--bearer-token={}", self.bearer_token),
+        ]);
+        all.extend(self.viewers.map(|viewers| format!("--viewers={viewers}")));
+        all.extend(self.seed.map(|seed| format!("--seed={seed}")));
+        all.extend(self.batch.map(|batch| format!("--batch={batch}")));
+        all.extend(self.viewer_token.as_ref().map(|token| format!("--viewer-token={token}")));
+        all.extend(self.obey.then(|| "--obey".to_owned()));
+        all
     }
 }
 
@@ -231,7 +337,7 @@ fn rounded(rate: f64) -> String {
 }
 
 /// One line beside the answer.
-fn tell(line: &str) {
+pub(crate) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

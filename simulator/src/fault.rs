@@ -148,6 +148,14 @@ impl FaultPlan {
         self.specs.is_empty()
     }
 
+    /// Whether anything ever goes wrong with this device, sooner or later.
+    pub fn afflicts(&self, device: usize) -> bool {
+        self.specs.iter().enumerate().any(|(n, spec)| {
+            let seed = hash(hash(self.seed, n as u64), device as u64);
+            uniform(seed, CHOSEN, 0.0, 1.0) < spec.share
+        })
+    }
+
     /// What is wrong with the `device`-th device `since_start_ms` into the scenario. Faults of
     /// several specs add up; of shares the largest counts.
     pub fn at(&self, device: usize, since_start_ms: i64) -> Faults {
@@ -222,6 +230,7 @@ mod tests {
         for device in 0..400 {
             let off = (0..600_000).step_by(100).filter(|&at| !plan.at(device, at).connected);
             let off = off.count();
+            assert_eq!(plan.afflicts(device), off > 0);
             ever += usize::from(off > 0);
             offline_ms += off * 100;
         }

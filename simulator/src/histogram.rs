@@ -4,31 +4,49 @@
 const PER_DOUBLING: u64 = 64;
 const SHIFT: u32 = PER_DOUBLING.trailing_zeros();
 
-/// Counts of durations in µs.
-#[derive(Debug, Clone)]
+/// Bins there are.
+const BIN_COUNT: usize = bin(u64::MAX) + 1;
+
+/// Counts of durations in µs. Holds bins up to its largest value, so that one for each second of
+/// a run costs little.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
     bins: Vec<u64>,
     count: u64,
     max: u64,
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { bins: vec![0; bin(u64::MAX) + 1], count: 0, max: 0 }
-    }
-}
-
 impl Histogram {
     pub fn add(&mut self, micros: u64) {
-        self.bins[bin(micros)] += 1;
-        self.count += 1;
+        self.add_to(bin(micros), 1);
         self.max = self.max.max(micros);
     }
 
+    fn add_to(&mut self, bin: usize, count: u64) {
+        if self.bins.len() <= bin {
+            self.bins.resize(bin + 1, 0);
+        }
+        self.bins[bin] += count;
+        self.count += count;
+    }
+
     pub fn merge(&mut self, other: &Self) {
-        self.bins.iter_mut().zip(&other.bins).for_each(|(mine, theirs)| *mine += theirs);
-        self.count += other.count;
+        other.filled().for_each(|(bin, count)| self.add_to(bin, count));
         self.max = self.max.max(other.max);
+    }
+
+    /// The bins that hold something, and how much: what another process needs to make the same
+    /// with [`from_filled`](Self::from_filled).
+    pub fn filled(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.bins.iter().copied().enumerate().filter(|(_, count)| *count > 0)
+    }
+
+    /// Bins that do not exist are left out.
+    pub fn from_filled(filled: impl IntoIterator<Item = (usize, u64)>, max: u64) -> Self {
+        let mut made = Self { max, ..Self::default() };
+        let known = filled.into_iter().filter(|(bin, _)| *bin < BIN_COUNT);
+        known.for_each(|(bin, count)| made.add_to(bin, count));
+        made
     }
 
     pub fn count(&self) -> u64 {
@@ -54,9 +72,9 @@ impl Histogram {
 }
 
 /// Values below [`PER_DOUBLING`] have bins of their own; above, the leading bits choose.
-fn bin(value: u64) -> usize {
-    let octave = (u64::BITS - value.leading_zeros()).saturating_sub(SHIFT + 1);
-    (u64::from(octave) * PER_DOUBLING + (value >> octave)) as usize
+const fn bin(value: u64) -> usize {
+    let octave = (u64::BITS - value.leading_zeros()).saturating_sub(SHIFT + 1) as u64;
+    (octave * PER_DOUBLING + (value >> octave)) as usize
 }
 
 /// The largest value of a bin.
@@ -93,5 +111,9 @@ mod tests {
             assert!((0.999..1.017).contains(&ratio), "{part}: {ratio}");
         }
         assert_eq!((histogram.count(), histogram.max()), (10_000, 100_000));
+        let same = Histogram::from_filled(histogram.filled(), histogram.max());
+        assert_eq!(same, histogram, "as another process makes it of what it is told");
+        let foreign = Histogram::from_filled([(3, 2), (usize::MAX, 9)], 3);
+        assert_eq!((foreign.count(), foreign.quantile(1.0)), (2, 3));
     }
 }

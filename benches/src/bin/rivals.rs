@@ -6,18 +6,20 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use components::viewer::Quality;
 use simulator::Address;
 use simulator::cli::{Form, Period};
-use simulator::load::dialect::{Dialect, Ear, Heard, Sample};
+use simulator::load::dialect::{Answer, Dialect, Ear, Guest, Heard, How, Said, Sample};
 use simulator::load::process::{Child, free_port};
 use simulator::load::sensocto::Sensocto;
-use simulator::load::{Plan, Report, drive, websocket};
+use simulator::load::world::World;
+use simulator::load::{Observed, Plan, Report, drive, websocket};
 
 /// Compare the server with mosquitto under the same load.
 #[derive(Parser)]
@@ -72,16 +74,18 @@ fn main() -> Result<(), String> {
     let args = Rivals::parse();
     let (viewers, watch) = if args.w2 { (200, 100) } else { (50, 20) };
     let plan = Plan {
-        devices: 1000,
-        sensors_per_device: 1,
-        rate_hz: 10.0,
         viewers,
         watch,
+        quality: Quality::High,
+        form: args.form,
+        crowds: Vec::new(),
+        seed: 1,
         warmup: args.warmup.0,
         period: args.period.0,
         batch: None,
-        server_pid: None,
+        obey: false,
     };
+    let world = Arc::new(World::uniform(1000, 1, 10.0, "ecg"));
     let mut figures = [const { Vec::new() }; 3];
     for _ in 0..args.runs.max(1) {
         for (rival, figures) in Rival::ALL.into_iter().zip(&mut figures) {
@@ -89,7 +93,7 @@ fn main() -> Result<(), String> {
                 continue;
             }
             // One that cannot be measured here does not take the others with it.
-            let report = match run(rival, &args, &plan) {
+            let report = match run(rival, &args, &world, &plan) {
                 Ok(report) => report,
                 Err(why) => {
                     say(&format!("{}: not measured: {why}\n", rival.name()))?;
@@ -98,7 +102,7 @@ fn main() -> Result<(), String> {
             };
             let cpu = report.cpu_per_million().ok_or("the server ended before it was measured")?;
             say(&format!("{}\n{}\n", rival.name(), report.text()))?;
-            figures.push((cpu, report.age.quantile(0.5), report.age.quantile(0.99)));
+            figures.push((cpu, report.age().quantile(0.5), report.age().quantile(0.99)));
         }
     }
     let workload = if args.w2 { "W2" } else { "W1" };
@@ -133,7 +137,7 @@ fn median<T>(all: &[T], figure: impl Fn(&T) -> f64) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn run(rival: Rival, args: &Rivals, plan: &Plan) -> Result<Report, String> {
+fn run(rival: Rival, args: &Rivals, world: &Arc<World>, plan: &Plan) -> Result<Report, String> {
     let port = free_port()?;
     let authority = format!("127.0.0.1:{port}");
     let child = match rival {
@@ -141,21 +145,17 @@ fn run(rival: Rival, args: &Rivals, plan: &Plan) -> Result<Report, String> {
         _ => mosquitto(args, port, rival == Rival::MosquittoWebSocket)?,
     };
     child.wait_for(&authority, START_TIME)?;
-    let plan = Plan { server_pid: Some(child.pid()), ..plan.clone() };
-    match rival {
-        Rival::Sensocto => {
-            let dialect = Sensocto {
-                address: Address::parse(&authority)?,
-                attribute: "ecg".into(),
-                token: "missing".into(),
-                quality: "high".into(),
-                rate_hz: plan.rate_hz,
-                form: args.form,
-            };
-            drive(&dialect, &plan)
-        }
-        _ => drive(&Mqtt { authority, websocket: rival == Rival::MosquittoWebSocket }, &plan),
-    }
+    // Nobody's metrics are asked for: that is work that only one of them would have.
+    let observed = Observed { pid: Some(child.pid()), ..Observed::default() };
+    let dialect: Arc<dyn Dialect> = match rival {
+        Rival::Sensocto => Arc::new(Sensocto {
+            address: Address::parse(&authority)?,
+            token: "missing".into(),
+            viewer_token: "missing".into(),
+        }),
+        _ => Arc::new(Mqtt { authority, websocket: rival == Rival::MosquittoWebSocket }),
+    };
+    drive(&dialect, world, plan, &observed)
 }
 
 fn sensocto(args: &Rivals) -> Result<PathBuf, String> {
@@ -307,17 +307,17 @@ impl Mqtt {
 }
 
 impl Dialect for Mqtt {
-    fn open_device(&self, device: usize, _sensors: Range<usize>) -> Result<TcpStream, String> {
+    fn open_device(&self, _world: &World, device: usize) -> Result<TcpStream, String> {
         self.open(&format!("device-{device}"))
     }
 
-    fn write(&self, samples: &[Sample], wire: &mut Vec<u8>) {
+    fn write(&self, _world: &World, samples: &[Sample<'_>], wire: &mut Vec<u8>) {
         for sample in samples {
             self.wrap(wire, |out| {
                 packet(PUBLISH, out, |body| {
-                    string(&format!("{TOPIC}{}", sample.sensor), body);
+                    string(&format!("{TOPIC}{}", sample.stream), body);
                     // Padded to the hundred bytes that a measurement takes in our own framing.
-                    let (value, unix_ms) = (sample.value, sample.unix_ms);
+                    let (value, unix_ms) = (sample.payload, sample.unix_ms);
                     let _ = write!(
                         body,
                         r#"{{"attribute_id":"ecg","payload":{value},"timestamp":{unix_ms},"event":"measurement"}}"#
@@ -331,22 +331,37 @@ impl Dialect for Mqtt {
         self.wrap(wire, |out| packet(PINGREQ, out, |_| {}));
     }
 
-    fn open_viewer(&self, viewer: usize, sensors: &[usize]) -> Result<TcpStream, String> {
-        let mut stream = self.open(&format!("viewer-{viewer}"))?;
+    fn garbage(&self, _world: &World, _sensor: usize, chance: u64, wire: &mut Vec<u8>) {
+        self.wrap(wire, |out| out.extend_from_slice(&chance.to_le_bytes()));
+    }
+
+    /// All that a device is told is that it is alive.
+    fn answers(
+        &self,
+        _world: &World,
+        wire: &[u8],
+        _answered: &mut dyn FnMut(Answer),
+    ) -> Result<usize, String> {
+        Ok(wire.len())
+    }
+
+    fn open_viewer(
+        &self,
+        world: &World,
+        guest: &Guest,
+    ) -> Result<(TcpStream, Box<dyn Ear>), String> {
+        let mut stream = self.open(&format!("viewer-{}", guest.number))?;
+        let lens = guest.lens.clone().unwrap_or_else(|| (0..world.sensors.len()).collect());
         self.ask(&mut stream, SUBACK, |out| {
             packet(SUBSCRIBE, out, |body| {
                 body.extend_from_slice(&[0, 1]);
-                for sensor in sensors {
-                    string(&format!("{TOPIC}{sensor}"), body);
+                for stream in lens.into_iter().flat_map(|n| world.sensors[n].streams.clone()) {
+                    string(&format!("{TOPIC}{stream}"), body);
                     body.push(0);
                 }
             });
         })?;
-        Ok(stream)
-    }
-
-    fn ear(&self) -> Box<dyn Ear> {
-        Box::new(MqttEar { websocket: self.websocket, stream: Vec::new() })
+        Ok((stream, Box::new(MqttEar { websocket: self.websocket, stream: Vec::new() })))
     }
 }
 
@@ -357,46 +372,63 @@ struct MqttEar {
 }
 
 impl Ear for MqttEar {
-    fn hear(&mut self, wire: &[u8], heard: &mut dyn FnMut(Heard)) -> Result<usize, String> {
+    fn hear(
+        &mut self,
+        _world: &World,
+        wire: &[u8],
+        heard: &mut dyn FnMut(Heard<'_>),
+    ) -> Result<usize, String> {
         if !self.websocket {
-            return Ok(hear_packets(wire, heard));
+            let used = hear_packets(wire, heard);
+            heard(Heard::End);
+            return Ok(used);
         }
         let mut at = 0;
         while let Some((opcode, payload, length)) = websocket::first_frame(&wire[at..])? {
             at += length;
-            if opcode == 8 {
-                return Err("mosquitto closed a viewer's connection".into());
+            if opcode == websocket::CLOSE {
+                return Err(websocket::closed("a viewer's connection", payload));
             }
             self.stream.extend_from_slice(payload);
         }
         let used = hear_packets(&self.stream, heard);
+        heard(Heard::End);
         self.stream.drain(..used);
         Ok(at)
     }
+
+    fn heartbeat(&mut self, wire: &mut Vec<u8>) {
+        let mqtt = Mqtt { authority: String::new(), websocket: self.websocket };
+        Dialect::heartbeat(&mqtt, wire);
+    }
 }
 
-fn hear_packets(bytes: &[u8], heard: &mut dyn FnMut(Heard)) -> usize {
+fn hear_packets(bytes: &[u8], heard: &mut dyn FnMut(Heard<'_>)) -> usize {
     let mut at = 0;
     while let Some((kind, body, length)) = first_packet(&bytes[at..]) {
         at += length;
         if kind == PUBLISH
-            && let Some((sensor, value)) = sample_of(body)
+            && let Some(sample) = sample_of(body)
         {
-            heard(Heard::Sample { sensor, value });
+            heard(sample);
         }
     }
     at
 }
 
-fn sample_of(body: &[u8]) -> Option<(usize, u64)> {
+fn sample_of(body: &[u8]) -> Option<Heard<'_>> {
     let (length, rest) = body.split_at_checked(2)?;
     let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
     let (topic, payload) = rest.split_at_checked(length)?;
-    let sensor = std::str::from_utf8(topic).ok()?.strip_prefix(TOPIC)?.parse().ok()?;
+    let stream = std::str::from_utf8(topic).ok()?.strip_prefix(TOPIC)?.parse().ok()?;
     let text = std::str::from_utf8(payload).ok()?;
-    let number = &text[text.find(r#""payload":"#)? + 10..];
-    let end = number.find(|c: char| !c.is_ascii_digit())?;
-    Some((sensor, number[..end].parse().ok()?))
+    let behind = |key: &str| {
+        let value = &text[text.find(key)? + key.len()..];
+        Some(&value[..value.find(|c: char| !c.is_ascii_digit())?])
+    };
+    let said = Said::Json(behind(r#""payload":"#)?);
+    let unix_ms = behind(r#""timestamp":"#)?.parse().ok()?;
+    Some(Heard::Sample { stream, unix_ms, said, how: How::Raw })
 }
 
 #[cfg(test)]
@@ -406,18 +438,24 @@ mod tests {
     #[test]
     fn what_is_published_is_heard() {
         let mqtt = Mqtt { authority: String::new(), websocket: false };
-        let samples = [
-            Sample { sensor: 12, value: 1 << 48, unix_ms: 1_767_225_600_000 },
-            Sample { sensor: 999, value: 7, unix_ms: 5 },
-        ];
+        let world = World::uniform(1000, 1, 10.0, "ecg");
+        let sample = |stream, unix_ms, payload| Sample { stream, unix_ms, payload, extra: "" };
+        let samples =
+            [sample(12, 1_767_225_600_000, "281474976710656"), sample(999, 1_767_225_600_005, "7")];
         let mut wire = Vec::new();
-        mqtt.write(&samples, &mut wire);
+        mqtt.write(&world, &samples, &mut wire);
         assert!((90..130).contains(&(wire.len() / 2)), "{}", wire.len());
         let mut all = Vec::new();
-        let used = hear_packets(&wire[..wire.len() - 1], &mut |heard| all.push(heard));
-        assert_eq!(all, [Heard::Sample { sensor: 12, value: 1 << 48 }]);
-        hear_packets(&wire[used..], &mut |heard| all.push(heard));
-        assert_eq!(all[1], Heard::Sample { sensor: 999, value: 7 });
+        let used =
+            hear_packets(&wire[..wire.len() - 1], &mut |heard| all.push(format!("{heard:?}")));
+        assert_eq!(
+            all,
+            [
+                r#"Sample { stream: 12, unix_ms: 1767225600000, said: Json("281474976710656"), how: Raw }"#
+            ]
+        );
+        hear_packets(&wire[used..], &mut |heard| all.push(format!("{heard:?}")));
+        assert!(all[1].contains("stream: 999") && all[1].contains(r#"Json("7")"#));
     }
 
     #[test]

@@ -1,92 +1,138 @@
 //! What a server must be spoken to in, as far as load is concerned; one for each kind of server.
 
 use std::net::TcpStream;
-use std::ops::Range;
 
-/// Bits of a value that count the samples of a sensor, modulo 2^18: at 1,000 a second, four
-/// minutes until the count returns.
-const COUNT_BITS: u32 = 18;
-const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+use components::command::Attention;
+use components::viewer::Quality;
 
-/// What a sample says: when it was sent, and how many before it. Fits the 49 bits of an integer
-/// cell for 35 minutes, so that servers keep it exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// Since the run began.
-    pub micros: u64,
-    /// Modulo 2^18.
-    pub count: u64,
-}
-
-impl Stamp {
-    pub fn value(self) -> u64 {
-        self.micros << COUNT_BITS | self.count & COUNT_MASK
-    }
-
-    pub fn from_value(value: u64) -> Self {
-        Self { micros: value >> COUNT_BITS, count: value & COUNT_MASK }
-    }
-
-    /// How many counts lie between an earlier count and this one; negative if it is no later.
-    pub fn after(self, earlier: u64) -> i64 {
-        let ahead = self.count.wrapping_sub(earlier) & COUNT_MASK;
-        if ahead > COUNT_MASK / 2 { ahead as i64 - (COUNT_MASK as i64 + 1) } else { ahead as i64 }
-    }
-}
+use super::world::World;
+use crate::batcher::Pacing;
 
 /// One sample on its way out.
 #[derive(Debug, Clone, Copy)]
-pub struct Sample {
-    pub sensor: usize,
-    pub value: u64,
+pub struct Sample<'a> {
+    /// Which of the world's.
+    pub stream: usize,
+    /// Unix ms, as the device's clock says.
     pub unix_ms: i64,
+    /// JSON.
+    pub payload: &'a str,
+    /// Further members of the measurement, `,"key":value`, or nothing.
+    pub extra: &'a str,
+}
+
+/// A viewer before it comes.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Which of the run's.
+    pub number: usize,
+    /// Sensors of the world that it may look at; `None`: all that the server has.
+    pub lens: Option<Vec<usize>>,
+    /// Those that it sees as it comes; `None`: all of the lens.
+    pub visible: Option<Vec<usize>>,
+    pub quality: Quality,
+    /// In the binary form, where there is one.
+    pub binary: bool,
+}
+
+/// What a value was heard as.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Said<'a> {
+    /// JSON text.
+    Json(&'a str),
+    /// The numbers of a payload, NaN for null, and the text around them.
+    Cells { cells: &'a [f64], shape: &'a str },
+}
+
+/// How a sample came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// One after the other: none may be missing.
+    Raw,
+    /// The newest, standing for all before it.
+    Latest,
+    /// As a beginning.
+    Seed,
 }
 
 /// Something a viewer was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
-    /// A live sample.
-    Sample { sensor: usize, value: u64 },
-    /// A sample of the past, as a beginning.
-    Seed { sensor: usize, value: u64 },
-    /// The server says that so many were lost to this viewer.
-    Missed(u64),
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Heard<'a> {
+    Sample {
+        stream: usize,
+        unix_ms: i64,
+        said: Said<'a>,
+        how: How,
+    },
+    /// The stream begins anew, with what comes next of it.
+    Begun {
+        stream: usize,
+    },
+    /// The server says that so many of a stream were lost to this viewer.
+    Missed {
+        stream: usize,
+        count: u64,
+    },
+    /// A message is over.
+    End,
 }
+
+/// Something a device was told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// An error, by its reason.
+    Refused(String),
+    /// How the server would like this sensor of the world to send.
+    Paced { sensor: usize, pacing: Paced },
+    /// The connection, or a channel on it, is over.
+    Over(String),
+}
+
+/// What a `backpressure_config` says; what it leaves out stays as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paced(pub(crate) Pacing);
 
 /// The language of one kind of server. Opening may block; the sockets are made non-blocking
 /// afterwards.
-pub trait Dialect: Sync {
-    /// Connects a device for these sensors and waits until the server has taken it.
-    fn open_device(&self, device: usize, sensors: Range<usize>) -> Result<TcpStream, String>;
-    /// Adds the bytes of these samples of one device to `wire`.
-    fn write(&self, samples: &[Sample], wire: &mut Vec<u8>);
+pub trait Dialect: Send + Sync {
+    /// Connects a device of the world and waits until the server has taken all its sensors.
+    fn open_device(&self, world: &World, device: usize) -> Result<TcpStream, String>;
+    /// Adds the bytes of these samples, all of one sensor, to `wire`.
+    fn write(&self, world: &World, samples: &[Sample<'_>], wire: &mut Vec<u8>);
     /// Adds the bytes of a sign of life.
     fn heartbeat(&self, wire: &mut Vec<u8>);
-    /// Connects a viewer to these sensors.
-    fn open_viewer(&self, viewer: usize, sensors: &[usize]) -> Result<TcpStream, String>;
-    /// An ear for one viewer's connection.
-    fn ear(&self) -> Box<dyn Ear>;
+    /// Adds rubbish, of a kind that `chance` picks, as from a broken device with this sensor.
+    fn garbage(&self, world: &World, sensor: usize, chance: u64, wire: &mut Vec<u8>);
+    /// Takes whole messages to a device from the beginning of `wire`, tells `answered` what
+    /// matters, and returns how many bytes they were.
+    fn answers(
+        &self,
+        world: &World,
+        wire: &[u8],
+        answered: &mut dyn FnMut(Answer),
+    ) -> Result<usize, String>;
+    /// Connects a viewer, and gives an ear for it.
+    fn open_viewer(
+        &self,
+        world: &World,
+        guest: &Guest,
+    ) -> Result<(TcpStream, Box<dyn Ear>), String>;
 }
 
-/// Makes sense of what one viewer receives.
+/// Makes sense of what one viewer receives, and finds the words for what it does.
 pub trait Ear: Send {
     /// Takes whole messages from the beginning of `wire`, tells each to `heard` and returns how
     /// many bytes they were.
-    fn hear(&mut self, wire: &[u8], heard: &mut dyn FnMut(Heard)) -> Result<usize, String>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stamp_comes_back_and_counts_around() {
-        let stamp = Stamp { micros: 600_000_000, count: 5 };
-        assert_eq!(Stamp::from_value(stamp.value()), stamp);
-        assert!(Stamp { micros: 2_000_000_000, count: COUNT_MASK }.value() < 1 << 49);
-        assert_eq!(stamp.after(4), 1);
-        assert_eq!(stamp.after(5), 0);
-        assert_eq!(stamp.after(7), -2);
-        assert_eq!(Stamp { micros: 0, count: 0 }.after(COUNT_MASK), 1);
-    }
+    fn hear(
+        &mut self,
+        world: &World,
+        wire: &[u8],
+        heard: &mut dyn FnMut(Heard<'_>),
+    ) -> Result<usize, String>;
+    /// Adds what the viewer looks at from now on. A language without words for it adds nothing.
+    fn attend(&mut self, _attention: &Attention, _wire: &mut Vec<u8>) {}
+    /// Adds a wish for another quality.
+    fn set_quality(&mut self, _quality: &str, _wire: &mut Vec<u8>) {}
+    /// Adds a sign of life.
+    fn heartbeat(&mut self, wire: &mut Vec<u8>);
 }

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Ticks of `utime` and `stime` a second: fixed on Linux, whatever the kernel's own rate.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Connections that it takes from this machine: more than it has ports for.
+const CONNECTIONS_MAX: &str = "65536";
+
 /// A server that was started for one run and ends with it.
 #[derive(Debug)]
 pub struct Child {
@@ -22,6 +25,10 @@ impl Child {
             let mut command = Command::new(program);
             command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
             command.args(["--simulate", "none", "--auth", "open", "--data"]).arg(folder);
+            // All the load comes from here.
+            for limit in ["CONNECTIONS_MAX", "CONNECTIONS_PER_ADDRESS_MAX"] {
+                command.env(format!("SENSOCTO_{limit}"), CONNECTIONS_MAX);
+            }
             Ok(command)
         })
     }

@@ -1,30 +1,36 @@
 //! Load in Sensocto's own words: devices at the device door, viewers at the viewer door
 //! (`docs/wire.md`).
 
-use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::dialect::{Dialect, Ear, Heard, Sample};
-use super::websocket::{self, BINARY, TEXT};
+use super::dialect::{Answer, Dialect, Ear, Guest, Paced, Sample};
+use super::hear::ViewerEar;
+use super::walk::Push;
+use super::websocket::{self, CLOSE, TEXT};
+use super::world::World;
 use crate::address::Address;
-use crate::cli::Form;
+use crate::batcher::Pacing;
 
-/// What sensors of a load are called, before their number.
-const PREFIX: &str = "load-";
+/// A sign of life.
+pub(super) const HEARTBEAT: &[u8] = br#"[null,"h","phoenix","heartbeat",{}]"#;
+
+/// Bytes of a message that is larger than any server takes.
+const HUGE_BYTES: usize = 600 * 1024;
+
+/// Where a sensor's topic begins.
+const SENSOR_TOPIC: &str = "sensocto:sensor:";
 
 /// A Sensocto server, and how its clients behave.
 #[derive(Debug, Clone)]
 pub struct Sensocto {
     pub address: Address,
-    pub attribute: String,
+    /// Of devices.
     pub token: String,
-    pub quality: String,
-    pub rate_hz: f64,
-    pub form: Form,
+    /// Of viewers.
+    pub viewer_token: String,
 }
 
 impl Sensocto {
@@ -34,11 +40,18 @@ impl Sensocto {
     }
 
     /// `POST /api/viewers` (`docs/wire.md` 2.1). The answer's topic.
-    fn mint(&self, sensors: &[usize]) -> Result<String, String> {
-        let ids: Vec<String> = sensors.iter().map(|sensor| format!("{PREFIX}{sensor}")).collect();
-        let body = json!({"sensors": ids, "quality": self.quality}).to_string();
+    fn mint(&self, world: &World, guest: &Guest) -> Result<String, String> {
+        let ids = |sensors: &[usize]| -> Vec<&str> {
+            sensors.iter().map(|n| &*world.sensors[*n].card.sensor_id).collect()
+        };
+        let lens = guest.lens.as_deref().map_or(json!("all"), |lens| json!(ids(lens)));
+        let mut asked = json!({"sensors": lens, "quality": guest.quality.name()});
+        if let Some(visible) = &guest.visible {
+            asked["visible"] = json!(ids(visible));
+        }
+        let body = asked.to_string();
         let mut stream = websocket::connect(&self.address.authority)?;
-        let authorization = match self.token.as_str() {
+        let authorization = match self.viewer_token.as_str() {
             "" | "missing" => String::new(),
             token => format!("Authorization: Bearer {token}\r\n"),
         };
@@ -53,6 +66,12 @@ impl Sensocto {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map_err(|error| format!("/api/viewers: {error}"))?;
         let status = answer.lines().next().unwrap_or_default().to_owned();
+        if status.contains(" 401") {
+            return Err("the server wants a viewer's token: give it by --viewer-token".into());
+        }
+        if status.contains(" 404") {
+            return Err("POST /api/viewers is not there: this is no Sensocto server".into());
+        }
         // Whatever the framing of the body: it is one JSON object.
         let object = answer.find('{').and_then(|at| Some(&answer[at..=answer.rfind('}')?]));
         object
@@ -63,42 +82,81 @@ impl Sensocto {
     }
 }
 
+/// Adds a text push.
+fn push(wire: &mut Vec<u8>, text: &str) {
+    websocket::frame(TEXT, wire, |out| out.extend_from_slice(text.as_bytes()));
+}
+
+/// Why a join was refused, as the reader of the report can use it.
+fn refusal(text: &str) -> String {
+    let reason = Push::read(text).map(|push| reason_of(push.payload)).unwrap_or_default();
+    match reason.as_str() {
+        "unauthorized" => {
+            "the server refused the device's token: give another by --bearer-token".into()
+        }
+        "too_many_feeds" | "too_many_sensors" => format!(
+            "the server has no room for more devices ({reason}): raise its feeds_max and \
+             sensors_max, or offer it fewer"
+        ),
+        _ => format!("a join was refused: {text}"),
+    }
+}
+
+/// The reason in the payload of a reply, or what there is of it.
+fn reason_of(payload: &str) -> String {
+    let parsed: Value = serde_json::from_str(payload).unwrap_or(Value::Null);
+    let reason = parsed["response"]["reason"].as_str().unwrap_or("no reason given");
+    reason.chars().take(64).collect()
+}
+
 impl Dialect for Sensocto {
-    fn open_device(&self, device: usize, sensors: Range<usize>) -> Result<TcpStream, String> {
+    fn open_device(&self, world: &World, device: usize) -> Result<TcpStream, String> {
         let mut stream = self.upgrade()?;
         let mut wire = Vec::new();
-        let connector = format!("{PREFIX}device-{device}");
+        let device = &world.devices[device];
+        let (id, name) = (&*device.connector_id, &*device.connector_name);
         let join = json!({
-            "connector_id": connector, "connector_name": connector, "connector_type": "simulator",
+            "connector_id": id, "connector_name": name, "connector_type": "simulator",
             "features": [], "bearer_token": self.token,
         });
-        let mut join_topic = |reference: usize, topic: &str, payload: &Value| {
-            websocket::frame(TEXT, &mut wire, |out| {
-                let text =
-                    format!(r#"["{reference}","{reference}","{topic}","phx_join",{payload}]"#);
-                out.extend_from_slice(text.as_bytes());
-            });
+        let mut join_topic = |reference: usize, topic: String, payload: &Value| {
+            let topic = Value::from(topic);
+            push(
+                &mut wire,
+                &format!(r#"["{reference}","{reference}",{topic},"phx_join",{payload}]"#),
+            );
         };
-        join_topic(0, &format!("sensocto:connector:{connector}"), &join);
-        for sensor in sensors.clone() {
-            let id = format!("{PREFIX}{sensor}");
+        join_topic(0, format!("sensocto:connector:{id}"), &join);
+        for &n in &device.sensors {
+            let sensor = &world.sensors[n];
+            let card = &sensor.card;
+            let attributes: Vec<Value> = world.streams[sensor.streams.clone()]
+                .iter()
+                .map(|stream| {
+                    json!({"attribute_id": *stream.attribute_id,
+                           "attribute_type": stream.kind.name(),
+                           "sampling_rate": stream.cadence.rate_hz()})
+                })
+                .collect();
             let join = json!({
-                "connector_id": connector, "connector_name": connector, "sensor_id": id,
-                "sensor_name": id, "sensor_type": "load",
-                "attributes": [{"attribute_id": self.attribute, "attribute_type": self.attribute,
-                                "sampling_rate": self.rate_hz}],
-                "sampling_rate": self.rate_hz, "batch_size": 1, "bearer_token": self.token,
+                "connector_id": id, "connector_name": name, "sensor_id": *card.sensor_id,
+                "sensor_name": *card.sensor_name, "sensor_type": *card.sensor_type,
+                "attributes": attributes, "sampling_rate": card.sampling_rate, "batch_size": 1,
+                "bearer_token": self.token,
             });
             // The reference of a join is the sensor's number, and one more than none.
-            join_topic(sensor + 1, &format!("sensocto:sensor:{id}"), &join);
+            join_topic(n + 1, format!("{SENSOR_TOPIC}{}", card.sensor_id), &join);
         }
         stream.write_all(&wire).map_err(|error| error.to_string())?;
-        let mut wanted = sensors.len() + 1;
-        websocket::read_until(&mut stream, |_, payload| {
+        let mut wanted = device.sensors.len() + 1;
+        websocket::read_until(&mut stream, |opcode, payload| {
+            if opcode == CLOSE {
+                return Err(websocket::closed("a device's connection", payload));
+            }
             let text = String::from_utf8_lossy(payload);
             if text.contains("phx_reply") {
                 if !text.contains(r#""status":"ok""#) {
-                    return Err(format!("a join was refused: {text}"));
+                    return Err(refusal(&text));
                 }
                 wanted -= 1;
             }
@@ -107,22 +165,22 @@ impl Dialect for Sensocto {
         Ok(stream)
     }
 
-    fn write(&self, samples: &[Sample], wire: &mut Vec<u8>) {
-        let (attribute, first) = (self.attribute.as_str(), samples[0].sensor);
-        let measurement = |sample: &Sample, out: &mut Vec<u8>| {
+    fn write(&self, world: &World, samples: &[Sample<'_>], wire: &mut Vec<u8>) {
+        let [first, ..] = samples else { return };
+        let sensor = world.streams[first.stream].sensor;
+        let id = json_string(&world.sensors[sensor].card.sensor_id);
+        let measurement = |sample: &Sample<'_>, out: &mut Vec<u8>| {
+            let attribute_id = &world.streams[sample.stream].attribute_id;
             // Writing into a vector does not fail.
             let _ = write!(
                 out,
-                r#"{{"attribute_id":"{attribute}","payload":{},"timestamp":{}}}"#,
-                sample.value, sample.unix_ms
+                r#"{{"attribute_id":"{attribute_id}","payload":{},"timestamp":{}{}}}"#,
+                sample.payload, sample.unix_ms, sample.extra
             );
         };
         let head = |event: &str, out: &mut Vec<u8>| {
-            let _ = write!(
-                out,
-                r#"["{}",null,"sensocto:sensor:{PREFIX}{first}","{event}","#,
-                first + 1
-            );
+            let reference = sensor + 1;
+            let _ = write!(out, r#"["{reference}",null,"{SENSOR_TOPIC}{id}","{event}","#);
         };
         websocket::frame(TEXT, wire, |out| {
             if let [sample] = samples {
@@ -141,204 +199,105 @@ impl Dialect for Sensocto {
     }
 
     fn heartbeat(&self, wire: &mut Vec<u8>) {
-        websocket::frame(TEXT, wire, |out| {
-            out.extend_from_slice(br#"[null,"h","phoenix","heartbeat",{}]"#);
-        });
+        websocket::frame(TEXT, wire, |out| out.extend_from_slice(HEARTBEAT));
     }
 
-    fn open_viewer(&self, _viewer: usize, sensors: &[usize]) -> Result<TcpStream, String> {
-        let topic = self.mint(sensors)?;
-        let mut stream = self.upgrade()?;
-        let payload = match self.form {
-            Form::Json => json!({}),
-            Form::Binary => json!({"form": "binary", "version": 1}),
-        };
-        let mut wire = Vec::new();
-        websocket::frame(TEXT, &mut wire, |out| {
-            out.extend_from_slice(
-                format!(r#"["1","1","{topic}","phx_join",{payload}]"#).as_bytes(),
-            );
-        });
-        stream.write_all(&wire).map_err(|error| error.to_string())?;
-        let mut answer = [0; 1];
-        // The reply comes before anything else on the topic; it is left for the ear, which skips
-        // what it does not know. A refusal is found by looking, not by taking.
-        stream.peek(&mut answer).map_err(|error| format!("joining {topic}: {error}"))?;
-        let mut start = [0; 512];
-        let count = stream.peek(&mut start).map_err(|error| error.to_string())?;
-        let start = String::from_utf8_lossy(&start[..count]);
-        if start.contains("phx_reply") && start.contains(r#""status":"error""#) {
-            return Err(format!("joining {topic} was refused: {start}"));
+    fn garbage(&self, world: &World, sensor: usize, chance: u64, wire: &mut Vec<u8>) {
+        let id = json_string(&world.sensors[sensor].card.sensor_id);
+        let reference = sensor + 1;
+        let topic = format!("{SENSOR_TOPIC}{id}");
+        match chance % 8 {
+            0 => websocket::frame(TEXT, wire, |out| out.extend_from_slice(b"[\"\xff\xfe\",")),
+            1 => push(wire, r#"["1","1","sensocto:sens"#),
+            2 => push(wire, r#"[null,"9","sensocto:nothing:here","measurement",{"payload":1}]"#),
+            3 => websocket::frame(TEXT, wire, |out| out.resize(out.len() + HUGE_BYTES, b'x')),
+            4 => push(
+                wire,
+                &format!(r#"["{reference}","9","{topic}","measurement",{{"payload":1}}]"#),
+            ),
+            5 => push(
+                wire,
+                &format!(
+                    r#"["{reference}","9","{topic}","measurement",{{"attribute_id":"..","payload":1e999,"timestamp":"soon"}}]"#
+                ),
+            ),
+            6 => push(
+                wire,
+                &format!(r#"["{reference}","9","{topic}","measurements_batch",{{"a":[[[[7]]]]}}]"#),
+            ),
+            _ => websocket::frame(websocket::BINARY, wire, |out| {
+                out.extend_from_slice(&chance.to_le_bytes());
+            }),
         }
-        Ok(stream)
     }
 
-    fn ear(&self) -> Box<dyn Ear> {
-        Box::new(ViewerEar::default())
-    }
-}
-
-/// Streams that were introduced by a card: the sensor, and cells per sample.
-#[derive(Debug, Default)]
-struct ViewerEar {
-    streams: HashMap<u32, (usize, usize)>,
-}
-
-impl Ear for ViewerEar {
-    fn hear(&mut self, wire: &[u8], heard: &mut dyn FnMut(Heard)) -> Result<usize, String> {
+    fn answers(
+        &self,
+        world: &World,
+        wire: &[u8],
+        answered: &mut dyn FnMut(Answer),
+    ) -> Result<usize, String> {
         let mut at = 0;
         while let Some((opcode, payload, length)) = websocket::first_frame(&wire[at..])? {
             at += length;
             match opcode {
-                TEXT => hear_text(std::str::from_utf8(payload).map_err(|e| e.to_string())?, heard)?,
-                BINARY => self
-                    .hear_binary(payload, heard)
-                    .ok_or("a binary frame that ends too soon, or is of no known version")?,
-                8 => return Err("the server closed a viewer's connection".into()),
+                CLOSE => {
+                    let why = websocket::closed("a device's connection", payload);
+                    answered(Answer::Over(why));
+                }
+                TEXT => {
+                    let push = std::str::from_utf8(payload).ok().and_then(Push::read);
+                    push.into_iter().for_each(|push| answer(world, push, answered));
+                }
                 _ => {}
             }
         }
         Ok(at)
     }
+
+    fn open_viewer(
+        &self,
+        world: &World,
+        guest: &Guest,
+    ) -> Result<(TcpStream, Box<dyn Ear>), String> {
+        let topic = self.mint(world, guest)?;
+        let mut stream = self.upgrade()?;
+        let payload =
+            if guest.binary { json!({"form": "binary", "version": 1}) } else { json!({}) };
+        let mut wire = Vec::new();
+        push(&mut wire, &format!(r#"["1","1","{topic}","phx_join",{payload}]"#));
+        stream.write_all(&wire).map_err(|error| error.to_string())?;
+        // The reply comes before anything else on the topic; the ear hears it.
+        Ok((stream, Box::new(ViewerEar::new(topic))))
+    }
 }
 
-/// The JSON form (`docs/wire.md` 2.4). Not parsed, but looked through: a measurement is
-/// `{attribute_id, payload, timestamp, sensor_id}` in this order.
-fn hear_text(text: &str, heard: &mut dyn FnMut(Heard)) -> Result<(), String> {
-    let head = &text[..text.floor_char_boundary(160)];
-    let seed = head.contains(r#""composite_seed_data""#);
-    if !(seed || head.contains(r#""sensor_batch""#) || head.contains(r#""sensor_digest""#)) {
-        return if head.contains(r#""phx_error""#) || head.contains(r#""phx_close""#) {
-            Err(format!("the server ended a viewer's channel: {head}"))
-        } else {
-            Ok(())
-        };
+/// A string as it stands between quotes in JSON.
+fn json_string(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        return text.into();
     }
-    if seed {
-        let values = text.rfind(r#""payload":"#).map(|at| leading_number(&text[at + 10..]).0);
-        let sensor = text.find(PREFIX).map(|at| leading_number(&text[at + PREFIX.len()..]).0);
-        if let (Some(value), Some(sensor)) = (values, sensor) {
-            heard(Heard::Seed { sensor: sensor as usize, value });
-        }
-        return Ok(());
-    }
-    let mut rest = text;
-    while let Some(at) = rest.find(r#""payload":"#) {
-        let (value, digits) = leading_number(&rest[at + 10..]);
-        rest = &rest[at + 10 + digits..];
-        let Some(at) = rest.find(r#""sensor_id":"load-"#) else { break };
-        let (sensor, digits) = leading_number(&rest[at + 18..]);
-        rest = &rest[at + 18 + digits..];
-        heard(Heard::Sample { sensor: sensor as usize, value });
-    }
-    if text.contains(r#""missed":"#) {
-        let parsed: (Value, Value, Value, Value, Value) =
-            serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let sensors = parsed.4["missed"].as_object().into_iter().flat_map(|map| map.values());
-        let counts = sensors.filter_map(Value::as_object).flat_map(|map| map.values());
-        heard(Heard::Missed(counts.filter_map(Value::as_u64).sum()));
-    }
-    Ok(())
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned().into()
 }
 
-/// The digits at the beginning, and how many they are.
-fn leading_number(text: &str) -> (u64, usize) {
-    let digits = text.bytes().take_while(u8::is_ascii_digit);
-    digits.fold((0, 0), |(n, count), digit| {
-        (n.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')), count + 1)
-    })
-}
-
-impl ViewerEar {
-    /// The binary form (`docs/wire.md` 2.5). `None` when it is not what it should be.
-    fn hear_binary(&mut self, bytes: &[u8], heard: &mut dyn FnMut(Heard)) -> Option<()> {
-        let mut reader = Reader(bytes);
-        let [kind, join, topic, event] = *reader.take(4)? else { return None };
-        reader.take(usize::from(join) + usize::from(topic))?;
-        if kind != 0 || reader.take(usize::from(event))? != b"frame" {
-            return Some(());
+fn answer(world: &World, push: Push<'_>, answered: &mut dyn FnMut(Answer)) {
+    match push.event {
+        "phx_reply" if push.payload.contains(r#""status":"error""#) => {
+            answered(Answer::Refused(reason_of(push.payload)));
         }
-        let [1, _flags] = *reader.take(2)? else { return None };
-        let (cards, slices) = (reader.u16()?, reader.u32()?);
-        reader.take(8)?;
-        for _ in 0..cards {
-            let stream = reader.u32()?;
-            let width = usize::from(reader.take(1)?[0]);
-            reader.take(4)?;
-            let length = usize::from(reader.take(1)?[0]);
-            let id = std::str::from_utf8(reader.take(length)?).ok()?;
-            for _ in 0..2 {
-                let length = usize::from(reader.take(1)?[0]);
-                reader.take(length)?;
-            }
-            let length = usize::from(reader.u16()?);
-            reader.take(length)?;
-            let sensor = id.strip_prefix(PREFIX)?.parse().ok()?;
-            self.streams.insert(stream, (sensor, width));
-        }
-        for _ in 0..slices {
-            self.hear_slice(&mut reader, heard)?;
-        }
-        reader.0.is_empty().then_some(())
-    }
-
-    fn hear_slice(&self, reader: &mut Reader<'_>, heard: &mut dyn FnMut(Heard)) -> Option<()> {
-        let &(sensor, width) = self.streams.get(&reader.u32()?)?;
-        let [form, cell_type] = *reader.take(2)? else { return None };
-        let count = usize::from(reader.u16()?);
-        reader.take(8 + 4)?;
-        let missed = reader.u32()?;
-        if missed > 0 {
-            heard(Heard::Missed(u64::from(missed)));
-        }
-        if form & 0x7f == 2 {
-            reader.take(4)?;
-            if reader.take(1)?[0] == 1 {
-                reader.take(24)?;
+        "backpressure_config" => {
+            let sensor = push.topic.strip_prefix(SENSOR_TOPIC).and_then(|id| world.sensor(id));
+            let told = serde_json::from_str::<Value>(push.payload);
+            if let (Some(sensor), Ok(told)) = (sensor, told) {
+                let pacing = Paced(Pacing::DEFAULT.told(&told));
+                answered(Answer::Paced { sensor, pacing });
             }
         }
-        if count > 0 {
-            reader.take(8 + 4 * (count - 1))?;
+        "phx_error" | "phx_close" => {
+            answered(Answer::Over(format!("the server ended a device's channel ({})", push.event)));
         }
-        for index in 0..count {
-            let value = if form & 0x80 != 0 || width == 0 {
-                let length = reader.u32()? as usize;
-                let text = std::str::from_utf8(reader.take(length)?).ok()?;
-                leading_number(&text[text.find(r#""payload":"#)? + 10..]).0
-            } else {
-                let bytes = if cell_type == 1 { 4 } else { 8 };
-                let cells = reader.take(bytes * width)?;
-                match cell_type {
-                    1 => f32::from_le_bytes(cells[..4].try_into().ok()?) as u64,
-                    _ => f64::from_le_bytes(cells[..8].try_into().ok()?) as u64,
-                }
-            };
-            match form & 0x7f {
-                3 if index + 1 == count => heard(Heard::Seed { sensor, value }),
-                3 => {}
-                _ => heard(Heard::Sample { sensor, value }),
-            }
-        }
-        Some(())
-    }
-}
-
-/// Bytes from the front.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        Some(u16::from_le_bytes(self.take(2)?.try_into().ok()?))
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+        _ => {}
     }
 }
 
@@ -346,60 +305,100 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    fn heard_in(text: &str) -> Vec<Heard> {
+    fn server() -> Sensocto {
+        Sensocto {
+            address: Address::parse("127.0.0.1:1").unwrap(),
+            token: "missing".into(),
+            viewer_token: "missing".into(),
+        }
+    }
+
+    /// What the server would see of a client's frame.
+    fn unmasked(wire: &[u8]) -> String {
+        let (head, length) = match wire[1] & 0x7f {
+            126 => (4, usize::from(u16::from_be_bytes([wire[2], wire[3]]))),
+            short => (2, usize::from(short)),
+        };
+        let mask = &wire[head..head + 4];
+        let body = wire[head + 4..head + 4 + length].iter().enumerate();
+        String::from_utf8(body.map(|(n, byte)| byte ^ mask[n & 3]).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_measurement_and_a_batch_are_what_a_device_sends() {
+        let world = World::uniform(2, 2, 10.0, "ecg");
+        let sample = |stream, unix_ms| Sample {
+            stream,
+            unix_ms,
+            payload: "1.5",
+            extra: r#","event":"press""#,
+        };
+        let mut wire = Vec::new();
+        server().write(&world, &[sample(3, 9)], &mut wire);
+        assert_eq!(
+            unmasked(&wire),
+            r#"["4",null,"sensocto:sensor:load-3","measurement",{"attribute_id":"ecg","payload":1.5,"timestamp":9,"event":"press"}]"#
+        );
+        wire.clear();
+        server().write(&world, &[sample(0, 9), sample(0, 10)], &mut wire);
+        assert_eq!(
+            unmasked(&wire),
+            r#"["1",null,"sensocto:sensor:load-0","measurements_batch",[{"attribute_id":"ecg","payload":1.5,"timestamp":9,"event":"press"},{"attribute_id":"ecg","payload":1.5,"timestamp":10,"event":"press"}]]"#
+        );
+    }
+
+    fn answers(frames: &[&str]) -> Vec<Answer> {
+        let mut wire = Vec::new();
+        for text in frames {
+            wire.extend_from_slice(&[0x81, 126]);
+            wire.extend_from_slice(&(text.len() as u16).to_be_bytes());
+            wire.extend_from_slice(text.as_bytes());
+        }
         let mut all = Vec::new();
-        hear_text(text, &mut |heard| all.push(heard)).unwrap();
+        let world = World::uniform(2, 1, 10.0, "ecg");
+        let used = server().answers(&world, &wire, &mut |answer| all.push(answer)).unwrap();
+        assert_eq!(used, wire.len());
         all
     }
 
     #[test]
-    fn the_json_form_is_heard() {
-        let batch = r#"["1",null,"viewer:data:x","sensor_batch",{"batch":{"load-3":{"ecg":[{"attribute_id":"ecg","payload":17,"timestamp":5,"sensor_id":"load-3"},{"attribute_id":"ecg","payload":18,"timestamp":6,"sensor_id":"load-3"}]}},"missed":{"load-3":{"ecg":2}}}]"#;
+    fn what_a_server_answers_a_device_is_understood() {
+        let paced = Pacing { window_ms: 2000, size: 10, paused: true };
         assert_eq!(
-            heard_in(batch),
+            answers(&[
+                r#"["1","2","sensocto:sensor:load-1","phx_reply",{"status":"error","response":{"reason":"rate_limited"}}]"#,
+                r#"["1","2","sensocto:sensor:load-1","phx_reply",{"status":"ok","response":{}}]"#,
+                r#"["2",null,"sensocto:sensor:load-1","backpressure_config",{"paused":true,"recommended_batch_window":2000,"recommended_batch_size":10}]"#,
+                "nonsense",
+            ]),
             [
-                Heard::Sample { sensor: 3, value: 17 },
-                Heard::Sample { sensor: 3, value: 18 },
-                Heard::Missed(2),
+                Answer::Refused("rate_limited".into()),
+                Answer::Paced { sensor: 1, pacing: Paced(paced) },
             ]
         );
-        let seed = r#"["1",null,"viewer:data:x","composite_seed_data",{"sensor_id":"load-4","attribute_id":"ecg","data":[{"payload":1,"timestamp":5},{"payload":2,"timestamp":6}],"cursor":2}]"#;
-        assert_eq!(heard_in(seed), [Heard::Seed { sensor: 4, value: 2 }]);
-        assert_eq!(heard_in(r#"["1","1","viewer:data:x","phx_reply",{"status":"ok"}]"#), []);
-        assert!(hear_text(r#"["1",null,"viewer:data:x","phx_close",{}]"#, &mut |_| {}).is_err());
+        let over = answers(&[r#"["2",null,"sensocto:sensor:load-1","phx_error",{}]"#]);
+        assert!(matches!(&over[..], [Answer::Over(_)]));
     }
 
     #[test]
-    fn the_binary_form_is_heard_and_its_end_is_checked() {
-        let mut bytes = b"\x00\x01\x01\x05".to_vec();
-        bytes.extend_from_slice(b"1tframe\x01\x00\x01\x00\x01\x00\x00\x00");
-        bytes.extend_from_slice(&[0; 8]);
-        bytes.extend_from_slice(&9_u32.to_le_bytes());
-        bytes.push(1);
-        bytes.extend_from_slice(&10_f32.to_le_bytes());
-        bytes.extend_from_slice(b"\x06load-7\x03ecg\x03ecg\x01\x00\x01");
-        bytes.extend_from_slice(&9_u32.to_le_bytes());
-        bytes.extend_from_slice(&[0, 0, 2, 0]);
-        bytes.extend_from_slice(&[0; 12]);
-        bytes.extend_from_slice(&3_u32.to_le_bytes());
-        bytes.extend_from_slice(&[0; 12]);
-        bytes.extend_from_slice(&41_f64.to_le_bytes());
-        bytes.extend_from_slice(&42_f64.to_le_bytes());
-        let mut all = Vec::new();
-        assert!(ViewerEar::default().hear_binary(&bytes, &mut |heard| all.push(heard)).is_some());
-        assert_eq!(
-            all,
-            [
-                Heard::Missed(3),
-                Heard::Sample { sensor: 7, value: 41 },
-                Heard::Sample { sensor: 7, value: 42 },
-            ]
-        );
-        for end in 9..bytes.len() {
-            assert!(
-                ViewerEar::default().hear_binary(&bytes[..end], &mut |_| {}).is_none(),
-                "{end}"
-            );
-        }
+    fn a_refusal_names_the_flag_that_helps() {
+        let text =
+            r#"["0","0","t","phx_reply",{"status":"error","response":{"reason":"unauthorized"}}]"#;
+        assert!(refusal(text).contains("--bearer-token"));
+    }
+
+    #[test]
+    fn every_kind_of_rubbish_is_sent() {
+        let world = World::uniform(1, 1, 10.0, "ecg");
+        let mut kinds: Vec<Vec<u8>> = (0..8)
+            .map(|chance| {
+                let mut wire = Vec::new();
+                server().garbage(&world, 0, chance, &mut wire);
+                wire
+            })
+            .collect();
+        assert!(kinds.iter().any(|wire| wire.len() > 256 * 1024));
+        kinds.dedup();
+        assert_eq!(kinds.len(), 8);
     }
 }

@@ -12,6 +12,7 @@ const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 pub const TEXT: u8 = 1;
 pub const BINARY: u8 = 2;
+pub const CLOSE: u8 = 8;
 
 /// Masks are there so that a client's bytes cannot be mistaken for HTTP by a proxy on the way.
 /// On loopback one does for all; it is not zero, so that the server has its work with it.
@@ -19,7 +20,8 @@ const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x9e];
 
 /// A blocking connection.
 pub fn connect(authority: &str) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect(authority).map_err(|error| format!("{authority}: {error}"))?;
+    let stream = TcpStream::connect(authority)
+        .map_err(|error| format!("nothing can be reached at {authority}: {error}"))?;
     let set = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(OPEN_TIME)));
     set.map_err(|error| error.to_string())?;
     Ok(stream)
@@ -102,6 +104,19 @@ pub fn first_frame(wire: &[u8]) -> Result<Option<(u8, &[u8], usize)>, String> {
     }
     let end = head + length as usize;
     Ok(wire.get(head..end).map(|payload| (first & 0x0f, payload, end)))
+}
+
+/// What a close frame says, as an error about `what`.
+pub fn closed(what: &str, payload: &[u8]) -> String {
+    match payload.split_at_checked(2) {
+        None => format!("the server closed {what} without a code"),
+        Some((code, reason)) => {
+            let code = u16::from_be_bytes([code[0], code[1]]);
+            let reason = String::from_utf8_lossy(reason);
+            let gap = if reason.is_empty() { "" } else { " " };
+            format!("the server closed {what} with {code}{gap}{reason}")
+        }
+    }
 }
 
 /// Reads frames from a blocking connection until `done` says so of one; returns what is left.
