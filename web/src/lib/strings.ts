@@ -80,19 +80,17 @@ export const simulator_strings = {
 
   running: "Running",
   nothing_runs: "Nothing is running. Start a scenario below, or play a recording.",
-  of_running: (n: number) => `${n} running`,
   columns: {
     name: "Name", state: "State", sensors: "Sensors live", rate: "Samples/s", since: "Since", speed: "Speed", controls: "Controls",
   },
   sensors_live: (live: string, asked: string) => `${live} of ${asked}`,
-  since: (length: string) => `for ${length}`,
   seed: (seed: number | null) => (seed === null ? "" : `seed ${seed}`),
   replay_of: "Replay of a recording",
   scenario_kind: "Scenario",
   skipped: (length: string) => `skipped ${length} to keep up`,
   states: { running: "Running", paused: "Paused", stopping: "Stopping…", ended: "Ended", unknown: "Unknown" },
   stop_all: "Stop all",
-  stop_all_label: "Stop everything that runs",
+  stop_all_hint: "Stops everything that runs",
 
   doing: {
     start: "Starting…", stop: "Stopping…", switch: "Switching…", pause: "Pausing…", resume: "Resuming…", speed: "Changing…",
@@ -104,7 +102,7 @@ export const simulator_strings = {
   },
   act_on: (act: string, name: string) => `${act}: ${name}`,
   speed_of: (name: string) => `Speed of ${name}`,
-  switch_label: (name: string) => `Switch to ${name}: stops everything else`,
+  switch_hint: "Stops everything else",
   done: {
     start: (name: string) => `${name} is running.`,
     stop: (name: string) => `${name} has stopped.`,
@@ -177,8 +175,6 @@ export const simulator_strings = {
   samples: (n: number) => many(n, "sample"),
   sensors_of: (n: number) => many(n, "sensor"),
   cut: "Cut: plays up to the end of what was written",
-  complete: "Complete",
-  playing: "Playing",
   hash: (short: string) => `hash ${short}`,
   hash_why: (hash: string) => `What was delivered, in one number. A replay that gives the same has reproduced every delivery: ${hash}`,
   damaged: "This recording cannot be read",
@@ -223,7 +219,8 @@ export function fault_text(fault: { kind: string; status: number; code: string; 
     case "absent": return "This server cannot do that.";
   }
   const said = fault.sentence.trim() || REFUSALS[fault.code] || `The server said no (${fault.status}).`;
-  const sentence = said.charAt(0).toUpperCase() + said.slice(1);
+  // A sentence begins with a word; the name of a file stays as it is.
+  const sentence = /^[a-z]+[ ,]/.test(said) ? said.charAt(0).toUpperCase() + said.slice(1) : said;
   return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 

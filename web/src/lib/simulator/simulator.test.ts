@@ -130,7 +130,8 @@ describe("asking the server", () => {
   it("has words for every fault", () => {
     const said = (kind: string, code = "", sentence = "", status = 409) => fault_text({ kind, code, sentence, status });
     expect(said("refused", "already_running")).toBe("It is running already.");
-    expect(said("refused", "scenario_invalid", "my.toml:3: unknown key `coutn`, did you mean `count`?")).toBe("My.toml:3: unknown key `coutn`, did you mean `count`?");
+    expect(said("refused", "scenario_invalid", "my.toml:3: unknown key `coutn`, did you mean `count`?")).toBe("my.toml:3: unknown key `coutn`, did you mean `count`?");
+    expect(said("refused", "no_room", "the disk is full")).toBe("The disk is full.");
     expect(said("refused", "brand_new", "", 507)).toBe("The server said no (507).");
     expect(said("unreachable")).toBe("The server does not answer.");
     for (const act of Object.keys(simulator_strings.could_not)) expect(simulator_strings.doing).toHaveProperty(act);

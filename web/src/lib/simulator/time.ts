@@ -90,4 +90,5 @@ const short_time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "
 
 export const day_text = (unix_ms: number): string => day.format(unix_ms);
 export const time_text = (unix_ms: number): string => time.format(unix_ms);
+export const short_time_text = (unix_ms: number): string => short_time.format(unix_ms);
 export const moment_text = (unix_ms: number): string => `${day.format(unix_ms)}, ${short_time.format(unix_ms)}`;
