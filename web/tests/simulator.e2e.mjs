@@ -50,9 +50,11 @@ await it("the header leads to the simulator and the back button away from it", a
   must(new URL(page.url()).hash === HASH, page.url());
   await page.goBack();
   await page.waitForSelector("#filter");
+  must((await page.title()) === "Sensocto", "the tab is the lobby's");
   await page.goForward();
   await page.waitForSelector("[data-scenario]");
   must((await page.getAttribute('nav button:has-text("Simulator")', "aria-current")) === "page", "the header says where one is");
+  must((await page.title()) === "Simulator · Sensocto", "and the tab");
 });
 
 await it("every scenario is listed with what it brings, and found by its words", async () => {

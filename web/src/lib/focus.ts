@@ -15,8 +15,10 @@ export function keep_focus(root: HTMLElement): () => void {
   const changed = new MutationObserver(() => {
     if (last === null || last.isConnected || document.activeElement !== document.body) return;
     last = null;
-    const home = homes.find((element) => element.isConnected);
-    home?.querySelector<HTMLElement>("h3[tabindex], button")?.focus();
+    for (const home of homes) {
+      const next = home.isConnected ? home.querySelector<HTMLElement>("h3[tabindex], button") : null;
+      if (next !== null) return next.focus();
+    }
   });
   root.addEventListener("focusin", seen);
   changed.observe(root, { childList: true, subtree: true });

@@ -2,6 +2,7 @@
 
 export const strings = {
   name: "Sensocto",
+  title: (view: string) => `${view} · Sensocto`,
   skip: "Skip to the sensors",
   views: "Views",
   lobby: "Lobby",
