@@ -322,6 +322,7 @@ await it("a server that is gone is said to be gone, and found again", async () =
   const t = await open_simulator(mock.url);
   simulator.fail("GET /api/simulator", 0, null, 1e9);
   await text(t.page, "main", "The server does not answer. What you see is from");
+  await spoken(t.page, "The server does not answer.");
   must((await t.page.locator("[data-scenario]").count()) > 10, "what was known stays");
   simulator.mend("GET /api/simulator");
   await until(t.page, () => !document.querySelector("main").textContent.includes("does not answer"));
@@ -440,7 +441,7 @@ async function full() {
 }
 await full();
 
-for (const [size, touch] of [[[320, 640], true], [[390, 844], false], [[720, 450], false], [[1060, 800], false], [[1920, 1080], false]]) {
+for (const [size, touch] of [[[320, 640], true], [[390, 844], false], [[720, 450], false], [[1060, 800], false], [[1100, 700], false], [[1920, 1080], false]]) {
   await it(`at ${size[0]} px nothing runs out of the page, and everything is large enough to hit`, async () => {
     const t = await open_simulator(mock.url, { size, touch, motion: "reduce" });
     await t.page.waitForSelector(".time-bar");
@@ -453,7 +454,7 @@ for (const [size, touch] of [[[320, 640], true], [[390, 844], false], [[720, 450
     const cut = await t.page.evaluate((width) => [...document.querySelectorAll("main *, header *, .time-bar *")]
       .filter((e) => e.checkVisibility() && e.closest(".hidden-text, thead") === null && e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 120)), size[0]);
     must(cut.length === 0, `cut off: ${cut.join("; ")}`);
-    const over = await t.page.evaluate(() => [...document.querySelectorAll("main button, main a, main li, main td, main p, .time-bar button")]
+    const over = await t.page.evaluate(() => [...document.querySelectorAll("main button, main a, main li, main dl, main td, main p, .time-bar button")]
       .filter((e) => e.checkVisibility() && e.closest(".hidden-text") === null && getComputedStyle(e).textOverflow !== "ellipsis" && e.scrollWidth > e.clientWidth + 1).map((e) => e.outerHTML.slice(0, 120)));
     must(over.length === 0, `runs over: ${over.join("; ")}`);
     const small = await t.page.evaluate((least) => [...document.querySelectorAll("main button, main a, main input, main select, main summary, .time-bar button, .time-bar select, .time-bar input, nav button")]

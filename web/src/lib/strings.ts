@@ -160,7 +160,7 @@ export const simulator_strings = {
   options: "Seed and speed",
   options_of: (name: string) => `Seed and speed of ${name}`,
   seed_field: "Seed",
-  seed_hint: "A whole number. The same seed gives the same world; empty: the scenario's own.",
+  seed_hint: "A whole number. The same seed gives the same world; left empty, the server takes its usual one.",
   seed_wrong: "A seed is a whole number from 0 to 9007199254740991.",
   speed_field: "Speed",
 

@@ -266,7 +266,10 @@ class Simulator {
       this.overview_ms = now;
       this.overview_fault = null;
       this.now_ms = now;
-    } else this.overview_fault = overview.fault;
+    } else {
+      if (this.overview_fault === null && this.view === "simulator") this.say(fault_text(overview.fault));
+      this.overview_fault = overview.fault;
+    }
     if (recordings?.ok) {
       this.recordings = recordings.value;
       this.recordings_ms = now;
