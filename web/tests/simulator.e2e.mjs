@@ -12,7 +12,7 @@ import { MockSimulator } from "./mock-simulator.mjs";
 import { start_server } from "./server.mjs";
 
 const HASH = "#/simulator";
-const SENSORS_MAX = 200;
+const SENSORS_MAX = 1_000;
 
 async function start() {
   if (process.env.SENSOCTO_URL) return { url: process.env.SENSOCTO_URL, stop: async () => {} };

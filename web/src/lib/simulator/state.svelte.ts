@@ -62,6 +62,8 @@ class Simulator {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private line: Promise<void> = Promise.resolve();
   private seekers = new Map<string, Seeker>();
+  /** The replay that came of playing a recording, by the recording's name. */
+  private played = new Map<string, string>();
 
   constructor() {
     document.addEventListener("visibilitychange", () => this.wake());
@@ -132,7 +134,12 @@ class Simulator {
     return this.act("remove", place.recording(name), name, () => this.client.remove(name), gone);
   }
   play(name: string): Promise<boolean> {
-    return this.act("play", place.recording(name), name, () => this.client.replay(name), () => this.replay_of(name) !== undefined);
+    const begin = async (): Promise<Answer<Running>> => {
+      const answer = await this.client.replay(name);
+      if (answer.ok) this.played.set(name, answer.value.id);
+      return answer;
+    };
+    return this.act("play", place.recording(name), name, begin, () => this.replay_of(name) !== undefined);
   }
   address_of(name: string): string {
     return this.client.address_of(name);
@@ -189,7 +196,7 @@ class Simulator {
     return this.running.find(({ kind, name }) => kind === "scenario" && name === scenario);
   }
   replay_of(recording: string): Running | undefined {
-    return this.replays.find(({ name }) => name === recording);
+    return this.replays.find(({ id, name }) => name === recording || id === this.played.get(recording));
   }
 
   private entry(id: string): Running | undefined {
