@@ -127,6 +127,10 @@ await it("the red button records, and what was recorded is listed", async () => 
   await until(page, () => /^0:0[2-9]$/.test(document.querySelector(".elapsed").textContent));
   await until(page, () => /[1-9][\d,]* samples/.test(document.querySelector(".recorder .figures").textContent));
   await axe(page, "recording");
+  await page.click('nav button:has-text("Lobby")');
+  await page.waitForSelector("nav button [aria-label=Recording]");
+  await axe(page, "recording, in the lobby");
+  await page.click('nav button:has-text("Simulator")');
   await page.click("[data-act=end]");
   await page.waitForSelector('[data-recording-name="from-the-page"]');
   await focused(page, ".recorder *");

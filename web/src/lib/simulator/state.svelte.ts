@@ -15,7 +15,8 @@ const PERIOD_MS = 2_000;
 const EAGER_MS = 1_000;
 /** Where only the time bar asks, and nothing plays. */
 const BACKGROUND_MS = 5_000;
-const RECORDINGS_MS = 6_000;
+/** How old what is known of the recordings may be: on their page, and where only the header tells of one. */
+const RECORDINGS_MS = { here: 6_000, elsewhere: 15_000 };
 /** How long the server may take to do what it said yes to. */
 const PATIENCE_MS = 12_000;
 
@@ -54,6 +55,7 @@ class Simulator {
   now_ms = $state(performance.now());
 
   readonly running = $derived(this.overview?.running ?? []);
+  readonly recording = $derived(this.recordings?.recording ?? null);
   readonly replays = $derived(this.running.filter(({ kind }) => kind === "replay"));
 
   private client = new Client(location.href, () => app.bearer, (input, init) => fetch(input, init));
@@ -63,6 +65,7 @@ class Simulator {
   private line: Promise<void> = Promise.resolve();
   private seekers = new Map<string, Seeker>();
   /** The replay that came of playing a recording, by the recording's name. */
+  private recordings_asked_ms = -Infinity;
   private played = new Map<string, string>();
 
   constructor() {
@@ -75,6 +78,8 @@ class Simulator {
 
   /** What is looked at, and whether the server lets this page in at all. A change asks at once. */
   follow(view: View, barred: boolean): void {
+    // What is fresh enough for the header is not for the page.
+    if (view !== this.view) this.recordings_asked_ms = -Infinity;
     this.view = view;
     this.barred = barred;
     this.wake();
@@ -123,11 +128,10 @@ class Simulator {
   }
 
   record(name: string): Promise<boolean> {
-    return this.act("record", place.record, name, () => this.client.record(name), () => (this.recordings?.recording ?? null) !== null);
+    return this.act("record", place.record, name, () => this.client.record(name), () => this.recording !== null);
   }
   end_recording(): Promise<boolean> {
-    const name = this.recordings?.recording?.name ?? "";
-    return this.act("end", place.record, name, () => this.client.end_recording(), () => (this.recordings?.recording ?? null) === null);
+    return this.act("end", place.record, this.recording?.name ?? "", () => this.client.end_recording(), () => this.recording === null);
   }
   remove(name: string): Promise<boolean> {
     const gone = (): boolean => !(this.recordings?.recordings ?? []).some((recording) => recording.name === name);
@@ -255,7 +259,7 @@ class Simulator {
     if (this.barred || this.denied || document.visibilityState === "hidden") return null;
     const plays = this.replays.length > 0;
     if (this.view !== "simulator") return this.overview_fault?.kind === "absent" ? null : plays ? PERIOD_MS : BACKGROUND_MS;
-    const changes = this.pending.size > 0 || this.recordings?.recording != null || this.running.some(({ state }) => state === "stopping");
+    const changes = this.pending.size > 0 || this.recording !== null || this.running.some(({ state }) => state === "stopping");
     return changes ? EAGER_MS : PERIOD_MS;
   }
 
@@ -264,8 +268,10 @@ class Simulator {
     if (this.period_ms() === null) return;
     const asked_ms = performance.now();
     const waits = [...this.pending.values()].some(({ act }) => act === "record" || act === "end" || act === "remove");
-    const stale = !(asked_ms - this.recordings_ms < RECORDINGS_MS);
-    const wanted = this.view === "simulator" && (stale || waits || this.recordings?.recording != null);
+    const here = this.view === "simulator";
+    const stale = !(asked_ms - this.recordings_asked_ms < RECORDINGS_MS[here ? "here" : "elsewhere"]);
+    const wanted = waits || (here ? stale || this.recording !== null : stale && this.recordings_fault?.kind !== "absent");
+    if (wanted) this.recordings_asked_ms = asked_ms;
     const [overview, recordings] = await Promise.all([this.client.overview(), wanted ? this.client.recordings() : null]);
     const now = performance.now();
     if (overview.ok) {
