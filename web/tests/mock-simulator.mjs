@@ -227,6 +227,7 @@ export class MockSimulator {
     return {
       id, kind, name, state, seed, speed, sensors, sensors_live: Math.floor(share * sensors), samples_per_second, started_at, position_ms, duration_ms,
       recorded_at: recorded_from === null ? null : recorded_from + position_ms, skipped_ms,
+      error: entry.error ?? null,
     };
   }
 

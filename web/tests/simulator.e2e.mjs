@@ -382,6 +382,9 @@ await it("dragging the slider asks at most four times a second, and ends where i
   // It plays on from there, between two answers of the server too.
   await text(t.page, ".time-bar .at", "3:04");
   must(/^3 minutes \d of 5 minutes$/.test(await slider.getAttribute("aria-valuetext")), await slider.getAttribute("aria-valuetext"));
+  // What is wrong with its file is told where it runs.
+  simulator.running.get("replay:long").error = "the file is cut after 4 minutes 10";
+  await text(t.page, row("replay:long"), "the file is cut after 4 minutes 10");
   // At its end it says so, and starts over when asked.
   await t.page.keyboard.press("End");
   await text(t.page, ".time-bar", "The recording is over.");

@@ -44,6 +44,8 @@ export interface Running {
   /** The moment of the recording that is shown. */
   recorded_at: number | null;
   skipped_ms: number;
+  /** Why it does not go on, as a file that is damaged further along. */
+  error: string | null;
 }
 
 export interface Health {
@@ -187,6 +189,7 @@ export function read_running(value: unknown): Running | null {
     duration_ms,
     recorded_at: moment(given["recorded_at"]),
     skipped_ms: number(given["skipped_ms"]) ?? 0,
+    error: words(given["error"]),
   };
 }
 

@@ -10,7 +10,7 @@ const FEW = {
 };
 const REPLAY = {
   id: "replay-1", kind: "replay", name: "monday", state: "running", seed: 7, speed: 2, sensors: 32, sensors_live: 31, samples_per_second: 4_230,
-  started_at: 1_790_000_000_000, position_ms: 72_000, duration_ms: 300_000, recorded_at: 1_780_000_072_000, skipped_ms: 0,
+  started_at: 1_790_000_000_000, position_ms: 72_000, duration_ms: 300_000, recorded_at: 1_780_000_072_000, skipped_ms: 0, error: null,
 };
 const HEALTH = { checked_at: 1_790_000_000_000, every_ms: 30_000, ok: true, orphan_count: 0, orphans: [], missing_count: 0, missing: [], repaired: 0 };
 const running = (more: object = {}): Running => read_running({ ...REPLAY, ...more })!;
@@ -40,6 +40,7 @@ describe("what the server says", () => {
     });
     expect(running({ state: "dancing" }).state).toBe("unknown");
     expect(running({ speed: 0 }).speed).toBe(1);
+    expect(running({ error: "cut at 4,096 bytes" }).error).toBe("cut at 4,096 bytes");
     expect(running({ started_at: 1e300 }).started_at).toBe(null);
     expect(running({ position_ms: 999_999 }).position_ms).toBe(300_000);
     // A number that is not the seed would be worse than none.
