@@ -8,6 +8,7 @@ export default defineConfig({
   // No polyfill and no inlined asset: the page must run under a policy of 'self' alone.
   build: { target: "es2023", modulePreload: { polyfill: false }, assetsInlineLimit: 0 },
   worker: { format: "es" },
-  server: { proxy: { "/api": server, "/socket": { target: server, ws: true } } },
+  // The host stays the page's, so that the server sees orders from a page of its own.
+  server: { proxy: { "/api": { target: server }, "/socket": { target: server, ws: true } } },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });

@@ -1,5 +1,5 @@
 /**
- * A server that speaks docs/wire.md 2.1 to 2.5 and nothing else, with made-up hearts: for tests of
+ * A server that speaks docs/wire.md 2.1 to 2.5, and the simulator's interface, with made-up hearts: for tests of
  * the page alone (losing the line, refusing a token, a hundred strips), and for working on it without
  * building the rest. Samples are functions of their number, so nothing is kept and nothing can be lost.
  */
@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
+import { MockSimulator } from "./mock-simulator.mjs";
 
 export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'";
@@ -80,7 +81,7 @@ class Writer {
   done() { return Buffer.from(this.buffer.subarray(0, this.at)); }
 }
 
-export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null } = {}) {
+export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator() } = {}) {
   const epoch = Date.now() - 60_000;
   const sensors = room({ ecgs, others });
   const viewers = new Map();
@@ -103,6 +104,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       response.end(JSON.stringify({ token, topic: `viewer:data:${token}`, expires_in: 3600 }));
       return;
     }
+    if (simulator !== null && (await simulator.answer(request, response, url, bearer))) return;
     const path = normalize(url.pathname === "/" ? "/index.html" : url.pathname);
     try {
       const bytes = await readFile(join(dist, path));
@@ -258,6 +260,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
     port: address.port,
     viewers,
     heard,
+    simulator,
     /** Everyone's line drops, and all tokens are forgotten when asked. */
     drop({ forget = false } = {}) {
       if (forget) viewers.clear();
@@ -276,6 +279,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
   const { url } = await start_mock({
     port: Number(process.env.PORT ?? 4000), dist: process.env.DIST ?? "dist",
     ecgs: Number(process.env.ECGS ?? 12), others: Number(process.env.OTHERS ?? 12), bearer: process.env.BEARER ?? null,
+    simulator: MockSimulator.lived_in(),
   });
   process.stdout.write(`${url}\n`);
 }

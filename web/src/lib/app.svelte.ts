@@ -7,13 +7,12 @@ import { wall_ms, type DetailRow, type Level, type Quality, type RosterSensor, t
 import type { Link } from "./stream/phoenix";
 import type { Theme } from "./draw/palette";
 import { Hues } from "./roster";
-
-export type View = "lobby" | "ecg";
+import { HASH, view_of, type View } from "./route";
 
 const BEARER_KEY = "sensocto.bearer";
 const THEME_KEY = "sensocto.theme";
 /** What each view asks for. The lobby sees digests; what is looked at in it comes in full anyway. */
-const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "high" };
+const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "high", simulator: "low" };
 
 const timers = {
   set_timer: (act: () => void, ms: number): unknown => setTimeout(act, ms),
@@ -21,7 +20,7 @@ const timers = {
 };
 
 class App {
-  view = $state<View>(location.hash === "#ecg" ? "ecg" : "lobby");
+  view = $state<View>(view_of(location.hash));
   theme = $state<Theme>("dark");
   link = $state<Link>("connecting");
   sensors = $state.raw<RosterSensor[]>([]);
@@ -36,7 +35,8 @@ class App {
   pinned = $state.raw<ReadonlySet<string>>(new Set());
   detail = $state.raw<DetailRow[]>([]);
   denied = $state(false);
-  had_bearer = false;
+  /** The access token of this tab, if one was given. */
+  bearer = $state(sessionStorage.getItem(BEARER_KEY));
 
   readonly hub: Hub;
   readonly frame = new FrameLoop(requestAnimationFrame.bind(window), () => performance.now());
@@ -76,26 +76,30 @@ class App {
   }
 
   start(): void {
-    const bearer = sessionStorage.getItem(BEARER_KEY);
-    this.had_bearer = bearer !== null;
-    this.hub.start(location.href, bearer, QUALITY[this.view]);
+    this.hub.start(location.href, this.bearer, QUALITY[this.view]);
   }
 
   enter(bearer: string): void {
     sessionStorage.setItem(BEARER_KEY, bearer);
-    this.had_bearer = true;
+    this.bearer = bearer;
     this.denied = false;
     this.hub.bearer(bearer);
   }
 
+  /** Another view, which the back button leaves again. */
   show(view: View): void {
+    if (view === this.view) return;
+    history.pushState(null, "", HASH[view]);
+    this.change(view);
+  }
+
+  private change(view: View): void {
     if (view === this.view) return;
     this.focus(null);
     this.attention.leave_all();
     // Nothing until the new view has said what it shows.
     this.attention.show_exactly([]);
     this.view = view;
-    history.replaceState(null, "", view === "ecg" ? "#ecg" : "#");
     this.hub.set_quality(QUALITY[view]);
   }
 
@@ -146,6 +150,8 @@ class App {
     document.addEventListener("visibilitychange", hidden);
     hidden();
     window.addEventListener("online", () => this.hub.nudge());
+    // Back, forward, and an address typed over.
+    window.addEventListener("popstate", () => this.change(view_of(location.hash)));
   }
 
   private async follow_battery(): Promise<void> {

@@ -5,6 +5,7 @@ import { cell_names, payload_text } from "./stream/shape";
 import { FrameLoop } from "./stream/frame";
 import type { RosterSensor } from "./stream/messages";
 import { age_text, count_text, number_text, payload_words } from "./strings";
+import { HASH, view_of } from "./route";
 import { walk } from "./walk";
 
 function sensor(sensor_name: string, sensor_type: string, types: string[]): RosterSensor {
@@ -40,6 +41,11 @@ describe("the page", () => {
     expect(["p1", "p2", "p10"].map((id) => hues.of(id))).toEqual([0, 1, 2]);
     hues.meet([{ ...people[0]!, connector_id: "p0" }]);
     expect([hues.of("p1"), hues.of("p0")]).toEqual([0, 3]);
+  });
+
+  it("has an address for each view, and finds it again", () => {
+    for (const view of ["lobby", "ecg", "simulator"] as const) expect(view_of(HASH[view])).toBe(view);
+    expect([view_of(""), view_of("#"), view_of("#ecg"), view_of("#/nothing"), view_of("#/simulator/")]).toEqual(["lobby", "lobby", "ecg", "lobby", "simulator"]);
   });
 
   it("walks a grid without falling off it", () => {

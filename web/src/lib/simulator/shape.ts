@@ -1,0 +1,268 @@
+/**
+ * What the server says of its simulator and its recordings, read with care: a wrong shape is an answer
+ * of `null`, a wrong entry is left out, a wrong number is none. Times are unix ms unless said otherwise.
+ */
+
+/** No list from the server is shown longer than this. */
+export const LIST_MAX = 1_000;
+/** Longer than any name the server gives; such an entry could not be named back. */
+export const NAME_MAX = 256;
+const TEXT_MAX = 4_000;
+/** The furthest moment that a date can hold. */
+const MOMENT_MAX = 8.64e15;
+
+export interface Scenario {
+  name: string;
+  description: string;
+  people: number;
+  sensors: number;
+  attributes: number;
+  samples_per_second: number;
+  viewers: number;
+  origin: "shipped" | "yours";
+  /** What is wrong with the file, with its name and line; then nothing else here counts. */
+  error: string | null;
+}
+
+export type RunState = "running" | "paused" | "stopping" | "ended" | "unknown";
+
+/** A scenario or a replay on the stage. */
+export interface Running {
+  id: string;
+  kind: "scenario" | "replay";
+  name: string;
+  state: RunState;
+  /** null when there is none, or one too large for a number here to hold exactly. */
+  seed: number | null;
+  speed: number;
+  sensors: number;
+  sensors_live: number;
+  samples_per_second: number;
+  started_at: number | null;
+  position_ms: number;
+  duration_ms: number | null;
+  /** The moment of the recording that is shown. */
+  recorded_at: number | null;
+  skipped_ms: number;
+  /** Why it does not go on, as a file that is damaged further along. */
+  error: string | null;
+}
+
+export interface Health {
+  checked_at: number | null;
+  every_ms: number;
+  ok: boolean;
+  orphan_count: number;
+  orphans: string[];
+  missing_count: number;
+  missing: string[];
+  repaired: number;
+}
+
+export interface Overview {
+  scenarios: Scenario[];
+  running: Running[];
+  health: Health | null;
+}
+
+export interface Recording {
+  name: string;
+  bytes: number;
+  created_at: number | null;
+  duration_ms: number | null;
+  samples: number | null;
+  sensors: number | null;
+  hash: string;
+  complete: boolean;
+  error: string | null;
+}
+
+/** What is being recorded now. */
+export interface Capture {
+  name: string;
+  started_at: number | null;
+  elapsed_ms: number;
+  samples: number;
+  bytes: number;
+  warning: string | null;
+  error: string | null;
+}
+
+export interface Recordings {
+  recordings: Recording[];
+  recording: Capture | null;
+  bytes_max: number | null;
+}
+
+type Fields = Record<string, unknown>;
+
+function fields(value: unknown): Fields | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : null;
+}
+
+function number(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+function moment(value: unknown): number | null {
+  return typeof value === "number" && Math.abs(value) <= MOMENT_MAX ? value : null;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== "string") return "";
+  return value.length > TEXT_MAX ? `${value.slice(0, TEXT_MAX)}…` : value;
+}
+
+function words(value: unknown): string | null {
+  const said = text(value).trim();
+  return said === "" ? null : said;
+}
+
+function name(value: unknown): string | null {
+  return typeof value === "string" && value !== "" && value.length <= NAME_MAX ? value : null;
+}
+
+function speed(value: unknown): number {
+  const is = number(value);
+  return is === null || is === 0 ? 1 : is;
+}
+
+/** The entries that can be read, each once: what is listed twice would be drawn over itself. */
+function list<T>(value: unknown, read: (value: unknown) => T | null, key: (entry: T) => string): T[] | null {
+  if (!Array.isArray(value)) return null;
+  const entries = new Map<string, T>();
+  for (const one of value.slice(0, LIST_MAX)) {
+    const entry = read(one);
+    if (entry !== null && !entries.has(key(entry))) entries.set(key(entry), entry);
+  }
+  return [...entries.values()];
+}
+
+/** A sensor by its id, or by an entry that says more of it; what is known of the reason goes along. */
+function sensor(value: unknown): string | null {
+  const given = fields(value);
+  if (given === null) return name(value);
+  const id = name(given["sensor_id"]);
+  const why = words(given["why"]);
+  return id === null || why === null ? id : `${id} (${why.replaceAll("_", " ").slice(0, NAME_MAX)})`;
+}
+
+const sensors = (value: unknown): string[] => list(value, sensor, (one) => one) ?? [];
+
+function read_scenario(value: unknown): Scenario | null {
+  const given = fields(value);
+  const called = name(given?.["name"]);
+  if (given === null || called === null) return null;
+  return {
+    name: called,
+    description: text(given["description"]),
+    people: number(given["people"]) ?? 0,
+    sensors: number(given["sensors"]) ?? 0,
+    attributes: number(given["attributes"]) ?? 0,
+    samples_per_second: number(given["samples_per_second"]) ?? 0,
+    viewers: number(given["viewers"]) ?? 0,
+    origin: given["origin"] === "yours" ? "yours" : "shipped",
+    error: words(given["error"]),
+  };
+}
+
+const STATES: readonly unknown[] = ["running", "paused", "stopping", "ended"];
+
+export function read_running(value: unknown): Running | null {
+  const given = fields(value);
+  const id = name(given?.["id"]);
+  if (given === null || id === null) return null;
+  const seed = given["seed"];
+  const duration_ms = number(given["duration_ms"]);
+  return {
+    id,
+    kind: given["kind"] === "replay" ? "replay" : "scenario",
+    name: name(given["name"]) ?? id,
+    state: STATES.includes(given["state"]) ? (given["state"] as RunState) : "unknown",
+    seed: Number.isSafeInteger(seed) ? (seed as number) : null,
+    speed: speed(given["speed"]),
+    sensors: number(given["sensors"]) ?? 0,
+    sensors_live: number(given["sensors_live"]) ?? 0,
+    samples_per_second: number(given["samples_per_second"]) ?? 0,
+    started_at: moment(given["started_at"]),
+    position_ms: Math.min(number(given["position_ms"]) ?? 0, duration_ms ?? Infinity),
+    duration_ms,
+    recorded_at: moment(given["recorded_at"]),
+    skipped_ms: number(given["skipped_ms"]) ?? 0,
+    error: words(given["error"]),
+  };
+}
+
+function read_health(value: unknown): Health | null {
+  const given = fields(value);
+  if (given === null) return null;
+  const orphans = sensors(given["orphans"]);
+  const missing = sensors(given["missing"]);
+  const orphan_count = number(given["orphan_count"]) ?? orphans.length;
+  const missing_count = number(given["missing_count"]) ?? missing.length;
+  return {
+    checked_at: moment(given["checked_at"]),
+    every_ms: number(given["every_ms"]) ?? 0,
+    // Never well by default, and never well with something wrong.
+    ok: given["ok"] === true && orphan_count === 0 && missing_count === 0,
+    orphan_count,
+    orphans,
+    missing_count,
+    missing,
+    repaired: number(given["repaired"]) ?? 0,
+  };
+}
+
+export function read_overview(value: unknown): Overview | null {
+  const given = fields(value);
+  const scenarios = list(given?.["scenarios"], read_scenario, (scenario) => scenario.name);
+  const running = list(given?.["running"], read_running, (entry) => entry.id);
+  if (given === null || scenarios === null || running === null) return null;
+  return { scenarios, running, health: read_health(given["health"]) };
+}
+
+export function read_recording(value: unknown): Recording | null {
+  const given = fields(value);
+  const called = name(given?.["name"]);
+  if (given === null || called === null) return null;
+  return {
+    name: called,
+    bytes: number(given["bytes"]) ?? 0,
+    created_at: moment(given["created_at"]),
+    duration_ms: number(given["duration_ms"]),
+    samples: number(given["samples"]),
+    sensors: number(given["sensors"]),
+    hash: text(given["hash"]),
+    complete: given["complete"] === true,
+    error: words(given["error"]),
+  };
+}
+
+export function read_capture(value: unknown): Capture | null {
+  const given = fields(value);
+  const called = name(given?.["name"]);
+  if (given === null || called === null) return null;
+  return {
+    name: called,
+    started_at: moment(given["started_at"]),
+    elapsed_ms: number(given["elapsed_ms"]) ?? 0,
+    samples: number(given["samples"]) ?? 0,
+    bytes: number(given["bytes"]) ?? 0,
+    warning: words(given["warning"]),
+    error: words(given["error"]),
+  };
+}
+
+export function read_recordings(value: unknown): Recordings | null {
+  const given = fields(value);
+  const recordings = list(given?.["recordings"], read_recording, (entry) => entry.name);
+  if (given === null || recordings === null) return null;
+  const bytes_max = number(given["bytes_max"]);
+  return { recordings, recording: read_capture(given["recording"]), bytes_max: bytes_max === 0 ? null : bytes_max };
+}
+
+/** What an error answer says: `{"error": "sentence", "code": "already_running"}`. */
+export function read_refusal(value: unknown): { sentence: string; code: string } {
+  const given = fields(value);
+  return { sentence: text(given?.["error"]).slice(0, 600), code: name(given?.["code"]) ?? "" };
+}

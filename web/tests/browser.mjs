@@ -1,0 +1,91 @@
+/** What tests in a real browser share: the browser, pages that keep account, waiting, and counting what passed. */
+
+import { mkdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { build } from "vite";
+
+const here = dirname(fileURLToPath(import.meta.url));
+export const dist = join(here, "..", "dist");
+export const shots = join(here, "..", "screenshots");
+const axe_source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+export const WAIT_MS = 15_000;
+const FLAGS =
+  "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
+
+const results = [];
+export async function it(name, test) {
+  const begun = performance.now();
+  try {
+    const note = await test();
+    results.push(true);
+    process.stdout.write(`ok    ${name}${note ? ` (${note})` : ""} ${Math.round(performance.now() - begun)} ms\n`);
+  } catch (error) {
+    results.push(false);
+    process.stdout.write(`FAIL  ${name}\n      ${String(error?.stack ?? error).split("\n").slice(0, 6).join("\n      ")}\n`);
+  }
+}
+export function must(truth, what) {
+  if (!truth) throw new Error(what);
+}
+
+await build({ root: join(here, ".."), logLevel: "warn" });
+await mkdir(shots, { recursive: true });
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS.split(" ") });
+
+/** Ends the browser, and the process with what the tests came to. */
+export async function finish() {
+  await browser.close();
+  const failed = results.filter((ok) => !ok).length;
+  process.stdout.write(`${results.length - failed} of ${results.length} passed\n`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+/** A page that keeps account of what it asked for and what it complained of. */
+export async function open(url, { size = [1440, 900], theme = "dark", hash = "", touch = false, motion = "no-preference" } = {}) {
+  const context = await browser.newContext({
+    viewport: { width: size[0], height: size[1] }, colorScheme: theme, hasTouch: touch, reducedMotion: motion,
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(WAIT_MS);
+  const account = { foreign: [], complaints: [] };
+  const host = new URL(url).host;
+  page.on("request", (request) => {
+    const asked = new URL(request.url());
+    if (asked.host !== host && asked.protocol !== "data:" && asked.protocol !== "blob:") account.foreign.push(request.url());
+  });
+  page.on("websocket", (socket) => {
+    if (new URL(socket.url()).host !== host) account.foreign.push(socket.url());
+  });
+  page.on("console", (message) => {
+    // Reading pixels back is this test's doing, not the page's.
+    if (message.text().includes("getImageData")) return;
+    if (message.type() === "error" || message.type() === "warning") account.complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => account.complaints.push(String(error)));
+  await page.addInitScript(() => {
+    /** What is drawn in a part of a canvas: how many pixels are lit, and a number that changes with them. */
+    window.seen = (canvas, x = 0, y = 0, w = canvas.width, h = canvas.height) => {
+      const { data } = canvas.getContext("2d").getImageData(x, y, w, h);
+      let lit = 0, hash = 0;
+      for (let k = 3; k < data.length; k += 4) {
+        if (data[k] === 0) continue;
+        lit++;
+        hash = (Math.imul(hash, 31) + k) | 0;
+      }
+      return { lit, hash };
+    };
+  });
+  await page.goto(url + hash);
+  return { page, account, close: () => context.close() };
+}
+
+export const until = (page, test, arg) => page.waitForFunction(test, arg, { timeout: WAIT_MS, polling: 100 });
+
+export async function axe(page, where) {
+  await page.evaluate(axe_source);
+  const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }));
+  must(violations.length === 0, `${where}: ${violations.map((v) => `${v.id} (${v.nodes[0].html.slice(0, 160)}) ${v.nodes[0].failureSummary}`).join("; ")}`);
+}
