@@ -339,4 +339,35 @@ mod tests {
         assert!(systolic("sleep") < systolic("sit") - 8.0);
         assert!(systolic("run") > systolic("sit") + 60.0 && systolic("run") < 230.0);
     }
+
+    /// What `tests/oracles/neurokit.py` is given: for each of five seeds, five minutes of ECG and
+    /// belt at 250 Hz as `SEED.csv`, and the truth of its beats and breaths in `truth.csv`.
+    #[test]
+    #[ignore = "writes files for the oracle into the folder SENSOCTO_ORACLE"]
+    fn five_people_are_written_down_for_the_oracle() {
+        use std::fmt::Write;
+        let folder = std::env::var("SENSOCTO_ORACLE").expect("SENSOCTO_ORACLE names a folder");
+        let mut truth = "seed,heart_rate,rmssd,breathing_rate\n".to_owned();
+        for seed in 1..=5 {
+            let (body, mut memory) = (body(seed), Memory::default());
+            let (ecg, belt) = (signal("ecg", &body), signal("respiration", &body));
+            let mut csv = "t,ecg,respiration\n".to_owned();
+            for k in 0..75_000 {
+                let now = at(4 * k);
+                let ecg = number_of(&*ecg, now, &mut memory);
+                let belt = number_of(&*belt, now, &mut memory);
+                writeln!(csv, "{},{ecg},{belt}", 0.004 * k as f64).unwrap();
+            }
+            let person = body.someone();
+            let rr: Vec<f64> = intervals(&person, 300).iter().map(|&(_, rr)| 1000.0 * rr).collect();
+            let mean = rr.iter().sum::<f64>() / rr.len() as f64;
+            let steps = rr.windows(2).map(|p| (p[1] - p[0]) * (p[1] - p[0])).sum::<f64>();
+            let rmssd = (steps / (rr.len() - 1) as f64).sqrt();
+            let phase = |ms: i64| person.breath().phase(seconds(at(ms)));
+            let breaths = (phase(300_000) - phase(0)) / TAU / 5.0;
+            writeln!(truth, "{seed},{},{rmssd},{breaths}", 60_000.0 / mean).unwrap();
+            std::fs::write(format!("{folder}/{seed}.csv"), csv).unwrap();
+        }
+        std::fs::write(format!("{folder}/truth.csv"), truth).unwrap();
+    }
 }
