@@ -29,7 +29,7 @@ pub struct Work {
 pub struct Figures {
     pub samples: u64,
     pub bytes: u64,
-    /// Seconds on the ticking thread: in the engine, and in the recorder.
+    /// Seconds of the ticking thread: what the engine takes, and what recording adds.
     pub engine_s: f64,
     pub recorder_s: f64,
     /// Seconds of replay, decoding and engine and hash; and of decoding alone.
@@ -98,16 +98,25 @@ fn opening(work: Work, inputs: &mut Inputs) {
     }
 }
 
-/// Runs, records and replays.
-pub fn run(work: Work) -> std::io::Result<Figures> {
-    const EPOCH: i64 = 1_767_225_600_000;
-    let file = Memory::default();
-    let header = Header { epoch_unix_ms: EPOCH, ..Header::default() };
-    let mut recorder = Recorder::start(Writer::create(file.clone(), &header)?, Behind::Wait)?;
-    let mut engine = Engine::new(EngineConfig::default());
+const EPOCH: i64 = 1_767_225_600_000;
+
+/// Seconds this thread has been running on a processor, whoever else wanted it meanwhile
+/// (`/proc`, as Linux has it); else by the wall.
+fn thread_seconds() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let wall = START.get_or_init(Instant::now).elapsed().as_secs_f64();
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse::<f64>().ok())
+        .map_or(wall, |nanos| nanos / 1e9)
+}
+
+/// Plays `work`, with an engine or without, recorded or not. Seconds of this thread.
+fn play(work: Work, engine: bool, recorder: &mut Option<Recorder>) -> std::io::Result<f64> {
+    let began = thread_seconds();
+    let mut engine = engine.then(|| Engine::new(EngineConfig::default()));
     let mut inputs = Inputs::default();
     opening(work, &mut inputs);
-    let (mut engine_s, mut recorder_s) = (0.0, 0.0);
     // What is late, by the tick it comes in.
     let mut late: Vec<Vec<(u32, u64, i64)>> = vec![Vec::new(); 256];
     for tick in 1..=work.seconds * 250 {
@@ -136,31 +145,54 @@ pub fn run(work: Work) -> std::io::Result<Figures> {
             let renew = |slot| Command::Renew { viewer: ViewerId(Handle { slot, generation: 0 }) };
             inputs.commands.extend((0..50).map(renew));
         }
-        let began = Instant::now();
-        recorder.tick(now, &inputs)?;
-        let copied = Instant::now();
-        let deliveries = engine.tick(now, &mut inputs);
-        let ticked = Instant::now();
-        recorder.delivered(deliveries);
-        recorder_s += (copied - began + ticked.elapsed()).as_secs_f64();
-        engine_s += (ticked - copied).as_secs_f64();
+        if let Some(recorder) = recorder {
+            recorder.tick(now, &inputs)?;
+        }
+        match &mut engine {
+            Some(engine) => {
+                let deliveries = engine.tick(now, &mut inputs);
+                if let Some(recorder) = recorder {
+                    recorder.delivered(deliveries);
+                }
+            }
+            None => {
+                inputs.samples.clear();
+                inputs.commands.clear();
+            }
+        }
     }
+    Ok(thread_seconds() - began)
+}
+
+/// Runs without recording, records, and replays.
+pub fn run(work: Work) -> std::io::Result<Figures> {
+    let file = Memory::default();
+    let header = Header { epoch_unix_ms: EPOCH, ..Header::default() };
+    let generating_s = play(work, false, &mut None)?;
+    let ticking_s = play(work, true, &mut None)?;
+    let recorder = Recorder::start(Writer::create(file.clone(), &header)?, Behind::Wait)?;
+    let mut recorder = Some(recorder);
+    let recording_s = play(work, true, &mut recorder)?;
+    let engine_s = ticking_s - generating_s;
+    let recorder_s = recording_s - ticking_s;
+    let recorder = recorder.expect("put there above");
     let written = recorder.finish()?;
     let file = std::mem::take(&mut *file.0.lock().expect("nobody panics"));
 
+    let mut inputs = Inputs::default();
     let broken = |error| std::io::Error::other(format!("{error}"));
-    let began = Instant::now();
+    let began = thread_seconds();
     let mut reader = Reader::new(Cursor::new(&file[..])).map_err(broken)?;
     while reader.next(&mut inputs).map_err(broken)?.is_some() {
         inputs.samples.clear();
         inputs.commands.clear();
     }
-    let read_s = began.elapsed().as_secs_f64();
-    let began = Instant::now();
+    let read_s = thread_seconds() - began;
+    let began = thread_seconds();
     let reader = Reader::new(Cursor::new(&file[..])).map_err(broken)?;
     let mut rerun = Rerun::new(reader, 1).map_err(broken)?;
     while rerun.tick(&mut |_| {}).map_err(broken)?.is_some() {}
-    let replay_s = began.elapsed().as_secs_f64();
+    let replay_s = thread_seconds() - began;
     assert_eq!(rerun.done().differs, None, "a replay is equal");
     assert_eq!(Some(rerun.hash()), written.hash, "a replay is equal");
     let (samples, bytes) = (written.samples, written.bytes);
