@@ -124,7 +124,7 @@ async fn a_switch_answers_when_the_next_one_is_on() {
     let simulator = Arc::clone(&bench.simulator);
     let crowd = simulator.library().find("crowd").await.unwrap();
     let running = bench.order(simulator.switch(crowd, 7, 2.0)).await.unwrap();
-    assert_eq!((&*running.id, running.seed, running.speed), ("crowd", 7, 2.0));
+    assert_eq!((&*running.id, running.seed, running.speed), ("crowd", Some(7), 2.0));
     let status = bench.simulator.status();
     assert_eq!(status.running.len(), 1);
     bench.tick();
