@@ -14,11 +14,14 @@ pub mod fault;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
+mod math;
 pub mod nearest;
 pub mod person;
 mod play;
 pub mod rhythm;
 pub mod scenario;
 pub mod signal;
+#[cfg(test)]
+mod spectrum;
 
 pub use address::Address;
