@@ -311,6 +311,7 @@ impl Person {
     pub fn hrv(&self, at: Timestamp, memory: &mut Memory) -> Hrv {
         let now = seconds(at);
         let beats = memory.beats(&self.rhythm);
+        beats.keep_window();
         let last = beats.last_at(&self.rhythm, now);
         let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
         let (mut steps, mut step_squares) = (0.0, 0.0);

@@ -166,13 +166,25 @@ pub struct Beats {
 /// swing of a half is 300 beats); a power of two so that finding a place costs nothing.
 const BEATS_KEPT: usize = 512;
 
+/// Enough for whoever asks for the last few beats: 100,000 people with a bracelet have no room
+/// for 8 KiB each.
+const RECENT_BEATS_KEPT: usize = 16;
+
 impl Beats {
+    /// Makes room for the window of the heart rate variability.
+    pub(crate) fn keep_window(&mut self) {
+        if self.found.len() < BEATS_KEPT {
+            self.found = vec![(i64::MIN, 0.0); BEATS_KEPT].into();
+        }
+    }
+
     /// When the n-th beat is, in seconds.
     pub fn beat(&mut self, rhythm: &Rhythm, n: i64) -> f64 {
         if self.found.is_empty() {
-            self.found = vec![(i64::MIN, 0.0); BEATS_KEPT].into();
+            self.found = vec![(i64::MIN, 0.0); RECENT_BEATS_KEPT].into();
         }
-        let place = &mut self.found[n.rem_euclid(BEATS_KEPT as i64) as usize];
+        let kept = self.found.len() as i64;
+        let place = &mut self.found[n.rem_euclid(kept) as usize];
         if place.0 != n {
             *place = (n, rhythm.beat(n));
         }

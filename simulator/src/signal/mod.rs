@@ -15,6 +15,7 @@ mod hydrology;
 mod location;
 mod marine;
 mod motion;
+mod numeric;
 mod payload;
 mod skeleton;
 mod skin;
@@ -122,6 +123,7 @@ pub fn models() -> &'static [Model] {
             hydrology::MODELS,
             device::MODELS,
             actuator::MODELS,
+            numeric::MODELS,
         ]
         .concat()
     });
@@ -131,7 +133,11 @@ pub fn models() -> &'static [Model] {
 /// The model of this name, or of the type that devices mean by it (`gps`, `bpm`, `gaze`).
 pub fn model(name: &str) -> Option<&'static Model> {
     let of = |name: &str| models().iter().find(|model| model.name == name);
-    of(name).or_else(|| of(AttributeType::infer(name, None).name()))
+    of(name).or_else(|| match AttributeType::infer(name, None) {
+        // Of what it means nothing is known.
+        AttributeType::Numeric => None,
+        kind => of(kind.name()),
+    })
 }
 
 #[cfg(test)]
