@@ -82,7 +82,13 @@ pub(super) fn number(value: f64) -> String {
 fn marks(most: f64) -> (f64, usize) {
     let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
     let rough = most / 4.0;
-    let scale = 10_f64.powf(rough.log10().floor());
+    let mut scale = 1.0;
+    while scale * 10.0 <= rough {
+        scale *= 10.0;
+    }
+    while scale > rough && scale > f64::MIN_POSITIVE {
+        scale /= 10.0;
+    }
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * scale).find(|step| *step >= rough);
     let step = step.unwrap_or(rough);
     (step, (most / step).ceil() as usize)

@@ -272,6 +272,13 @@ impl Report {
 
     fn text_out(&self) -> String {
         let of = |count| self.total.of(count);
+        if self.total.expected() == 0 {
+            return format!(
+                "out       nothing that has to come one by one, {} double, {} wrong",
+                of(Count::Doubled),
+                of(Count::Wrong)
+            );
+        }
         format!(
             "out       {} of {} delivered ({:.3} %, {:.0}/s), {} said to be missed, {} gaps, {} double, {} wrong",
             of(Count::Delivered),
@@ -387,7 +394,8 @@ impl Step {
             Some(report) => format!(
                 "{head} {:.0}/s in, {:.0}/s out, {:.3} % delivered, p99 {:.1} ms, generator p99 {:.1} ms late{}: {}",
                 report.total.of(Count::Sent) as f64 / report.seconds,
-                report.total.of(Count::Delivered) as f64 / report.seconds,
+                (report.total.of(Count::Delivered) + report.total.of(Count::Latest)) as f64
+                    / report.seconds,
                 100.0 * report.total.delivered_part(),
                 report.total.age.quantile(0.99) as f64 / 1000.0,
                 report.total.lateness.quantile(0.99) as f64 / 1000.0,

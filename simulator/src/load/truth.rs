@@ -188,6 +188,12 @@ impl Checker {
         let device = self.world.device_of(stream);
         let afflicted = self.afflicted[device];
         let track = viewer.tracks.entry(stream).or_default();
+        if unix_ms < self.began_unix_us.div_euclid(1000) && !afflicted {
+            // Of an earlier run, whose sensors the server still has: nothing is known of it, and
+            // what comes behind it begins anew.
+            (track.begins, track.whole) = (true, None);
+            return;
+        }
         let expected = track.whole.max(track.latest);
         let Some(k) = self.identify(stream, device, unix_ms, expected, now) else {
             return all.at(now).add(Count::Wrong, 1);
@@ -502,6 +508,20 @@ mod tests {
         lab.message([14, 15]);
         assert_eq!(lab.counts(LOSSES), [4, 0, 0, 0, 0]);
         assert_eq!(lab.counts([Count::Away]), [3]);
+    }
+
+    #[test]
+    fn what_is_left_of_an_earlier_run_is_neither_wrong_nor_a_gap() {
+        let mut lab = Lab::new(&[]);
+        lab.hear(Heard::Begun { stream: 0 });
+        for unix_ms in [BEGAN / 1000 - 61_003, BEGAN / 1000 - 7] {
+            let said = Said::Json("42");
+            lab.hear(Heard::Sample { stream: 0, unix_ms, said, how: How::Seed });
+        }
+        lab.sample(0, How::Seed);
+        lab.message(1..5);
+        assert_eq!(lab.counts(LOSSES), [4, 0, 0, 0, 0]);
+        assert_eq!(lab.counts([Count::Seeded]), [1]);
     }
 
     #[test]
