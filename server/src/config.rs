@@ -19,10 +19,11 @@ use crate::socket::SocketLimits;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 21] = [
     "listen",
     "data",
     "simulate",
+    "replay",
     "auth",
     "allow_remote_unauthenticated",
     "origins",
@@ -53,6 +54,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The scenarios that run within the server from the beginning.
     pub simulate: Vec<Scenario>,
+    /// A recording to show from the beginning; then nobody is simulated unless asked for.
+    pub replay: Option<PathBuf>,
     pub auth: Auth,
     pub origins: Origins,
     /// Feeds open at once.
@@ -213,6 +216,10 @@ impl Given {
         Ok(Config {
             listen: address,
             simulate: self.scenarios(&data.join("scenarios"))?,
+            replay: self
+                .last("replay")
+                .map(|setting| setting.text().map(PathBuf::from))
+                .transpose()?,
             data,
             auth,
             origins: Origins {
@@ -274,6 +281,7 @@ impl Given {
         let setting = self.last("simulate");
         let names = match &setting {
             Some(setting) => setting.list()?,
+            None if self.last("replay").is_some() => vec!["none"],
             None => vec![scenario::DEFAULT],
         };
         let error = |what: String| ConfigError {
@@ -440,6 +448,15 @@ mod tests {
         assert!(environment(&[("SENSOCTO_SIMULATE", "")]).unwrap().simulate.is_empty());
         let error = environment(&[("SENSOCTO_DEVICE_TOKENS", "simulator:x")]).unwrap_err();
         assert!(error.to_string().contains("`simulator` is of made-up sensors"), "{error}");
+    }
+
+    #[test]
+    fn a_recording_to_show_leaves_nobody_to_simulate_unless_asked() {
+        let config = environment(&[("SENSOCTO_REPLAY", "walk.mcap")]).unwrap();
+        assert_eq!(config.replay.as_deref(), Some(Path::new("walk.mcap")));
+        assert!(config.simulate.is_empty());
+        let both = [("SENSOCTO_REPLAY", "walk.mcap"), ("SENSOCTO_SIMULATE", "few")];
+        assert_eq!(names(&environment(&both).unwrap()), ["few"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The whole server, put together from its rooms: what `main` runs, and what tests run too.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -107,6 +108,9 @@ impl House {
                 () = doors.counts.crowd.watch() => {}
             }
         });
+        if let Some(file) = config.replay {
+            show(&simulator, file).await?;
+        }
         let begun = Arc::clone(&simulator);
         tokio::spawn(async move {
             for scenario in config.simulate {
@@ -128,6 +132,14 @@ impl House {
         self.pump.stop();
         self.recorder.close().await;
     }
+}
+
+/// The recording that is to be watched. That it cannot be is told to whoever started the server.
+async fn show(simulator: &Simulator, file: PathBuf) -> Result<(), String> {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let path = file.display().to_string();
+    let shown = simulator.replay(name, file, 1.0, 0).await;
+    shown.map(|_| ()).map_err(|problem| format!("`replay`: {path}: {problem}"))
 }
 
 /// One of the scenarios that are to run from the beginning.

@@ -61,6 +61,10 @@ struct Serve {
     /// scenarios`, or files [default: few].
     #[arg(long, value_name = "SCENARIOS|none")]
     simulate: Option<String>,
+    /// A recording to show in the browser, with a bar of its time; nobody is simulated then,
+    /// unless --simulate says who.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<String>,
     /// Whose tokens open the doors: strict (configured tokens), dev (those, and the word
     /// `missing`), open (anyone) [default: dev].
     #[arg(long, value_name = "strict|dev|open")]
@@ -92,6 +96,7 @@ impl Serve {
             ("listen", self.listen),
             ("data", self.data),
             ("simulate", self.simulate),
+            ("replay", self.replay),
             ("auth", self.auth),
         ];
         given

@@ -28,9 +28,9 @@ pub mod scenario;
 pub mod signal;
 pub mod sim;
 pub mod simulate;
-pub mod stage;
-pub mod swarm;
 #[cfg(test)]
 mod spectrum;
+pub mod stage;
+pub mod swarm;
 
 pub use address::Address;

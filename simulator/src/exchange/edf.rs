@@ -449,15 +449,18 @@ struct Figure {
     value: f64,
 }
 
+/// By the decimals of a figure.
+const POWERS_OF_TEN: [f64; 7] = [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6];
+
 /// The closest figures around `min..=max`, apart from one another; `None`: they do not fit.
 fn range(min: f64, max: f64) -> Option<(Figure, Figure)> {
     let around = if min < max { 0.0 } else { (min.abs() * 0.01).max(0.5) };
     let figure = |value: f64, up: bool| {
-        (0..=6).rev().find_map(|decimals| {
-            let scale = 10_f64.powi(decimals);
+        (0..POWERS_OF_TEN.len()).rev().find_map(|decimals| {
+            let scale = POWERS_OF_TEN[decimals];
             let scaled = value * scale;
             let scaled = if up { scaled.ceil() } else { scaled.floor() };
-            let text = format!("{:.*}", decimals as usize, scaled / scale);
+            let text = format!("{:.*}", decimals, scaled / scale);
             let value_told = text.parse::<f64>().ok()?;
             let outside = if up { value_told >= value } else { value_told <= value };
             (text.len() <= 8 && outside).then_some(Figure { text, value: value_told })
@@ -545,7 +548,7 @@ mod tests {
     fn rows() -> Vec<Row<'static>> {
         let mut rows = Vec::new();
         for n in (0..2500).filter(|n| !(1000..1750).contains(n)) {
-            let value = (n as f64 * 0.1).sin() * 1.3;
+            let value = crate::math::sin(n as f64 * 0.1) * 1.3;
             rows.push(row(0, n * 4, Some(250.0), Value::Number(value)));
         }
         rows.push(row(1, 0, Some(0.2), Value::Number(33.25)));

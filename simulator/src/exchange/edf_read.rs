@@ -150,7 +150,11 @@ impl<R: Read> Reader<R> {
             if !is_annotations && (!step.is_finite() || step == 0.0) {
                 return Err(wrong(&format!("{} is empty", of("range"))));
             }
-            let decimals = (2.0 - step.abs().log10()).ceil().clamp(0.0, 12.0);
+            // The first power of ten that makes a hundredth of a step a whole number.
+            let scale = std::iter::successors(Some(1.0), |scale| Some(scale * 10.0))
+                .take(12)
+                .find(|scale| step.abs() * scale >= 100.0)
+                .unwrap_or(1e12);
             signals.push(Signal {
                 transducer: column(16, 80, n),
                 dimension: column(96, 8, n),
@@ -159,7 +163,7 @@ impl<R: Read> Reader<R> {
                 physical_min,
                 digital_min,
                 step,
-                scale: 10_f64.powi(decimals as i32),
+                scale,
                 label,
             });
         }

@@ -254,7 +254,7 @@ impl World {
             .map(|n| DevicePlan {
                 sensor: if n < sensor_ids.len() { n } else { dice.below(sensor_ids.len()) },
                 owner: if n >= sensor_ids.len() && dice.once_in(3) { "other" } else { "owner" },
-                connector_name: *dice.of(&["Phone", "Belt"]),
+                connector_name: dice.of(&["Phone", "Belt"]),
             })
             .collect();
         let tight = dice.once_in(3);
@@ -268,7 +268,6 @@ impl World {
             linger_ms: *dice.of(&[0, 20, 300, 5_000]) as u64,
             lease_ms: *dice.of(&[50, 500, 3_000, 90_000]) as u64,
             seed_sample_count_max: *dice.of(&[1, 10, 200, 20_000]),
-            ..Settings::default()
         };
         let viewer_count = if crowded { dice.within(8, 40) } else { dice.within(1, 6) };
         Self { seed, settings, sensor_ids, attributes, devices, viewer_count }
@@ -286,7 +285,7 @@ impl World {
 
     /// Everything that happens in `ticks` ticks.
     pub fn script(&self, ticks: usize) -> Vec<Event> {
-        let mut dice = Dice { seed: hash(self.seed, 0x73_6372_6970_74), n: 0 };
+        let mut dice = Dice { seed: hash(self.seed, 0x7363_7269_7074), n: 0 };
         // Of the kinds of events some never happen in this world, others often.
         let mut weights: Vec<usize> = (0..KINDS.len())
             .map(|kind| if dice.once_in(4) { 0 } else { KINDS[kind].1 * dice.within(1, 4) })
@@ -294,7 +293,7 @@ impl World {
         weights[0] = weights[0].max(20);
         let total: usize = weights.iter().sum();
         let calm = *dice.of(&[1, 2, 4, 10]);
-        let steps: &[u64] = *dice.of(&[
+        let steps: &[u64] = dice.of(&[
             &[4_000][..],
             &[1_000, 4_000, 4_000, 7_300, 33_000],
             &[0, 100, 4_000, 20_000, 51_000, 250_000],
