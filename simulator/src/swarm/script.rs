@@ -254,7 +254,7 @@ impl World {
             .map(|n| DevicePlan {
                 sensor: if n < sensor_ids.len() { n } else { dice.below(sensor_ids.len()) },
                 owner: if n >= sensor_ids.len() && dice.once_in(3) { "other" } else { "owner" },
-                connector_name: dice.of(&["Phone", "Belt"]),
+                connector_name: dice.of::<&str>(&["Phone", "Belt"]),
             })
             .collect();
         let tight = dice.once_in(3);
@@ -293,7 +293,7 @@ impl World {
         weights[0] = weights[0].max(20);
         let total: usize = weights.iter().sum();
         let calm = *dice.of(&[1, 2, 4, 10]);
-        let steps: &[u64] = dice.of(&[
+        let steps: &[u64] = dice.of::<&[u64]>(&[
             &[4_000][..],
             &[1_000, 4_000, 4_000, 7_300, 33_000],
             &[0, 100, 4_000, 20_000, 51_000, 250_000],
