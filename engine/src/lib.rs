@@ -4,13 +4,10 @@
 //! with real time and real sockets, and the simulator, which makes both up. The same inputs give
 //! the same deliveries, bit for bit, on any number of threads.
 
-use std::sync::Arc;
-
 use bevy_app::App;
-pub use components::command::{Command, Inputs, SensorCard};
+pub use components::command::{Command, Inputs};
 pub use components::delivery::{Deliveries, Notice, TickReport};
 pub use components::sample::EngineTime;
-use components::sensor::{Sensor, Streams};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
 pub use systems::snapshot::SnapshotError;
@@ -160,34 +157,6 @@ impl Engine {
             store: books.store,
             lens: books.lens,
         }
-    }
-
-    /// The open feeds as the words that opened them: who speaks for which sensor, and what each
-    /// index means. For whoever comes in the middle and must know what samples are of.
-    pub fn roll_call(&self) -> Vec<Command> {
-        let world = self.app.world();
-        let mut words = Vec::new();
-        for (id, feed) in world.resource::<Feeds>().iter() {
-            let (Some(sensor), Some(streams)) =
-                (world.get::<Sensor>(feed.entity), world.get::<Streams>(feed.entity))
-            else {
-                continue;
-            };
-            let card = Box::new(SensorCard::clone(&sensor.card));
-            words.push(Command::OpenFeed { feed: id, card, owner: Arc::clone(&sensor.owner) });
-            for (index, place) in feed.streams.iter().enumerate() {
-                let stream = place.and_then(|place| streams.list.get(usize::from(place)));
-                let Some(stream) = stream.filter(|stream| stream.alive) else { continue };
-                words.push(Command::DeclareAttribute {
-                    feed: id,
-                    index: index as u16,
-                    attribute_id: (&*stream.attribute_id).into(),
-                    kind: stream.kind,
-                    rate_hz: stream.rate_hz,
-                });
-            }
-        }
-        words
     }
 
     /// Both ledgers, complete, counted by walking rings and cursors: dear, but not as dear as

@@ -7,7 +7,7 @@ use components::attention::Level;
 use components::attribute::{AttributeType, Limits};
 use components::command::Inputs;
 use components::delivery::Deliveries;
-use components::id::{FeedId, Handle, SensorKey, ViewerId};
+use components::id::{FeedId, SensorKey, ViewerId};
 use components::ledger::Ledger;
 use components::load::{Load, LoadLevel};
 use components::sample::EngineTime;
@@ -312,15 +312,6 @@ impl Feeds {
             .get(id.0.slot as usize)?
             .as_ref()
             .filter(|feed| feed.generation == id.0.generation)
-    }
-
-    /// Every open feed, by slot.
-    pub fn iter(&self) -> impl Iterator<Item = (FeedId, &Feed)> {
-        self.slots.iter().enumerate().filter_map(|(slot, feed)| {
-            let feed = feed.as_ref()?;
-            let handle = Handle { slot: slot as u32, generation: feed.generation };
-            Some((FeedId(handle), feed))
-        })
     }
 
     pub(crate) fn get_mut(&mut self, id: FeedId) -> Option<&mut Feed> {

@@ -2,10 +2,10 @@
 
 mod attention;
 mod determinism;
+mod devices;
 mod lenses;
 mod recording;
 mod rings;
-mod roll_call;
 mod sensors;
 mod snapshot;
 mod swarm;

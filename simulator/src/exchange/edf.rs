@@ -203,6 +203,7 @@ impl Edf {
         }
         let (mut plans, mut total) = (Vec::new(), 0_usize);
         let mut plan_of = vec![None; survey.signals.len()];
+        let mut resampled = std::collections::BTreeMap::<String, usize>::new();
         for (index, signal) in survey.signals.iter().enumerate() {
             let measured = (signal.last.0 - signal.first.0) as f64 / 1000.0;
             let rate = signal.rate_hz.filter(|rate| *rate > 0.0).unwrap_or_else(|| {
@@ -222,10 +223,8 @@ impl Edf {
             let per_record = (rate - 1e-9).ceil().max(1.0) as usize;
             if (rate - per_record as f64).abs() > 1e-6 {
                 let whose = if signal.rate_hz.is_some() { "" } else { " (found, not declared)" };
-                note(format!(
-                    "{}: {rate:.3} Hz{whose} written at {per_record} Hz, each value held until the next",
-                    signal.name
-                ));
+                let how = format!("{rate:.3} Hz{whose}, written at {per_record} Hz");
+                *resampled.entry(how).or_insert(0) += 1;
             }
             total = total.saturating_add(per_record.saturating_mul(record_count));
             if total > SAMPLE_COUNT_MAX {
@@ -236,6 +235,9 @@ impl Edf {
             plan_of[index] = Some(plans.len());
             let digits = vec![ABSENT; per_record * record_count];
             plans.push(Plan { signal: index, per_record, physical, digits });
+        }
+        for (how, count) in resampled {
+            note(format!("{count} signals of {how}: each value is held until the next"));
         }
         if plans.is_empty() && survey.annotations.is_empty() {
             return Err("there are no numbers and no words to export in this time".into());
@@ -329,7 +331,8 @@ impl Edf {
                 }
                 run = 0;
             }
-            if run >= gap_min {
+            // The last record is seldom full.
+            if run >= gap_min.max(plan.per_record + 1) {
                 absent += run;
             }
             if absent > 0 {
@@ -605,7 +608,9 @@ mod tests {
         assert!(words.contains(&(at(2500), "ada:button button: press".to_owned())), "{words:?}");
         assert!(words.contains(&(at(4000), "gap of 3.0 s: ada:ecg ecg".to_owned())), "{words:?}");
         let notes = report.notes.join("\n");
-        for expected in ["1 values left out", "0.200 Hz written at 1 Hz", "measured for 3.0 s"] {
+        for expected in
+            ["1 values left out", "1 signals of 0.200 Hz, written at 1 Hz", "measured for 3.0 s"]
+        {
             assert!(notes.contains(expected), "{notes}");
         }
     }

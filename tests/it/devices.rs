@@ -1,10 +1,10 @@
-//! The roll call says who speaks, in the words that would open the same feeds again.
+//! An engine names the devices it has, in the words that would open the same feeds again.
 
 use components::command::Command;
 use tests::Lab;
 
 #[test]
-fn the_roll_call_names_open_feeds_and_their_attributes() {
+fn open_feeds_are_named_with_their_attributes() {
     let mut lab = Lab::new();
     let ada = lab.join_as("ada", "one");
     lab.send("ada", "ecg", 1, "0.5");
@@ -13,7 +13,7 @@ fn the_roll_call_names_open_feeds_and_their_attributes() {
     lab.tick();
     lab.leave("ben");
     lab.run(8_000);
-    let words = lab.engine.roll_call();
+    let words = lab.engine.devices();
     let [Command::OpenFeed { feed, card, owner }, attributes @ ..] = &words[..] else {
         panic!("{words:?}");
     };
