@@ -80,4 +80,26 @@ impl Activity {
             Self::Cycle => 2.1,
         }
     }
+
+    /// Steps a second, or strokes of the pedals (two a turn, 80 turns a minute); `None` where
+    /// there are none. Walking: Tudor-Locke 2018, 100 a minute and more; running: Heiderscheit
+    /// 2011, 165 a minute.
+    pub fn cadence_hz(self) -> Option<f64> {
+        match self {
+            Self::Walk => Some(1.9),
+            Self::Run => Some(2.75),
+            Self::Cycle => Some(2.67),
+            _ => None,
+        }
+    }
+
+    /// Metres a second on the way.
+    pub fn speed_m_s(self) -> f64 {
+        match self {
+            Self::Walk => 5.0 / 3.6,
+            Self::Run => 10.0 / 3.6,
+            Self::Cycle => 20.0 / 3.6,
+            _ => 0.0,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::f64::consts::{PI, TAU};
 
 use crate::chance::uniform;
+use crate::math::{cos, pow, sin, wave};
 
 /// How far the breathing rate strays from its mean, as a fraction of it (standard deviation).
 /// Spontaneous breathing at rest varies by 5 to 15 %.
@@ -65,7 +66,7 @@ impl Stray {
     /// A sum of sines of incommensurate frequencies and amplitude `a` has
     /// `mean exp(i sum) = J0(a)^n`; `a` is chosen so that this is `strength`.
     fn new(strength: f64, rate_hz: f64, seed: u64) -> Self {
-        let wanted = strength.powf(1.0 / STRAY_OVER_RATE.len() as f64);
+        let wanted = pow(strength, 1.0 / STRAY_OVER_RATE.len() as f64);
         let (mut low, mut high) = (0.0, J0_ZERO);
         for _ in 0..60 {
             let middle = 0.5 * (low + high);
@@ -106,7 +107,7 @@ impl Breath {
             rate_hz,
             offset: uniform(seed, 1, 0.0, TAU),
             wander,
-            depth_phase: uniform(seed, 2, 0.0, TAU),
+            depth_phase: uniform(seed, 2, 0.0, 1.0),
             lag_s: 0.0,
             stray: None,
         }
@@ -118,7 +119,7 @@ impl Breath {
         let strength = coupling.strength.clamp(0.0, 1.0);
         Self {
             stray: (strength < 1.0).then(|| Stray::new(strength, group.rate_hz, seed)),
-            depth_phase: uniform(seed, 2, 0.0, TAU),
+            depth_phase: uniform(seed, 2, 0.0, 1.0),
             lag_s: coupling.lag_s,
             ..group
         }
@@ -134,11 +135,11 @@ impl Breath {
         let seconds = seconds - self.lag_s;
         let mut phase = TAU * (self.rate_hz * seconds) + self.offset;
         for &(a, hz, p) in &self.wander {
-            phase += a * (TAU * (hz * seconds).fract() + p).sin();
+            phase += a * sin(TAU * (hz * seconds).fract() + p);
         }
         if let Some(stray) = &self.stray {
             for &(hz, p) in &stray.waves {
-                phase += stray.radians * (TAU * (hz * seconds).fract() + p).sin();
+                phase += stray.radians * sin(TAU * (hz * seconds).fract() + p);
             }
         }
         phase
@@ -149,11 +150,11 @@ impl Breath {
         let seconds = seconds - self.lag_s;
         let mut rate = TAU * self.rate_hz;
         for &(a, hz, p) in &self.wander {
-            rate += a * TAU * hz * (TAU * (hz * seconds).fract() + p).cos();
+            rate += a * TAU * hz * cos(TAU * (hz * seconds).fract() + p);
         }
         if let Some(stray) = &self.stray {
             for &(hz, p) in &stray.waves {
-                rate += stray.radians * TAU * hz * (TAU * (hz * seconds).fract() + p).cos();
+                rate += stray.radians * TAU * hz * cos(TAU * (hz * seconds).fract() + p);
             }
         }
         rate
@@ -161,13 +162,13 @@ impl Breath {
 
     /// Chest excursion, from -1 (breathed out) to 1 (breathed in), before depth.
     pub fn excursion(phase: f64) -> f64 {
-        -(phase + INSPIRATION_BEND * (1.0 - phase.cos())).cos()
+        -cos(phase + INSPIRATION_BEND * (1.0 - cos(phase)))
     }
 
     /// What a chest belt reads, in percent of its range: 50 to 100 as the original's
     /// (`reference/collab.md` 21.4). Depth varies slowly by a seventh.
     pub fn belt_percent(&self, seconds: f64) -> f64 {
-        let depth = 0.85 + 0.12 * (TAU * 0.017 * seconds + self.depth_phase).sin();
+        let depth = 0.85 + 0.12 * wave(0.017 * seconds + self.depth_phase);
         75.0 + 25.0 * depth * Self::excursion(self.phase(seconds))
     }
 }
@@ -199,6 +200,70 @@ mod tests {
             let breath = Breath::new(12.0, seed);
             let rates: Vec<f64> = (0..10_000).map(|n| breath.phase_rate(n as f64 * 0.1)).collect();
             assert!(rates.iter().all(|&rate| rate > 0.5 * TAU * 0.2), "seed {seed}");
+        }
+    }
+
+    fn in_group(strength: f64, lag_s: f64, seed: u64) -> Breath {
+        let coupling = Coupling { group_seed: 77, strength, lag_s, breaths_per_min: 7.0 };
+        Breath::coupled(&coupling, seed)
+    }
+
+    /// Phase-locking value of two breaths over four hours, and the mean difference in seconds.
+    fn locking(one: &Breath, other: &Breath) -> (f64, f64) {
+        let (mut x, mut y) = (0.0, 0.0);
+        for n in 0..28_800 {
+            let t = f64::from(n) * 0.5;
+            let (s, c) = crate::math::sin_cos(one.phase(t) - other.phase(t));
+            (x, y) = (x + c, y + s);
+        }
+        let behind = crate::math::atan2(y, x) / (TAU * one.rate_hz());
+        ((x * x + y * y).sqrt() / 28_800.0, behind)
+    }
+
+    /// The ground truth that a measure of synchrony can be held against.
+    #[test]
+    fn the_locking_to_the_group_is_the_strength_and_the_lag_is_the_lag() {
+        let group = Breath::new(7.0, 77);
+        let mut before = -1.0;
+        for strength in [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0] {
+            let mut mean = 0.0;
+            for seed in 0..6 {
+                let (plv, _) = locking(&in_group(strength, 0.0, seed), &group);
+                assert!((plv - strength).abs() < 0.1, "strength {strength}: {plv}");
+                mean += plv / 6.0;
+            }
+            assert!(mean > before, "it grows with the strength: {mean} after {before}");
+            before = mean;
+        }
+        for lag_s in [-2.0, 0.7, 1.5, 3.0] {
+            let (plv, behind) = locking(&in_group(1.0, lag_s, 1), &group);
+            assert!(plv > 0.99, "{plv}");
+            assert!((-behind - lag_s).abs() < 0.05, "{lag_s} asked, {} measured", -behind);
+        }
+    }
+
+    #[test]
+    fn two_of_a_group_lock_by_the_product_of_their_strengths() {
+        let (plv, _) = locking(&in_group(0.9, 0.0, 1), &in_group(0.6, 0.0, 2));
+        assert!((plv - 0.54).abs() < 0.08, "{plv}");
+    }
+
+    #[test]
+    fn strangers_lock_by_chance_alone() {
+        let (plv, _) = locking(&Breath::new(13.0, 1), &Breath::new(7.0, 77));
+        assert!(plv < 0.05, "{plv}");
+    }
+
+    #[test]
+    fn however_loosely_coupled_the_phase_never_turns_back() {
+        for seed in 0..20 {
+            for strength in [0.0, 0.01, 0.3] {
+                let breath = in_group(strength, 0.5, seed);
+                let slowest = (0..20_000)
+                    .map(|n| breath.phase_rate(f64::from(n) * 0.1))
+                    .fold(f64::INFINITY, f64::min);
+                assert!(slowest > 0.0, "seed {seed}, strength {strength}");
+            }
         }
     }
 

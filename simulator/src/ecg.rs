@@ -7,6 +7,8 @@
 
 use std::f64::consts::TAU;
 
+use crate::math::{exp, pow};
+
 /// Radians at 60 bpm, height over that of R, width in radians at 60 bpm, and by which power of
 /// the rate factor the wave moves (0.5 is ECGSYN's `hrfact2`).
 const WAVES: [(f64, f64, f64, f64); 5] = [
@@ -35,7 +37,7 @@ impl Complex {
         Self {
             waves: WAVES.map(|(centre, height, width, power)| {
                 let width = width * factor;
-                (centre * factor.powf(power), height, -0.5 / (width * width), WIDTHS_MAX * width)
+                (centre * pow(factor, power), height, -0.5 / (width * width), WIDTHS_MAX * width)
             }),
         }
     }
@@ -51,7 +53,7 @@ impl Complex {
                 distance -= TAU;
             }
             if distance.abs() < reach {
-                sum += height * (curve * distance * distance).exp();
+                sum += height * exp(curve * distance * distance);
             }
         }
         sum

@@ -15,6 +15,7 @@ pub mod fault;
 pub mod fleet;
 pub mod histogram;
 pub mod load;
+mod math;
 pub mod nearest;
 pub mod person;
 mod play;
@@ -26,6 +27,8 @@ pub mod scenario;
 pub mod signal;
 pub mod sim;
 pub mod simulate;
+#[cfg(test)]
+mod spectrum;
 pub mod stage;
 pub mod swarm;
 

@@ -5,15 +5,14 @@
 //! together agrees: the heart rate, its variability and the ECG come of the same beats, and the
 //! breath that moves the chest is the one that moves the beats.
 
-use std::f64::consts::TAU;
-
 use components::sample::Timestamp;
 
 use crate::activity::{ACTIVITIES, Activity};
 use crate::breath::Breath;
 pub use crate::breath::Coupling;
-use crate::chance::{hash, noise, uniform};
+use crate::chance::uniform;
 use crate::ecg::Complex;
+use crate::math::rounded;
 use crate::rhythm::{Beats, Rhythm};
 use crate::signal::{GivenError, Parameter};
 
@@ -27,19 +26,6 @@ const HEART_RATE_INTERVALS: i64 = 4;
 /// Seconds of beats behind a variability. Shorter than the five minutes of the Task Force of the
 /// ESC and NASPE (1996), so that a change shows; one minute is the usual "ultra-short" window.
 pub const HRV_WINDOW_SECONDS: f64 = 60.0;
-
-/// Noise of the ECG's electrodes, standard deviation in mV.
-const ECG_NOISE_MV: f64 = 0.008;
-
-/// The breath in the ECG: wander of the baseline in mV (McSharry 2003 has 0.15 mV), and the part
-/// by which the axis of the heart turns (ECG-derived respiration).
-const ECG_WANDER_MV: f64 = 0.05;
-const ECG_TURN: f64 = 0.06;
-
-/// Charge at which a battery is changed for a full one, percent.
-const BATTERY_CHANGED_AT: f64 = 8.0;
-
-const GRAVITY: f64 = 9.81;
 
 /// The highest heart rate of a made-up person, per minute (220 less an age of 35).
 const HEART_RATE_MAX_BPM: f64 = 185.0;
@@ -62,6 +48,35 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::number("skin_temperature", "°C", (20.0, 40.0), 33.0, "Mean skin temperature."),
     Parameter::number("battery_hours", "h", (0.1, 10_000.0), 12.0, "Hours a full battery lasts."),
     Parameter::number("weight", "kg", (3.0, 300.0), 72.0, "Body weight."),
+    Parameter::number(
+        "cadence",
+        "1/s",
+        (0.3, 4.0),
+        1.9,
+        "Steps a second of someone who walks or runs, strokes of the pedals of a cyclist.",
+    ),
+    Parameter::number(
+        "activity_level",
+        "",
+        (0.0, 1.0),
+        0.5,
+        "How lively the movements are; 0.5 is as usual.",
+    ),
+    Parameter::number("blink_rate", "1/min", (0.0, 40.0), 17.0, "Blinks of the eyes."),
+    Parameter::number(
+        "fixation_duration",
+        "ms",
+        (150.0, 3000.0),
+        330.0,
+        "Mean time between the eyes' jumps.",
+    ),
+    Parameter::number(
+        "saccade_duration",
+        "ms",
+        (15.0, 100.0),
+        43.0,
+        "How long the eyes take for a jump of 10 degrees.",
+    ),
     Parameter::word("activity", ACTIVITIES, "sit", "What the person is doing."),
 ];
 
@@ -89,6 +104,16 @@ pub struct PersonSpec {
     pub battery_hours: f64,
     /// Body weight, kg.
     pub weight_kg: f64,
+    /// Steps (or strokes of the pedals) a second; `None` is what the activity has.
+    pub cadence_hz: Option<f64>,
+    /// How lively the movements are, 0 to 1; 0.5 is as usual.
+    pub activity_level: f64,
+    /// Blinks, 0 to 40 per minute.
+    pub blinks_per_min: f64,
+    /// Mean time between saccades, ms.
+    pub fixation_ms: f64,
+    /// Duration of a saccade of 10 degrees, ms.
+    pub saccade_ms: f64,
     /// Set it with [`set_word`](Self::set_word), so that the rest follows.
     activity: Activity,
     /// What was set by name and does not follow the activity: heart rate, variability, breath.
@@ -111,6 +136,14 @@ impl PersonSpec {
             skin_temperature_c: uniform(seed, 106, 31.5, 34.5),
             battery_hours: uniform(seed, 107, 6.0, 20.0),
             weight_kg: uniform(seed, 108, 52.0, 95.0),
+            cadence_hz: None,
+            activity_level: 0.5,
+            // Bentivoglio et al. 1997, Mov. Disord. 12: 17 a minute at rest, widely spread.
+            blinks_per_min: uniform(seed, 109, 9.0, 25.0),
+            // Rayner 1998, Psychol. Bull. 124: 330 ms in looking at scenes.
+            fixation_ms: uniform(seed, 110, 270.0, 390.0),
+            // 2.2 ms a degree and 21 ms (Carpenter 1988).
+            saccade_ms: uniform(seed, 111, 40.0, 46.0),
             activity: Activity::Sit,
             fixed: [false; 3],
         }
@@ -135,6 +168,11 @@ impl PersonSpec {
             "skin_temperature" => self.skin_temperature_c = value,
             "battery_hours" => self.battery_hours = value,
             "weight" => self.weight_kg = value,
+            "cadence" => self.cadence_hz = Some(value),
+            "activity_level" => self.activity_level = value,
+            "blink_rate" => self.blinks_per_min = value,
+            "fixation_duration" => self.fixation_ms = value,
+            "saccade_duration" => self.saccade_ms = value,
             other => panic!("`{other}` is declared and not set"),
         }
         Ok(())
@@ -174,29 +212,44 @@ pub struct Hrv {
     pub sdnn: f64,
 }
 
-/// Acceleration with gravity in m/s², and turning in rad/s, on the chest: x right, y up, z ahead.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Motion {
-    pub accelerometer: [f64; 3],
-    pub gyroscope: [f64; 3],
-}
-
 /// One person.
 #[derive(Debug, Clone)]
 pub struct Person {
     spec: PersonSpec,
     seed: u64,
     rhythm: Rhythm,
-    /// Lean and sway: radians, Hz, phase.
-    sway: [(f64, f64, f64); 4],
 }
 
-/// What is remembered of a person to save time. It never changes what they are.
+/// What is remembered of a body to save time. It never changes what is measured: what was
+/// remembered of another heart is forgotten.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
+    /// Whose beats these are: [`Rhythm::fingerprint`]. 0 is nobody's.
+    fingerprint: u64,
     beats: Beats,
     /// The interval between two beats that was last asked for: from, to, its waves.
     interval: Option<(f64, f64, Complex)>,
+}
+
+impl Memory {
+    /// The beats of this heart.
+    pub(crate) fn beats(&mut self, rhythm: &Rhythm) -> &mut Beats {
+        if self.fingerprint != rhythm.fingerprint() {
+            *self = Self { fingerprint: rhythm.fingerprint(), ..Self::default() };
+        }
+        &mut self.beats
+    }
+
+    /// The interval around `seconds`: from, to, and its waves.
+    pub(crate) fn interval(&mut self, rhythm: &Rhythm, seconds: f64) -> (f64, f64, Complex) {
+        self.beats(rhythm);
+        let n = match self.interval {
+            Some(interval) if interval.0 <= seconds && seconds < interval.1 => return interval,
+            _ => self.beats.last_at(rhythm, seconds),
+        };
+        let (from, to) = (self.beats.beat(rhythm, n), self.beats.beat(rhythm, n + 1));
+        *self.interval.insert((from, to, Complex::new(to - from)))
+    }
 }
 
 /// Seconds since [`ORIGIN_MS`].
@@ -211,24 +264,30 @@ impl Person {
             _ => Breath::new(spec.breaths_per_min, seed),
         };
         let rhythm = Rhythm::new(spec.heart_rate_bpm, spec.rmssd_ms, spec.lf_over_hf, breath, seed);
-        let mut sway = [(0.0, 0.0, 0.0); 4];
-        for (n, wave) in sway.iter_mut().enumerate() {
-            let n = n as u64;
-            *wave = (
-                uniform(seed, 200 + n, 0.02, 0.08),
-                uniform(seed, 210 + n, 0.02, 0.35),
-                uniform(seed, 220 + n, 0.0, TAU),
-            );
-        }
-        Self { spec, seed, rhythm, sway }
+        Self { spec, seed, rhythm }
     }
 
     pub fn spec(&self) -> &PersonSpec {
         &self.spec
     }
 
+    /// Names all that is drawn of this person.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub fn rhythm(&self) -> &Rhythm {
         &self.rhythm
+    }
+
+    pub fn breath(&self) -> &Breath {
+        self.rhythm.breath()
+    }
+
+    /// Steps a second, or strokes of the pedals; `None` for who does neither.
+    pub fn cadence_hz(&self) -> Option<f64> {
+        let usual = self.spec.activity.cadence_hz()?;
+        Some(self.spec.cadence_hz.unwrap_or(usual * uniform(self.seed, 112, 0.95, 1.05)))
     }
 
     /// The beats in `(from, to]`, seconds since [`ORIGIN_MS`].
@@ -239,50 +298,29 @@ impl Person {
         (first..=last).map(|n| self.rhythm.beat(n)).collect()
     }
 
-    /// One lead of the ECG, mV, in steps of a µV.
-    pub fn ecg_mv(&self, at: Timestamp, memory: &mut Memory) -> f64 {
-        let now = seconds(at);
-        let (from, to, complex) = match memory.interval {
-            Some(interval) if interval.0 <= now && now < interval.1 => interval,
-            _ => {
-                let n = memory.beats.last_at(&self.rhythm, now);
-                let from = memory.beats.beat(&self.rhythm, n);
-                let to = memory.beats.beat(&self.rhythm, n + 1);
-                *memory.interval.insert((from, to, Complex::new(to - from)))
-            }
-        };
-        let breath = Breath::excursion(self.rhythm.breath().phase(now));
-        let heart = complex.value((now - from) / (to - from));
-        let electrodes = ECG_WANDER_MV * breath + ECG_NOISE_MV * noise(self.seed ^ 1, at.0 as u64);
-        rounded(self.spec.r_peak_mv * heart * (1.0 - ECG_TURN * breath) + electrodes, 1000.0)
-    }
-
-    /// The chest belt, percent of its range.
-    pub fn respiration_percent(&self, at: Timestamp) -> f64 {
-        let belt = self.rhythm.breath().belt_percent(seconds(at));
-        rounded((belt + 0.1 * noise(self.seed ^ 2, at.0 as u64)).clamp(50.0, 100.0), 100.0)
-    }
-
     /// Beats per minute, as a strap shows them: over the last few intervals.
     pub fn heart_rate_bpm(&self, at: Timestamp, memory: &mut Memory) -> f64 {
-        let last = memory.beats.last_at(&self.rhythm, seconds(at));
-        let to = memory.beats.beat(&self.rhythm, last);
-        let from = memory.beats.beat(&self.rhythm, last - HEART_RATE_INTERVALS);
+        let beats = memory.beats(&self.rhythm);
+        let last = beats.last_at(&self.rhythm, seconds(at));
+        let to = beats.beat(&self.rhythm, last);
+        let from = beats.beat(&self.rhythm, last - HEART_RATE_INTERVALS);
         rounded(60.0 * HEART_RATE_INTERVALS as f64 / (to - from), 10.0)
     }
 
     /// Variability of the beats of the last [`HRV_WINDOW_SECONDS`].
     pub fn hrv(&self, at: Timestamp, memory: &mut Memory) -> Hrv {
         let now = seconds(at);
-        let last = memory.beats.last_at(&self.rhythm, now);
+        let beats = memory.beats(&self.rhythm);
+        beats.keep_window();
+        let last = beats.last_at(&self.rhythm, now);
         let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
         let (mut steps, mut step_squares) = (0.0, 0.0);
         let mut n = last;
         let mut later: Option<f64> = None;
-        let mut end = memory.beats.beat(&self.rhythm, n);
+        let mut end = beats.beat(&self.rhythm, n);
         loop {
             n -= 1;
-            let begin = memory.beats.beat(&self.rhythm, n);
+            let begin = beats.beat(&self.rhythm, n);
             if begin < now - HRV_WINDOW_SECONDS {
                 break;
             }
@@ -301,66 +339,6 @@ impl Person {
         let sdnn = ((squares - sum * sum / count) / (count - 1.0)).max(0.0).sqrt();
         Hrv { rmssd: rounded((step_squares / steps).sqrt(), 10.0), sdnn: rounded(sdnn, 10.0) }
     }
-
-    /// Oxygen saturation, percent.
-    pub fn spo2_percent(&self, at: Timestamp) -> f64 {
-        let slow = (TAU * seconds(at) / 47.0 + self.drift_phase(1)).sin();
-        let value = self.spec.spo2_percent + 0.5 * slow + 0.1 * noise(self.seed ^ 3, at.0 as u64);
-        rounded(value.clamp(70.0, 100.0), 10.0)
-    }
-
-    /// Skin temperature, °C: lowest in the small hours, and drifting by a fifth of a degree.
-    pub fn skin_temperature_c(&self, at: Timestamp) -> f64 {
-        let now = seconds(at);
-        let day = (TAU * (now / 86_400.0 - 0.45)).cos();
-        let drift = (TAU * now / 1_130.0 + self.drift_phase(2)).sin();
-        rounded(self.spec.skin_temperature_c + 0.4 * day + 0.2 * drift, 100.0)
-    }
-
-    /// Charge of the wearable, percent. It only drains, and is changed for a full one when low.
-    pub fn battery_percent(&self, at: Timestamp) -> f64 {
-        let life = self.spec.battery_hours.max(0.1) * 3600.0;
-        let used = (seconds(at) / life + uniform(self.seed, 300, 0.0, 1.0)).rem_euclid(1.0);
-        rounded(100.0 - (100.0 - BATTERY_CHANGED_AT) * used, 10.0)
-    }
-
-    /// Someone sitting: leaning a little this way and that, the chest moving with the breath.
-    /// The gyroscope is the derivative of the lean that turns gravity in the accelerometer.
-    pub fn motion(&self, at: Timestamp) -> Motion {
-        let now = seconds(at);
-        let lean = |pair: &[(f64, f64, f64)]| {
-            pair.iter().fold((0.0, 0.0), |(angle, rate), &(radians, hz, phase)| {
-                let (sin, cos) = (TAU * hz * now + phase).sin_cos();
-                (angle + radians * sin, rate + radians * TAU * hz * cos)
-            })
-        };
-        let ((roll, roll_rate), (pitch, pitch_rate)) =
-            (lean(&self.sway[..2]), lean(&self.sway[2..]));
-        let breath = 0.03 * Breath::excursion(self.rhythm.breath().phase(now));
-        let noisy = |n: u64, value: f64, spread: f64| {
-            rounded(value + spread * noise(self.seed ^ (4 + n), at.0 as u64), 1000.0)
-        };
-        Motion {
-            accelerometer: [
-                noisy(0, GRAVITY * roll.sin(), 0.02),
-                noisy(1, GRAVITY * roll.cos() * pitch.cos(), 0.02),
-                noisy(2, GRAVITY * pitch.sin() * roll.cos() + breath, 0.02),
-            ],
-            gyroscope: [
-                noisy(3, pitch_rate, 0.004),
-                noisy(4, 0.0, 0.004),
-                noisy(5, roll_rate, 0.004),
-            ],
-        }
-    }
-
-    fn drift_phase(&self, n: u64) -> f64 {
-        (hash(self.seed, 400 + n) % 1000) as f64 / 1000.0 * TAU
-    }
-}
-
-fn rounded(value: f64, steps_per_unit: f64) -> f64 {
-    (value * steps_per_unit).round() / steps_per_unit
 }
 
 #[cfg(test)]
@@ -375,23 +353,6 @@ mod tests {
 
     fn at(ms: i64) -> Timestamp {
         Timestamp(NOW + ms)
-    }
-
-    #[test]
-    fn the_peaks_of_the_ecg_are_the_beats() {
-        for seed in 1..6 {
-            let (person, mut memory) = (person(seed), Memory::default());
-            let ecg: Vec<f64> = (0..60_000).map(|ms| person.ecg_mv(at(ms), &mut memory)).collect();
-            let beats = person.beats(at(500), at(59_500));
-            assert!(beats.len() > 45);
-            for beat in beats {
-                let beat_ms = ((beat - seconds(at(0))) * 1000.0).round() as usize;
-                let around = beat_ms - 200..beat_ms + 200;
-                let peak = around.max_by(|&a, &b| ecg[a].total_cmp(&ecg[b])).unwrap();
-                assert!(peak.abs_diff(beat_ms) <= 8, "R at {peak}, beat at {beat_ms}");
-                assert!((ecg[peak] / person.spec().r_peak_mv - 1.0).abs() < 0.2);
-            }
-        }
     }
 
     #[test]
@@ -412,7 +373,8 @@ mod tests {
                 let hrv = person.hrv(now, &mut memory);
                 let intervals: Vec<f64> =
                     before(60_000).windows(2).map(|pair| (pair[1] - pair[0]) * 1000.0).collect();
-                let steps: Vec<f64> = intervals.windows(2).map(|p| (p[1] - p[0]).powi(2)).collect();
+                let steps: Vec<f64> =
+                    intervals.windows(2).map(|p| (p[1] - p[0]) * (p[1] - p[0])).collect();
                 let rmssd = (steps.iter().sum::<f64>() / steps.len() as f64).sqrt();
                 assert!((hrv.rmssd - rmssd).abs() <= 0.051, "{hrv:?} {rmssd}");
                 rmssds.push(hrv.rmssd);
@@ -423,43 +385,6 @@ mod tests {
             let ratio = mean(&rmssds) / spec.rmssd_ms;
             assert!((0.85..1.15).contains(&ratio), "{ratio} {spec:?}");
         }
-    }
-
-    #[test]
-    fn the_belt_shows_the_breathing_rate() {
-        for seed in 1..6 {
-            let person = person(seed);
-            let above: Vec<bool> =
-                (0..36_000).map(|n| person.respiration_percent(at(n * 100)) > 75.0).collect();
-            // Smoothed by hysteresis of three samples, so that noise makes no breaths.
-            let breaths =
-                above.windows(6).filter(|w| *w == [false, false, false, true, true, true]).count();
-            let asked = person.spec().breaths_per_min;
-            assert!(
-                (breaths as f64 / 60.0 - asked).abs() < 0.5,
-                "{breaths} in an hour, {asked} asked"
-            );
-        }
-    }
-
-    #[test]
-    fn a_value_does_not_depend_on_what_was_asked_before() {
-        let (person, mut forth, mut back) = (person(3), Memory::default(), Memory::default());
-        let ask = |n: i64, memory: &mut Memory| {
-            let now = at(n * 4);
-            let hrv = person.hrv(now, memory);
-            let values = [
-                person.ecg_mv(now, memory),
-                person.heart_rate_bpm(now, memory),
-                hrv.rmssd,
-                hrv.sdnn,
-            ];
-            values.map(f64::to_bits)
-        };
-        let one: Vec<_> = (0..5000).map(|n| ask(n, &mut forth)).collect();
-        let mut other: Vec<_> = (0..5000).rev().map(|n| ask(n, &mut back)).collect();
-        other.reverse();
-        assert_eq!(one, other);
     }
 
     #[test]
@@ -483,21 +408,68 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_stays_in_its_range() {
-        let person = person(5);
-        let mut before = f64::INFINITY;
-        let mut changed = 0;
-        for minute in 0..3000 {
-            let now = at(minute * 60_000);
-            assert!((94.0..=100.0).contains(&person.spo2_percent(now)));
-            assert!((30.0..36.0).contains(&person.skin_temperature_c(now)));
-            let battery = person.battery_percent(now);
-            assert!((BATTERY_CHANGED_AT..=100.0).contains(&battery));
-            changed += u32::from(battery > before);
-            before = battery;
-            let [x, y, z] = person.motion(now).accelerometer;
-            assert!(((x * x + y * y + z * z).sqrt() - GRAVITY).abs() < 0.4);
+    fn effort_quickens_heart_and_breath_and_stills_the_variability() {
+        for seed in 0..50 {
+            let doing = |word: &str| {
+                let mut spec = PersonSpec::drawn(seed);
+                spec.set_word("activity", word).unwrap();
+                spec
+            };
+            let all = ACTIVITIES.iter().map(|word| doing(word)).collect::<Vec<_>>();
+            let by_effort = [&all[0], &all[1], &all[2], &all[3], &all[4], &all[6], &all[5]];
+            for pair in by_effort.windows(2) {
+                assert!(pair[0].heart_rate_bpm < pair[1].heart_rate_bpm, "{pair:?}");
+                assert!(pair[0].breaths_per_min < pair[1].breaths_per_min);
+                assert!(pair[0].rmssd_ms > pair[1].rmssd_ms);
+            }
+            assert!((76.0..115.0).contains(&doing("walk").heart_rate_bpm));
+            assert!((135.0..175.0).contains(&doing("run").heart_rate_bpm));
+            // To run, and then to sit again, is to sit.
+            let mut back = doing("run");
+            back.set_word("activity", "sit").unwrap();
+            assert!((back.heart_rate_bpm - PersonSpec::drawn(seed).heart_rate_bpm).abs() < 1e-9);
         }
-        assert!((2..=9).contains(&changed), "{changed} batteries in two days");
+    }
+
+    #[test]
+    fn what_was_set_stays_whatever_the_activity_and_the_order() {
+        let mut one = PersonSpec::drawn(1);
+        one.set_number("heart_rate", 99.0).unwrap();
+        one.set_word("activity", "run").unwrap();
+        let mut other = PersonSpec::drawn(1);
+        other.set_word("activity", "run").unwrap();
+        other.set_number("heart_rate", 99.0).unwrap();
+        assert_eq!(one, other);
+        assert_eq!(one.heart_rate_bpm, 99.0);
+    }
+
+    #[test]
+    fn every_parameter_can_be_set_and_says_its_range() {
+        use crate::signal::Sort;
+        for parameter in PARAMETERS {
+            let mut spec = PersonSpec::drawn(1);
+            match parameter.sort {
+                Sort::Number { min, max, default } => {
+                    for value in [min, default, max] {
+                        spec.set_number(parameter.name, value).unwrap();
+                    }
+                    for value in [min - 0.01, max + 0.01, f64::NAN, f64::INFINITY] {
+                        let told = spec.set_number(parameter.name, value).unwrap_err().to_string();
+                        let range = format!("must be from {min} to {max}");
+                        assert!(told.contains(&range) && told.contains(parameter.name), "{told}");
+                    }
+                }
+                Sort::Word { choices, .. } => {
+                    for word in choices {
+                        spec.set_word(parameter.name, word).unwrap();
+                    }
+                    let told = spec.set_word(parameter.name, "x").unwrap_err().to_string();
+                    assert!(told.contains("must be one of sleep, rest, sit"), "{told}");
+                }
+                Sort::Flag { .. } => panic!("people have no flags"),
+            }
+        }
+        assert!(PersonSpec::drawn(1).set_number("heart_rat", 1.0).is_err());
+        assert!(PersonSpec::drawn(1).set_number("activity", 1.0).is_err());
     }
 }

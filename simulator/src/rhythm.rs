@@ -11,7 +11,8 @@
 use std::f64::consts::{PI, TAU};
 
 use crate::breath::{Breath, FASTEST_HEART_PHASE};
-use crate::chance::{noise, uniform};
+use crate::chance::{hash, noise, uniform};
+use crate::math::{cos, sin};
 
 /// McSharry 2003: centre and standard deviation of the low bump, Hz.
 const LF_HZ: f64 = 0.1;
@@ -46,6 +47,7 @@ pub struct Rhythm {
     /// Cycles of the heart for the breath's wave.
     rsa_amplitude: f64,
     breath: Breath,
+    fingerprint: u64,
 }
 
 impl Rhythm {
@@ -68,12 +70,14 @@ impl Rhythm {
         // with amplitude `a` has successive differences of amplitude `2 a sin(pi f interval)`.
         let lf = (lf_over_hf.clamp(0.05, 20.0) / LF_WAVES as f64).sqrt();
         let relative = |n: usize| if n < LF_WAVES { lf } else { lf * DRIFT_OVER_LF };
-        let difference = |hz: f64| 2.0 * (PI * hz * interval).sin();
-        let sum_of_squares = difference(breath.rate_hz()).powi(2)
+        // Near the rate of the beats themselves a wave makes no difference, and none is asked of it.
+        let difference = |hz: f64| (2.0 * sin(PI * hz * interval)).abs().max(0.3);
+        let square = |x: f64| x * x;
+        let sum_of_squares = square(difference(breath.rate_hz()))
             + waves
                 .iter()
                 .enumerate()
-                .map(|(n, wave)| (relative(n) * difference(wave.hz)).powi(2))
+                .map(|(n, wave)| square(relative(n) * difference(wave.hz)))
                 .sum::<f64>();
         let breath_seconds = rmssd_ms.clamp(0.0, 150.0) / 1000.0 * (2.0 / sum_of_squares).sqrt();
 
@@ -89,7 +93,22 @@ impl Rhythm {
         let scale = (RATE_SWING_MAX * rate_hz / swing.max(1e-9)).min(1.0);
         waves.iter_mut().for_each(|wave| wave.amplitude *= scale);
         rsa_amplitude *= scale;
-        Self { rate_hz, offset: uniform(seed, 3, 0.0, 1.0), waves, rsa_amplitude, breath }
+        let offset = uniform(seed, 3, 0.0, 1.0);
+        let own = [rate_hz, offset, rsa_amplitude].into_iter();
+        let of_waves = waves.iter().flat_map(|wave| [wave.amplitude, wave.hz, wave.phase]);
+        // The breath is known by where it is at a few instants.
+        let of_breath = [0.0, 1009.0, 30_011.0].map(|seconds| breath.phase(seconds));
+        let fingerprint = own
+            .chain(of_waves)
+            .chain(of_breath)
+            .fold(1, |all, value| hash(all, value.to_bits()))
+            .max(1);
+        Self { rate_hz, offset, waves, rsa_amplitude, breath, fingerprint }
+    }
+
+    /// Tells one heart from another: hearts of equal fingerprint beat alike.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     pub fn breath(&self) -> &Breath {
@@ -101,9 +120,9 @@ impl Rhythm {
         let waves: f64 = self
             .waves
             .iter()
-            .map(|wave| wave.amplitude * (TAU * wave.hz * seconds + wave.phase).sin())
+            .map(|wave| wave.amplitude * sin(TAU * wave.hz * seconds + wave.phase))
             .sum();
-        let breath = (self.breath.phase(seconds) - FASTEST_HEART_PHASE).sin();
+        let breath = sin(self.breath.phase(seconds) - FASTEST_HEART_PHASE);
         self.rate_hz * seconds + self.offset + waves + self.rsa_amplitude * breath
     }
 
@@ -112,12 +131,10 @@ impl Rhythm {
         let waves: f64 = self
             .waves
             .iter()
-            .map(|wave| {
-                wave.amplitude * TAU * wave.hz * (TAU * wave.hz * seconds + wave.phase).cos()
-            })
+            .map(|wave| wave.amplitude * TAU * wave.hz * cos(TAU * wave.hz * seconds + wave.phase))
             .sum();
-        let breath = (self.breath.phase(seconds) - FASTEST_HEART_PHASE).cos()
-            * self.breath.phase_rate(seconds);
+        let breath =
+            cos(self.breath.phase(seconds) - FASTEST_HEART_PHASE) * self.breath.phase_rate(seconds);
         self.rate_hz + waves + self.rsa_amplitude * breath
     }
 
@@ -138,9 +155,10 @@ impl Rhythm {
 
 /// Beats that were already found, by number. It only saves time: what it answers does not depend
 /// on what it was asked before.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Beats {
-    /// Beat `n` is at `n % len`. Numbers and seconds.
+    /// Beat `n` is at `n % len`. Numbers and seconds. Empty until the first beat is asked for:
+    /// buoys have no heart.
     found: Box<[(i64, f64)]>,
 }
 
@@ -148,16 +166,25 @@ pub struct Beats {
 /// swing of a half is 300 beats); a power of two so that finding a place costs nothing.
 const BEATS_KEPT: usize = 512;
 
-impl Default for Beats {
-    fn default() -> Self {
-        Self { found: vec![(i64::MIN, 0.0); BEATS_KEPT].into() }
-    }
-}
+/// Enough for whoever asks for the last few beats: 100,000 people with a bracelet have no room
+/// for 8 KiB each.
+const RECENT_BEATS_KEPT: usize = 16;
 
 impl Beats {
+    /// Makes room for the window of the heart rate variability.
+    pub(crate) fn keep_window(&mut self) {
+        if self.found.len() < BEATS_KEPT {
+            self.found = vec![(i64::MIN, 0.0); BEATS_KEPT].into();
+        }
+    }
+
     /// When the n-th beat is, in seconds.
     pub fn beat(&mut self, rhythm: &Rhythm, n: i64) -> f64 {
-        let place = &mut self.found[n.rem_euclid(BEATS_KEPT as i64) as usize];
+        if self.found.is_empty() {
+            self.found = vec![(i64::MIN, 0.0); RECENT_BEATS_KEPT].into();
+        }
+        let kept = self.found.len() as i64;
+        let place = &mut self.found[n.rem_euclid(kept) as usize];
         if place.0 != n {
             *place = (n, rhythm.beat(n));
         }
@@ -187,7 +214,7 @@ mod tests {
     }
 
     fn rmssd_ms(intervals: &[f64]) -> f64 {
-        let squares: f64 = intervals.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum();
+        let squares: f64 = intervals.windows(2).map(|p| (p[1] - p[0]) * (p[1] - p[0])).sum();
         (squares / (intervals.len() - 1) as f64).sqrt() * 1000.0
     }
 
@@ -237,7 +264,7 @@ mod tests {
         let (mut with, mut against) = (0.0, 0.0);
         for n in 0..10_000 {
             let seconds = f64::from(n) * 0.1;
-            let aligned = (rhythm.breath().phase(seconds) - FASTEST_HEART_PHASE).cos();
+            let aligned = cos(rhythm.breath().phase(seconds) - FASTEST_HEART_PHASE);
             let faster = rhythm.rate(seconds) - rhythm.rate_hz;
             if aligned > 0.0 { with += faster } else { against += faster }
         }

@@ -13,6 +13,7 @@ use crate::cadence::Cadence;
 use crate::chance::{hash, uniform};
 use crate::crowd::CrowdSpec;
 use crate::fault::{FaultPlan, FaultSpec};
+use crate::math::{cos, sin_cos};
 use crate::person::{Coupling, Person, PersonSpec};
 use crate::signal::{Body, Given, Signal};
 
@@ -190,12 +191,17 @@ fn coupling(with: &BreatheWith, own: u64, seed: u64) -> Coupling {
 /// Somewhere within the group's circle, every square metre as likely.
 fn place(group: &Group, own: u64) -> Option<(f64, f64)> {
     let (latitude, longitude) = group.position?;
+    if group.spread_m == 0.0 {
+        return group.position;
+    }
     let distance_m = group.spread_m * uniform(own, PLACE_DISTANCE, 0.0, 1.0).sqrt();
-    let direction = uniform(own, PLACE_DIRECTION, 0.0, std::f64::consts::TAU);
-    let narrow = latitude.to_radians().cos().max(1e-3);
+    let (east, north) = sin_cos(uniform(own, PLACE_DIRECTION, 0.0, std::f64::consts::TAU));
+    // At a pole all longitudes are near.
+    let narrow = cos(latitude.to_radians()).max(1e-3);
+    let longitude = longitude + distance_m * east / DEGREE_M / narrow;
     Some((
-        (latitude + distance_m * direction.cos() / DEGREE_M).clamp(-90.0, 90.0),
-        longitude + distance_m * direction.sin() / DEGREE_M / narrow,
+        (latitude + distance_m * north / DEGREE_M).clamp(-90.0, 90.0),
+        (longitude + 180.0).rem_euclid(360.0) - 180.0,
     ))
 }
 
