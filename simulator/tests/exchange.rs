@@ -88,7 +88,7 @@ fn a_sheet_goes_in_and_its_rows_come_out() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "time,sensor_id,attribute_id,field,value,text");
     assert_eq!(lines.len(), 1 + 1013);
-    assert_eq!(lines[1], "1795507200000,sheet,ecg,,0.0,");
+    assert_eq!(lines[1], "1795507200000,sheet,ecg,,-1.0,");
     assert_eq!(lines[2], "1795507200000,sheet,temperature,,33.0,");
     assert!(lines.contains(&"1795507200100,sheet,note,,,\"press, hard\""), "{text}");
     let last = format!("1795507209990,sheet,ecg,,{:.4},", wave(999.0));
@@ -137,7 +137,7 @@ fn parquet_has_the_rows_of_the_csv() {
     assert_eq!(rows.len(), 1013);
     assert_eq!(rows[0].get_timestamp_millis(0).unwrap(), 1_795_507_200_000);
     assert_eq!(rows[0].get_string(1).unwrap(), "sheet");
-    assert_eq!(rows[0].get_double(4).unwrap(), 0.0);
+    assert_eq!(rows[0].get_double(4).unwrap(), -1.0);
     let words = rows.iter().filter(|row| row.get_string(5).is_ok_and(|text| text == "press, hard"));
     assert_eq!(words.count(), 3);
 }
