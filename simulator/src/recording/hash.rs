@@ -12,6 +12,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// Digests of cards that are remembered, by stream. A power of two.
 const CARD_COUNT_MAX: usize = 1 << 14;
 
+/// Bytes of what every slice has.
+const SLICE_BYTES: usize = 40;
+
 /// See the module. XXH3, 64 bits: made against accident, not against intent.
 #[derive(Debug, Default)]
 pub struct Hash {
@@ -45,32 +48,34 @@ impl Hash {
         let out = &mut bytes;
         put(out, self.tick);
         put(out, deliveries.slices.len() as u64);
-        for slice in &deliveries.slices {
-            let mut fixed = [0; 40];
-            fixed[..8].copy_from_slice(&self.card(&slice.card).to_le_bytes());
-            fixed[8..16].copy_from_slice(&slice.from.to_le_bytes());
-            fixed[16..24].copy_from_slice(&slice.to.to_le_bytes());
-            fixed[24..32].copy_from_slice(&slice.missed.to_le_bytes());
-            fixed[32..36].copy_from_slice(&slice.count.to_le_bytes());
-            fixed[36] = match slice.form {
+        let start = out.len();
+        out.resize(start + SLICE_BYTES * deliveries.slices.len(), 0);
+        let (fixed, _) = out[start..].as_chunks_mut::<SLICE_BYTES>();
+        for (fixed, slice) in fixed.iter_mut().zip(&deliveries.slices) {
+            let form = match slice.form {
                 Form::Raw => 0,
                 Form::Latest => 1,
                 Form::Digest => 2,
                 Form::Seed => 3,
             };
-            fixed[37] = match &slice.digest {
+            let digest = match &slice.digest {
                 None => 0,
                 Some(digest) if digest.numbers.is_none() => 1,
                 Some(_) => 2,
             };
-            out.extend_from_slice(&fixed);
-            if let Some(digest) = &slice.digest {
-                put(out, digest.count);
-                if let Some(numbers) = &digest.numbers {
-                    put(out, numbers.avg.to_bits());
-                    put(out, numbers.min.to_bits());
-                    put(out, numbers.max.to_bits());
-                }
+            let kind = u64::from(slice.count) | form << 32 | digest << 40;
+            fixed[..8].copy_from_slice(&self.card(&slice.card).to_le_bytes());
+            fixed[8..16].copy_from_slice(&slice.from.to_le_bytes());
+            fixed[16..24].copy_from_slice(&slice.to.to_le_bytes());
+            fixed[24..32].copy_from_slice(&slice.missed.to_le_bytes());
+            fixed[32..].copy_from_slice(&kind.to_le_bytes());
+        }
+        for digest in deliveries.slices.iter().filter_map(|slice| slice.digest.as_ref()) {
+            put(out, digest.count);
+            if let Some(numbers) = &digest.numbers {
+                put(out, numbers.avg.to_bits());
+                put(out, numbers.min.to_bits());
+                put(out, numbers.max.to_bits());
             }
         }
         put_all(out, deliveries.timestamps.iter().map(|timestamp| timestamp.0 as u64));
@@ -80,14 +85,15 @@ impl Hash {
             put_text(out, text.payload());
             put_text(out, text.extra());
         }
-        put_all(
-            out,
-            deliveries
-                .flushes
-                .iter()
-                .flat_map(|flush| [handle(flush.viewer.0), u64::from(flush.part_count)]),
-        );
-        put_all(out, deliveries.parts.iter().map(|&part| u64::from(part)));
+        put_all(out, deliveries.flushes.iter().map(|flush| handle(flush.viewer.0)));
+        put_all(out, deliveries.flushes.iter().map(|flush| u64::from(flush.part_count)));
+        put(out, deliveries.parts.len() as u64);
+        let start = out.len();
+        out.resize(start + 4 * deliveries.parts.len(), 0);
+        let (places, _) = out[start..].as_chunks_mut::<4>();
+        for (place, part) in places.iter_mut().zip(&deliveries.parts) {
+            *place = part.to_le_bytes();
+        }
         put(out, deliveries.notices.len() as u64);
         for notice in &deliveries.notices {
             put_notice(out, notice);
@@ -127,16 +133,14 @@ fn put(out: &mut Vec<u8>, value: u64) {
 }
 
 /// How many, and all of them.
-fn put_all(out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
+fn put_all(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = u64>) {
+    put(out, values.len() as u64);
     let start = out.len();
-    put(out, 0);
-    let (lower, _) = values.size_hint();
-    out.reserve(8 * lower);
-    for value in values {
-        put(out, value);
+    out.resize(start + 8 * values.len(), 0);
+    let (places, _) = out[start..].as_chunks_mut::<8>();
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = value.to_le_bytes();
     }
-    let count = (out.len() - start) as u64 / 8 - 1;
-    out[start..start + 8].copy_from_slice(&count.to_le_bytes());
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
