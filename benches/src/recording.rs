@@ -66,7 +66,7 @@ fn feed(n: u32) -> FeedId {
 fn value(sensor: u32, nth: u64) -> f64 {
     let noise = (chance(u64::from(sensor) << 32 | nth) % 1000) as f64 / 1000.0 - 0.5;
     let phase = nth as f64 / (7.0 + f64::from(sensor % 13));
-    let value = if sensor % 2 == 0 {
+    let value = if sensor.is_multiple_of(2) {
         33.0 + 0.2 * phase.sin() + 0.02 * noise
     } else {
         phase.sin() + 0.1 * noise
