@@ -41,10 +41,10 @@ pub struct Simulate {
     /// Ticks per second of that time.
     #[arg(long, value_name = "HZ", default_value_t = 250)]
     pub tick_hz: u64,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::cli::threads)]
     pub threads: usize,
     /// Visitors besides those of the scenario's own crowds [default: 8 if it has none].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::cli::visitors)]
     pub viewers: Option<usize>,
     /// Record it into this file.
     #[arg(long, value_name = "FILE")]
