@@ -23,7 +23,7 @@ impl EngineTime {
     }
 
     pub fn plus_millis(self, ms: u64) -> Self {
-        Self(self.0 + ms * 1000)
+        Self(self.0.saturating_add(ms.saturating_mul(1000)))
     }
 }
 

@@ -284,6 +284,19 @@ async fn a_recording_that_has_taken_its_room_ends_and_says_so() {
     place.close().await;
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_whose_file_is_taken_away_says_so() {
+    let place = Place::new("taken", &[("simulate", "few")]).await;
+    place.ask("POST", "/api/recordings", r#"{"name":"gone"}"#).await;
+    std::fs::remove_file(place.file("gone")).unwrap();
+    let ended = place.until(|running| !running["error"].is_null()).await;
+    assert_eq!(ended["error"], "somebody has taken its file away", "{ended}");
+    let (status, _) = place.ask("POST", "/api/recordings", r#"{"name":"next"}"#).await;
+    assert_eq!(status, 201, "and the next one may begin");
+    place.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recording_is_asked_for_and_taken_home_on_the_command_line() {
     let place = Place::new("command", &[("simulate", "few")]).await;

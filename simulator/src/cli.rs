@@ -181,14 +181,39 @@ pub enum Speed {
     Max,
 }
 
+/// A second in a quarter of an hour.
+const SPEED_MIN: f64 = 0.001;
+/// A month in seconds.
+const SPEED_MAX: f64 = 1e6;
+
+/// Threads of one engine.
+const THREAD_COUNT_MAX: usize = 256;
+/// Visitors of one made-up world.
+const VISITOR_COUNT_MAX: usize = 100_000;
+
+/// `--threads`: none is one.
+pub fn threads(text: &str) -> Result<usize, String> {
+    up_to(text, THREAD_COUNT_MAX)
+}
+
+/// `--viewers` of a made-up world.
+pub fn visitors(text: &str) -> Result<usize, String> {
+    up_to(text, VISITOR_COUNT_MAX)
+}
+
+fn up_to(text: &str, max: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number <= max);
+    number.ok_or_else(|| format!("a whole number up to {max}"))
+}
+
 impl FromStr for Speed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<f64>() {
-            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+            Ok(times) if (SPEED_MIN..=SPEED_MAX).contains(&times) => Ok(Self::Times(times)),
             _ if text == "max" => Ok(Self::Max),
-            _ => Err("a positive number, or max".into()),
+            _ => Err(format!("a number from {SPEED_MIN} to {SPEED_MAX}, or max")),
         }
     }
 }
@@ -362,6 +387,17 @@ mod tests {
         }
         assert_eq!("10".parse(), Ok(Speed::Times(10.0)));
         assert_eq!("max".parse(), Ok(Speed::Max));
-        assert!("0".parse::<Speed>().is_err() && "inf".parse::<Speed>().is_err());
+        for text in ["0", "inf", "nan", "-1", "1e-320", "1e300"] {
+            assert!(text.parse::<Speed>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_asks_for_more_threads_than_can_be_started() {
+        assert_eq!((threads("0"), threads("256")), (Ok(0), Ok(256)));
+        for text in ["257", "99999999", "-1", "18446744073709551616", ""] {
+            assert_eq!(threads(text), Err("a whole number up to 256".into()), "{text}");
+        }
+        assert!(visitors("18446744073709551615").is_err());
     }
 }

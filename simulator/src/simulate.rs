@@ -41,12 +41,12 @@ pub struct Simulate {
     /// Ticks per second of that time.
     #[arg(long, value_name = "HZ", default_value_t = 250)]
     pub tick_hz: u64,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::cli::threads)]
     pub threads: usize,
     /// Visitors besides those of the scenario's own crowds [default: 8 if it has none].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::cli::visitors)]
     pub viewers: Option<usize>,
-    /// Record it into this file.
+    /// Record it into this file, which must not be there yet.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Say the hash of everything that was delivered.
@@ -167,7 +167,7 @@ impl Simulate {
                     ..Header::default()
                 };
                 let told = |error| format!("cannot record into {}: {error}", path.display());
-                let writer = File::create(path)
+                let writer = File::create_new(path)
                     .and_then(|file| Writer::create(file, &header))
                     .and_then(|writer| Recorder::start(writer, Behind::Wait))
                     .map_err(told)?;

@@ -91,7 +91,7 @@ fn a_sheet_goes_in_and_its_rows_come_out() {
     assert_eq!(lines[1], "1795507200000,sheet,ecg,,-1.0,");
     assert_eq!(lines[2], "1795507200000,sheet,temperature,,33.0,");
     assert!(lines.contains(&"1795507200100,sheet,note,,,\"press, hard\""), "{text}");
-    let last = format!("1795507209990,sheet,ecg,,{:.4},", wave(999.0));
+    let last = format!("1795507209990,sheet,ecg,,{},", (wave(999.0) * 1e4).round() / 1e4);
     assert!(lines.contains(&last.as_str()), "{last}");
 
     // Our own rows go in again, and come out the same.
@@ -179,4 +179,16 @@ fn mistakes_are_told_and_leave_no_file() {
     let error = import(&folder.with("ok.csv", "time,a\n0,1\n"), &foreign, None).unwrap_err();
     assert!(error.contains("cannot create"), "{error}");
     assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "hello", "what was there stays");
+}
+
+#[test]
+fn a_quote_that_is_never_closed_does_not_gather_the_file() {
+    let place = Folder::new("quote");
+    let file = place.with("open.csv", &format!("time,a\n1,\"{}", "9,9\n".repeat(1 << 19)));
+    let error = import(&file, &place.file("out.mcap"), None).unwrap_err();
+    assert!(error.ends_with("more than 1 MiB, perhaps of a quote that is never closed"), "{error}");
+    // As many bytes in lines of their own are no trouble.
+    let lines: String = (0..1 << 18).map(|n| format!("{n}e-2,9\n")).collect();
+    let file = place.with("whole.csv", &format!("time,a\n{lines}"));
+    import(&file, &place.file("whole.mcap"), None).unwrap();
 }

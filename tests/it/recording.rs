@@ -4,8 +4,9 @@
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
-use components::command::{Command, Inputs};
-use components::id::{FeedId, Handles};
+use components::cell::Cell;
+use components::command::{Command, Inputs, SensorCard};
+use components::id::{FeedId, Handle, Handles};
 use components::load::{Load, LoadLevel};
 use components::sample::{EngineTime, Payload, Timestamp};
 use engine::{Engine, EngineConfig, Settings};
@@ -294,6 +295,42 @@ impl Stage {
         }
         (stamps, came)
     }
+}
+
+/// A recording may claim that everything happened at once.
+#[test]
+fn a_live_replay_shows_no_more_in_one_step_than_a_step_may_have() {
+    const TICKS: usize = 30;
+    const SAMPLES: usize = 100_000;
+    let feed = FeedId(Handle { slot: 0, generation: 0 });
+    let mut file = Vec::new();
+    let mut writer = Writer::create(Cursor::new(&mut file), &Header::default()).unwrap();
+    for tick in 0..TICKS {
+        let mut inputs = Inputs::default();
+        if tick == 0 {
+            let card = SensorCard { sensor_id: "a".into(), ..SensorCard::default() };
+            let card = Box::new(card);
+            inputs.commands.push(Command::OpenFeed { feed, card, owner: "me".into() });
+        }
+        let cell = Cell::parse("1.5").unwrap();
+        for _ in 0..SAMPLES {
+            inputs.samples.push(feed, 0, Timestamp(0), Payload::Scalar(cell));
+        }
+        writer.tick(EngineTime(1), &inputs).unwrap();
+    }
+    writer.finish().unwrap();
+
+    let mut live = LiveReplay::new(Reader::new(Cursor::new(file)).unwrap()).unwrap();
+    let (mut feeds, mut shown, mut steps) = (Handles::default(), 0, 0);
+    while !live.is_over() {
+        let mut inputs = Inputs::default();
+        let take = &mut || feeds.take(100).map(FeedId);
+        live.advance(Timestamp(Stage::START), take, &mut inputs);
+        assert!(inputs.samples.len() < (1 << 20) + SAMPLES, "{}", inputs.samples.len());
+        shown += inputs.samples.len();
+        steps += 1;
+    }
+    assert_eq!((shown, steps), (TICKS * SAMPLES, 3));
 }
 
 #[test]

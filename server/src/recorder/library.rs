@@ -272,10 +272,11 @@ fn read(path: &Path, name: &str, metadata: &Metadata) -> Entry {
         complete: false,
         error: None,
     };
-    match Reader::open(path) {
+    match Reader::open_without_state(path) {
         Ok(reader) => {
             let summary = reader.summary();
-            entry.created_unix_ms = reader.header().epoch_unix_ms + (summary.first.0 / 1000) as i64;
+            entry.created_unix_ms =
+                reader.header().epoch_unix_ms.saturating_add((summary.first.0 / 1000) as i64);
             entry.duration_ms = summary.duration_ms();
             entry.ticks = summary.ticks;
             entry.samples = summary.samples;

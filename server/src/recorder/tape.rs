@@ -120,9 +120,13 @@ impl Drop for Tape {
 
 impl Reel {
     fn copy(&mut self, now: EngineTime, inputs: &Inputs) -> Result<(), String> {
-        let Self { live, recorder, bytes_max, .. } = self;
+        let Self { live, recorder, bytes_max, file } = self;
         let written = recorder.bytes();
-        live.bytes.store(written, Ordering::Relaxed);
+        // About once a second, when a block has been written.
+        let grew = live.bytes.swap(written, Ordering::Relaxed) != written;
+        if grew && file.as_ref().is_some_and(is_taken_away) {
+            return Err("somebody has taken its file away".into());
+        }
         if written >= *bytes_max {
             return Err(format!(
                 "it has taken the {} MiB it may (`recording_mib_max`, `recordings_mib_max`)",
@@ -135,4 +139,17 @@ impl Reel {
         }
         recorder.tick(now, inputs).map_err(|error: io::Error| error.to_string())
     }
+}
+
+/// Whether no folder names the file any more: what is written then is lost when it is closed.
+#[cfg(unix)]
+fn is_taken_away(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// Elsewhere a file that is open stays where it is.
+#[cfg(not(unix))]
+fn is_taken_away(_: &File) -> bool {
+    false
 }

@@ -165,7 +165,7 @@ impl Export {
         select: &Select,
         out: &mut dyn Write,
     ) -> Result<(Passed, Vec<String>), String> {
-        let reader = Reader::open(&self.file)
+        let reader = Reader::open_without_state(&self.file)
             .map_err(|error| format!("{}: {error}", self.file.display()))?;
         let begin = reader.header().epoch_unix_ms + (reader.summary().first.0 / 1000) as i64;
         let end = begin.saturating_add(reader.summary().duration_ms() as i64);

@@ -146,7 +146,7 @@ pub(crate) fn each_row(
     visit: &mut dyn FnMut(&Row<'_>) -> Result<(), String>,
 ) -> Result<Passed, String> {
     let told = |error: crate::recording::RecordingError| format!("{}: {error}", path.display());
-    let mut reader = Reader::open(path).map_err(told)?;
+    let mut reader = Reader::open_without_state(path).map_err(told)?;
     let engine =
         engine_of(reader.header()).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut speakers = Speakers {

@@ -24,7 +24,7 @@ pub(super) fn import(args: &ImportFile) -> Result<Imported, String> {
     let file = args.file.display().to_string();
     let mut lines = csv::ReaderBuilder::new()
         .flexible(true)
-        .from_reader(Bounded { inner: args.open()?, since_newline: 0 });
+        .from_reader(Bounded { inner: args.open()?, since_taken: 0 });
     let header: Vec<String> = lines
         .headers()
         .map_err(|error| format!("{file}: {error}"))?
@@ -56,6 +56,7 @@ fn long<R: std::io::Read>(
     let mut record = csv::StringRecord::new();
     let mut name = String::new();
     while lines.read_record(&mut record).map_err(|error| format!("{file}: {error}"))? {
+        lines.get_mut().since_taken = 0;
         let line = record.position().map_or(0, csv::Position::line);
         let field = |n: usize| record.get(n).unwrap_or_default();
         let at = field(0)
@@ -137,6 +138,7 @@ fn wide<R: std::io::Read>(
     let mut record = csv::StringRecord::new();
     let (mut row, mut empty) = (0_u64, 0_u64);
     while lines.read_record(&mut record).map_err(|error| format!("{file}: {error}"))? {
+        lines.get_mut().since_taken = 0;
         let line = record.position().map_or(0, csv::Position::line);
         if record.len() > header.len() {
             return Err(format!("{file}:{line}: more fields than the header has names"));
@@ -214,22 +216,21 @@ fn number(text: &str) -> Option<Cell> {
     if is_integer { integer().or_else(float) } else { float() }
 }
 
-/// Refuses lines that are longer than [`LINE_BYTES_MAX`]: a reader of records would gather them.
+/// Refuses lines that are longer than [`LINE_BYTES_MAX`]: a reader of records would gather them. A
+/// line goes on as long as a quote is open, however many newlines are in it, so whoever takes one
+/// says so.
 struct Bounded<R> {
     inner: R,
-    since_newline: usize,
+    since_taken: usize,
 }
 
 impl<R: std::io::Read> std::io::Read for Bounded<R> {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         let count = self.inner.read(bytes)?;
-        let read = &bytes[..count];
-        self.since_newline = match read.iter().rposition(|&byte| byte == b'\n') {
-            Some(at) => count - at - 1,
-            None => self.since_newline + count,
-        };
-        if self.since_newline > LINE_BYTES_MAX {
-            return Err(std::io::Error::other("a line of more than 1 MiB"));
+        self.since_taken += count;
+        if self.since_taken > LINE_BYTES_MAX {
+            let what = "a line of more than 1 MiB, perhaps of a quote that is never closed";
+            return Err(std::io::Error::other(what));
         }
         Ok(count)
     }

@@ -92,6 +92,11 @@ pub(crate) fn run(args: &Load) -> Result<Option<Report>, String> {
     Ok(Some(report))
 }
 
+/// Sensors, and viewers, of one load.
+const CLIENT_COUNT_MAX: f64 = 1e7;
+/// Processes of one load.
+const PROCESS_COUNT_MAX: usize = 256;
+
 /// What was asked for.
 struct Job<'a> {
     args: &'a Load,
@@ -106,8 +111,12 @@ impl<'a> Job<'a> {
         if none || !above_zero(args.rate) || !above_zero(args.times) {
             return Err("a load has at least one device, one sensor and a rate above zero".into());
         }
-        if args.processes == 0 {
-            return Err("--processes: at least one".into());
+        let sensors = args.devices as f64 * args.sensors_per_device as f64;
+        if sensors.max(args.viewers.unwrap_or(0) as f64) * args.times > CLIENT_COUNT_MAX {
+            return Err(format!("a load has at most {CLIENT_COUNT_MAX} sensors or viewers"));
+        }
+        if !(1..=PROCESS_COUNT_MAX).contains(&args.processes) {
+            return Err(format!("--processes: from 1 to {PROCESS_COUNT_MAX}"));
         }
         if args.period.0.is_zero() {
             return Err("--for: longer than nothing".into());
@@ -350,4 +359,38 @@ fn words(world: &World, plan: &Plan, name: &str) -> String {
 
 fn own_program() -> Result<PathBuf, String> {
     std::env::current_exe().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        load: Load,
+    }
+
+    #[test]
+    fn a_load_that_no_machine_bears_is_refused_before_room_is_made() {
+        let told = |words: &[&str]| {
+            let line = Line::try_parse_from([&["load"], words].concat()).unwrap();
+            Job::new(&line.load).map(|_| ())
+        };
+        assert_eq!(told(&["--devices=10000", "--processes=8"]), Ok(()));
+        let most = Err("a load has at most 10000000 sensors or viewers".to_owned());
+        for words in [
+            &["--devices=18446744073709551615"][..],
+            &["--sensors-per-device=18446744073709551615"],
+            &["--viewers=18446744073709551615"],
+            &["--times=1e300"],
+        ] {
+            assert_eq!(told(words), most, "{words:?}");
+        }
+        for words in [&["--processes=0"], &["--processes=1000000"]] {
+            assert_eq!(told(words), Err("--processes: from 1 to 256".into()), "{words:?}");
+        }
+    }
 }

@@ -47,8 +47,20 @@ pub fn upgrade(authority: &str, path: &str, protocol: Option<&str>) -> Result<Tc
     if head.starts_with(b"HTTP/1.1 101") {
         return Ok(stream);
     }
-    let line = String::from_utf8_lossy(&head);
-    Err(format!("{authority}{path}: {}", line.lines().next().unwrap_or_default()))
+    Err(format!("{authority}{path}: {}", refusal(&head)))
+}
+
+/// What a server answers that does not open a socket, fit for a terminal.
+fn refusal(head: &[u8]) -> String {
+    const SHOWN_MAX: usize = 100;
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    if line.starts_with(b"HTTP/")
+        && line.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+    {
+        line.iter().take(SHOWN_MAX).map(|&byte| char::from(byte)).collect()
+    } else {
+        "what answers there does not speak HTTP".into()
+    }
 }
 
 /// Adds a frame to `wire`; `payload` writes what is in it.
@@ -145,6 +157,14 @@ pub fn read_until(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_http_is_not_shown_to_a_terminal() {
+        assert_eq!(refusal(b"HTTP/1.1 403 Forbidden\r\n\r\n"), "HTTP/1.1 403 Forbidden");
+        for head in [&b"\x1b[2J\x07"[..], b"HTTP/1.1 200 \x1b[31m\r\n", b"\xff\xfe\r\n", b""] {
+            assert_eq!(refusal(head), "what answers there does not speak HTTP");
+        }
+    }
 
     #[test]
     fn a_frame_is_read_as_it_was_written() {

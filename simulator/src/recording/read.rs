@@ -25,6 +25,10 @@ use super::{
 const CHUNK_COUNT_MAX: usize = 1 << 26;
 /// Bytes that are read at once where all are read.
 const VERIFY_BYTES: u64 = 1 << 20;
+/// Records in a row of which none is a chunk. A chunk of ours has a handful behind it.
+const STRAY_COUNT_MAX: usize = 1 << 12;
+/// Damaged chunks at the end of a cut recording, before which its summary is looked for.
+const SUMMED_CHUNK_COUNT_MAX: usize = 64;
 /// Channels of one file.
 const CHANNEL_COUNT_MAX: usize = 1024;
 
@@ -107,18 +111,39 @@ impl Proof {
 
 impl Reader<File> {
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(RecordingError::NotAFile);
-        }
-        Self::new(file)
+        Self::new(plain_file(path)?)
     }
+
+    /// As [`open`](Self::open), for who has no engine: its state is not unpacked, however large
+    /// the file says it is.
+    pub fn open_without_state(path: &Path) -> Result<Self, RecordingError> {
+        Self::read(plain_file(path)?, State::Left)
+    }
+}
+
+/// What is no file is not even opened: a pipe would wait there for its other end.
+fn plain_file(path: &Path) -> Result<File, RecordingError> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(RecordingError::NotAFile);
+    }
+    Ok(File::open(path)?)
+}
+
+/// What becomes of the engine's state in a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unpacked,
+    Left,
 }
 
 impl<R: Read + Seek> Reader<R> {
     pub fn new(inner: R) -> Result<Self, RecordingError> {
+        Self::read(inner, State::Unpacked)
+    }
+
+    fn read(inner: R, state: State) -> Result<Self, RecordingError> {
         let mut source = Source::new(inner)?;
-        let opened = Opening::read(&mut source)?;
+        let opened = Opening::read(&mut source, state)?;
         let mut reader = Self {
             source,
             header: opened.header,
@@ -239,9 +264,11 @@ impl<R: Read + Seek> Reader<R> {
             if !spoken || self.unpack(chunk).is_err() {
                 continue;
             }
+            let mut words_bytes = 0;
             for message in timed_messages(&self.unpacked, &mut self.channels) {
                 let Ok((Topic::Commands, time, data)) = message else { continue };
-                if time >= until {
+                words_bytes += data.len();
+                if time >= until || words_bytes > WORDS_BYTES_MAX {
                     break;
                 }
                 let mut commands = Vec::new();
@@ -296,7 +323,7 @@ struct Opening {
 }
 
 impl Opening {
-    fn read<R: Read + Seek>(source: &mut Source<R>) -> Result<Self, RecordingError> {
+    fn read<R: Read + Seek>(source: &mut Source<R>, state: State) -> Result<Self, RecordingError> {
         let magic = c::MAGIC.len() as u64;
         let mut bytes = Vec::new();
         if source.bytes() < magic {
@@ -309,7 +336,14 @@ impl Opening {
         let mut at = magic;
         let mut profiled = false;
         let mut header: Option<(Header, usize)> = None;
+        let mut records = 0;
         while let Some(head) = source.head(at)? {
+            records += 1;
+            if records > STRAY_COUNT_MAX {
+                let what =
+                    format!("more than {STRAY_COUNT_MAX} records stand before its first chunk");
+                return Err(RecordingError::Foreign(what));
+            }
             let damaged = |Malformed(what)| RecordingError::Damaged { at, what: what.into() };
             match head.op {
                 c::HEADER => {
@@ -332,6 +366,8 @@ impl Opening {
                         header = Some(Header::from_metadata(&entries)?);
                     }
                 }
+                // The name stands near the beginning; a state that nobody wants is not even read.
+                c::ATTACHMENT if state == State::Left && is_snapshot(source, head)? => {}
                 c::ATTACHMENT => {
                     source.content(head, c::ATTACHMENT_BYTES_MAX, &mut bytes)?;
                     let (name, data) = c::attachment(&bytes).map_err(damaged)?;
@@ -351,11 +387,21 @@ impl Opening {
                 RecordingError::Cut
             });
         };
-        if snapshot_bytes > 0 && header.snapshot.is_none() {
+        if state == State::Unpacked && snapshot_bytes > 0 && header.snapshot.is_none() {
             return Err(RecordingError::Cut);
         }
         Ok(Self { header, data_at: at })
     }
+}
+
+/// Whether an attachment is the engine's state, by its name.
+fn is_snapshot<R: Read + Seek>(source: &mut Source<R>, head: Head) -> std::io::Result<bool> {
+    // Two times and a length stand before the name.
+    let bytes = head.bytes.min(16 + 4 + ATTACHMENT_SNAPSHOT.len() as u64);
+    let mut start = Vec::new();
+    source.read(head.at, bytes, &mut start)?;
+    let mut cursor = Cursor::new(&start);
+    Ok(cursor.take(16).is_ok() && cursor.string() == Ok(ATTACHMENT_SNAPSHOT))
 }
 
 impl Header {
@@ -385,21 +431,28 @@ impl Header {
                 if snapshot_bytes > SNAPSHOT_BYTES_MAX {
                     return Err(RecordingError::Header("its snapshot is too large".into()));
                 }
-                // Room is made as it is filled, and for one byte more than there should be.
-                let mut state = Vec::new();
-                zstd::stream::read::Decoder::new(data)
-                    .and_then(|unpacked| {
-                        unpacked.take(snapshot_bytes as u64 + 1).read_to_end(&mut state)
-                    })
-                    .map_err(|_| what())?;
-                if state.len() != snapshot_bytes {
-                    return Err(what());
-                }
-                self.snapshot = Some(state);
+                let unpacked = zstd::stream::read::Decoder::new(data).map_err(|_| what())?;
+                self.snapshot = Some(filled(unpacked, snapshot_bytes).map_err(|_| what())?);
             }
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// All that `from` gives, which must be `bytes`. Room is made as it is filled, and never for more.
+fn filled(mut from: impl Read, bytes: usize) -> std::io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    while all.len() < bytes {
+        let piece = all.len().max(VERIFY_BYTES as usize).min(bytes - all.len());
+        all.reserve_exact(piece);
+        if from.by_ref().take(piece as u64).read_to_end(&mut all)? < piece {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    match from.read(&mut [0])? {
+        0 => Ok(all),
+        _ => Err(std::io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -470,10 +523,13 @@ impl<R: Read + Seek> Reader<R> {
     fn list_chunks(&mut self, mut at: u64, end: Option<u64>) -> Result<(), RecordingError> {
         let mut bytes = Vec::new();
         let end = end.unwrap_or(u64::MAX);
+        let mut strays = 0;
         while at < end
+            && strays < STRAY_COUNT_MAX
             && let Some(head) = self.source.head(at)?
             && self.chunks.len() < CHUNK_COUNT_MAX
         {
+            strays = if head.op == c::CHUNK { 0 } else { strays + 1 };
             match head.op {
                 c::DATA_END | c::FOOTER => break,
                 c::CHUNK if head.bytes >= c::CHUNK_HEAD_BYTES => {
@@ -503,7 +559,7 @@ impl<R: Read + Seek> Reader<R> {
     /// The summary of a recording that has none: what its last whole chunk says.
     fn sum_up(&mut self) -> Result<Summary, RecordingError> {
         let mut summary = Summary::default();
-        for at in (0..self.chunks.len()).rev() {
+        for at in (0..self.chunks.len()).rev().take(SUMMED_CHUNK_COUNT_MAX) {
             let chunk = self.chunks[at];
             if self.unpack(chunk).is_err() {
                 continue;

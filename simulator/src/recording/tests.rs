@@ -457,3 +457,79 @@ fn one_may_begin_anywhere_and_hear_what_was_said_before() {
         assert_eq!(told(first, &inputs), told(life[tick].0, &life[tick].1));
     }
 }
+
+/// The records of an MCAP file up to our header, which says of `settings` what is given.
+fn headed(settings: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer =
+        mcap::WriteOptions::new().profile(PROFILE).create(Cursor::new(vec![])).unwrap();
+    let mut metadata = Header::default().to_metadata();
+    metadata.extend(settings.iter().map(|(key, value)| ((*key).into(), (*value).into())));
+    let lines: String = metadata
+        .iter()
+        .filter(|(key, _)| *key != "check")
+        .map(|(key, value)| format!("{key}={value}\n"))
+        .collect();
+    metadata.insert("check".into(), format!("{:08x}", crc32fast::hash(lines.as_bytes())));
+    let name = METADATA_HEADER.into();
+    writer.write_metadata(&mcap::records::Metadata { name, metadata }).unwrap();
+    writer.finish().unwrap();
+    let whole = writer.into_inner().into_inner();
+    // Up to the end of the data, which is a record of its own.
+    let end = whole.windows(13).position(|at| at[..9] == [0x0f, 4, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    whole[..end].to_vec()
+}
+
+#[test]
+fn a_file_of_nothing_but_records_is_not_read_to_its_end() {
+    let mut file = headed(&[]);
+    file.extend([0x40, 0, 0, 0, 0, 0, 0, 0, 0].repeat(10_000));
+    let sentence = read(&file).1.unwrap().to_string();
+    let expected = "not a Sensocto recording: more than 4096 records stand before its first chunk";
+    assert_eq!(sentence, expected);
+}
+
+#[test]
+fn a_state_that_unpacks_to_more_than_it_says_is_refused_and_not_even_read_without_an_engine() {
+    let file = |says: &str, state: &[u8]| {
+        let mut file = headed(&[("snapshot_bytes", says)]);
+        let data = zstd::bulk::compress(state, 1).unwrap();
+        let mut attachment = vec![0; 16];
+        for text in [ATTACHMENT_SNAPSHOT, "application/zstd"] {
+            attachment.extend((text.len() as u32).to_le_bytes());
+            attachment.extend(text.as_bytes());
+        }
+        attachment.extend((data.len() as u64).to_le_bytes());
+        attachment.extend(data);
+        attachment.extend([0; 4]);
+        file.push(0x09);
+        file.extend((attachment.len() as u64).to_le_bytes());
+        file.extend(attachment);
+        file
+    };
+    let bomb = vec![0; 1 << 24];
+    let state = |file: &[u8]| Ok(Reader::new(Cursor::new(file))?.header().snapshot.clone());
+    let told = |says: &str| {
+        let state: Result<_, RecordingError> = state(&file(says, &bomb));
+        state.map_err(|error| error.to_string())
+    };
+    assert_eq!(told("16777216"), Ok(Some(bomb.clone())));
+    for says in ["100", "16777215", "16777217", "2147483648"] {
+        let refused = "the recording's header is broken: its snapshot does not unpack";
+        assert_eq!(told(says), Err(refused.into()), "{says}");
+    }
+    let path = std::env::temp_dir().join(format!("sensocto-bomb-{}.mcap", std::process::id()));
+    std::fs::write(&path, file("2147483648", &bomb)).unwrap();
+    let reader = Reader::open_without_state(&path);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(reader.unwrap().header().snapshot, None);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_told_so_and_not_waited_for() {
+    let path = std::env::temp_dir().join(format!("sensocto-pipe-{}", std::process::id()));
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let error = Reader::open(&path).unwrap_err().to_string();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(error, "not a Sensocto recording: it is not a file");
+}

@@ -31,6 +31,16 @@ pub const SEEK_PAST_MS: u64 = 30_000;
 /// Sensors of one replay.
 pub const SENSOR_COUNT_MAX: usize = 200_000;
 
+/// A step ends behind the tick with which it has shown so many samples: a second of a quarter of
+/// a million sensors at 4 Hz.
+const STEP_SAMPLE_COUNT_MAX: usize = 1 << 20;
+
+/// And behind the one with which it has given so many commands.
+const STEP_COMMAND_COUNT_MAX: usize = 1 << 20;
+
+/// Samples that a seek gathers before it keeps the newest of each stream.
+const RECALLED_COUNT_MAX: usize = 1 << 22;
+
 /// Attributes that one feed may declare.
 const ATTRIBUTE_COUNT_MAX: usize = components::limits::SENSOR_ATTRIBUTE_COUNT_MAX;
 
@@ -90,7 +100,7 @@ struct Declared {
 
 impl LiveReplay<File> {
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        Self::new(Reader::open(path)?)
+        Self::new(Reader::open_without_state(path)?)
     }
 }
 
@@ -235,7 +245,12 @@ impl<R: Read + Seek> LiveReplay<R> {
         loop {
             let mut inputs = Inputs::default();
             match self.reader.next(&mut inputs) {
-                Ok(Some(now)) if now < to => all.samples.append(&mut inputs.samples),
+                Ok(Some(now)) if now < to => {
+                    all.samples.append(&mut inputs.samples);
+                    if all.samples.len() > RECALLED_COUNT_MAX {
+                        all = newest_of(&all);
+                    }
+                }
                 Ok(Some(now)) => {
                     self.ahead = Some((now, inputs));
                     break;
@@ -244,18 +259,7 @@ impl<R: Read + Seek> LiveReplay<R> {
                 Err(error) => return Err(error),
             }
         }
-        let mut newest: FxHashMap<(FeedId, u16), usize> = FxHashMap::default();
-        for index in 0..all.samples.len() {
-            newest.insert(all.samples.address(index), index);
-        }
-        let mut places: Vec<usize> = newest.into_values().collect();
-        places.sort_unstable();
-        let mut recalled = Inputs::default();
-        for index in places {
-            let (feed, attribute, timestamp, payload) = all.samples.get(index);
-            recalled.samples.push(feed, attribute, timestamp, payload);
-        }
-        self.recalled = Some(recalled);
+        self.recalled = Some(newest_of(&all));
         Ok(())
     }
 
@@ -275,7 +279,8 @@ impl<R: Read + Seek> LiveReplay<R> {
         };
         if !self.paused {
             self.since = Some(now);
-            self.at_us += (elapsed_ms as f64 * 1000.0 * self.speed) as u64;
+            let passed_us = (elapsed_ms as f64 * 1000.0 * self.speed) as u64;
+            self.at_us = self.at_us.saturating_add(passed_us);
         }
         let moment = Moment {
             shown_ms: self.reader.header().epoch_unix_ms.saturating_add((self.at_us / 1000) as i64),
@@ -290,7 +295,13 @@ impl<R: Read + Seek> LiveReplay<R> {
             self.at_us = if self.over { began_us } else { self.at_us };
             return;
         }
-        while let Some(tick) = self.next_due() {
+        // What does not fit into one step is shown with the next.
+        let full = inputs.samples.len().saturating_add(STEP_SAMPLE_COUNT_MAX);
+        let full_commands = inputs.commands.len().saturating_add(STEP_COMMAND_COUNT_MAX);
+        while inputs.samples.len() < full
+            && inputs.commands.len() < full_commands
+            && let Some(tick) = self.next_due()
+        {
             for command in &tick.commands {
                 self.obey(command, &mut inputs.commands);
             }
@@ -422,6 +433,22 @@ impl<R: Read + Seek> LiveReplay<R> {
         self.wanted.clear();
         self.over = true;
     }
+}
+
+/// The newest sample of each stream, in the order in which they came.
+fn newest_of(all: &Inputs) -> Inputs {
+    let mut newest: FxHashMap<(FeedId, u16), usize> = FxHashMap::default();
+    for index in 0..all.samples.len() {
+        newest.insert(all.samples.address(index), index);
+    }
+    let mut places: Vec<usize> = newest.into_values().collect();
+    places.sort_unstable();
+    let mut kept = Inputs::default();
+    for index in places {
+        let (feed, attribute, timestamp, payload) = all.samples.get(index);
+        kept.samples.push(feed, attribute, timestamp, payload);
+    }
+    kept
 }
 
 /// What is shown, and when.

@@ -18,7 +18,7 @@ use crate::recording::{Hash, Reader, RecordingError};
 pub struct Replay {
     /// The recording.
     pub file: PathBuf,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = crate::cli::threads)]
     pub threads: usize,
     /// How many times as fast as it was recorded, or `max`.
     #[arg(long, value_name = "X", default_value = "max")]

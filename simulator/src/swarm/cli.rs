@@ -27,7 +27,7 @@ pub struct Swarm {
     #[arg(long, default_value_t = TICKS)]
     pub ticks: usize,
     /// Worlds at the same time [default: one for each core].
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cli::threads)]
     pub threads: Option<usize>,
     /// End after so many failing worlds.
     #[arg(long, value_name = "N", default_value_t = 3)]

@@ -194,9 +194,8 @@ pub struct Summary {
 /// Plays every seed of the plan. Progress goes to stderr.
 pub fn run(plan: &Plan) -> Summary {
     let began = Instant::now();
-    let (next, ticks, samples) = (AtomicU64::new(plan.from), AtomicU64::new(0), AtomicU64::new(0));
+    let (next, ticks, samples) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failures: Mutex<Vec<(u64, Failure)>> = Mutex::default();
-    let end = plan.from.saturating_add(plan.count);
     let done = AtomicU64::new(0);
     // A panic of the engine is a finding, told once and in its place.
     let hook = std::panic::take_hook();
@@ -205,9 +204,11 @@ pub fn run(plan: &Plan) -> Summary {
         for _ in 0..plan.threads.max(1) {
             scope.spawn(|| {
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    // There is none behind the last seed.
+                    let Some(seed) = plan.from.checked_add(number) else { return };
                     let failed = failures.lock().map_or(usize::MAX, |list| list.len());
-                    if seed >= end || failed >= plan.failures.max(1) {
+                    if number >= plan.count || failed >= plan.failures.max(1) {
                         return;
                     }
                     match play_seed(seed, plan.ticks) {

@@ -15,7 +15,7 @@ use super::model::{Broken, Model, Sent};
 use super::run::{Failure, Nobody, play};
 use super::script::{Event, World};
 use super::shrink::shrink;
-use super::{Tape, play_seed};
+use super::{Plan, Tape, play_seed, run};
 use crate::recording::{Hash, Reader};
 
 fn handle(slot: u32) -> Handle {
@@ -213,4 +213,11 @@ fn a_world_leaves_a_recording_that_replays_to_the_same_hash() {
     }
     assert_eq!((ticks, hash.value()), (played.ticks, played.hash));
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn there_is_no_seed_behind_the_last() {
+    let plan =
+        Plan { from: u64::MAX, count: 10, ticks: 2, threads: 2, failures: 1, record_failure: None };
+    assert_eq!(run(&plan).seeds, 1);
 }
