@@ -15,6 +15,7 @@ pub mod intake;
 pub mod listen;
 pub mod mail;
 pub mod metrics;
+mod orders;
 pub mod origin;
 pub mod outbox;
 pub mod pump;

@@ -215,9 +215,15 @@ async fn a_name_is_never_a_path_and_an_order_needs_its_form() {
     }
     let (status, answer) = place.ask("GET", "/api/recordings/none", "").await;
     assert_eq!((status, &answer["code"]), (404, &json!("recording_not_found")));
-    for body in ["[]", "{\"nmae\":\"a\"}", "{\"name\":1}", "{"] {
+    let bad = [
+        ("[]", "bad_json"),
+        ("{", "bad_json"),
+        ("{\"name\":1}", "bad_value"),
+        ("{\"nmae\":\"a\"}", "unknown_key"),
+    ];
+    for (body, code) in bad {
         let (status, answer) = place.ask("POST", "/api/recordings", body).await;
-        assert_eq!((status, &answer["code"]), (400, &json!("bad_json")), "{body}");
+        assert_eq!((status, &answer["code"]), (400, &json!(code)), "{body}");
     }
     let (status, ..) = place.raw("POST /api/recordings HTTP/1.1", "{}").await;
     assert_eq!(status, 415, "a form of another page could send it without a content type");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::load::Share;
+use crate::period;
 use crate::scenario::{self, Listed, Scenario};
 
 /// Play a column of a CSV file as a device would send it.
@@ -232,12 +233,8 @@ impl FromStr for Period {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
-            .into_iter()
-            .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
-            .unwrap_or((text, 1.0));
-        match number.parse::<f64>().map(|number| number * unit) {
-            Ok(seconds) if (0.0..=PERIOD_SECONDS_MAX).contains(&seconds) => {
+        match period::seconds(text) {
+            Some(seconds) if (0.0..=PERIOD_SECONDS_MAX).contains(&seconds) => {
                 Ok(Self(Duration::from_secs_f64(seconds)))
             }
             _ => Err("a time such as 20s, 500ms, 2m or 1h, up to 30 days".into()),

@@ -14,6 +14,7 @@ use ureq::Agent;
 
 use crate::Address;
 use crate::cli::out;
+use crate::period;
 
 /// Have a running server record everything that crosses its engine's door.
 #[derive(Debug, Clone, Args)]
@@ -46,12 +47,8 @@ impl FromStr for Lasting {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
-            .into_iter()
-            .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
-            .unwrap_or((text, 1.0));
-        match number.parse::<f64>().map(|number| number * unit) {
-            Ok(seconds) if seconds > 0.0 && seconds <= LASTING_SECONDS_MAX => {
+        match period::seconds(text) {
+            Some(seconds) if seconds > 0.0 && seconds <= LASTING_SECONDS_MAX => {
                 Ok(Self(Duration::from_secs_f64(seconds)))
             }
             _ => Err("a time such as 60s, 10m or 2h, up to a week".into()),
@@ -179,15 +176,21 @@ fn progress(running: &Value) -> String {
 /// The entry, for people: the name first.
 fn told(entry: &Value) -> String {
     let number = |key: &str| entry[key].as_u64().unwrap_or_default();
+    let hash = match entry["hash"].as_str() {
+        None => "no hash".to_owned(),
+        // The hash is of what viewers were sent.
+        Some("0000000000000000") => "nobody watched, nothing was delivered".to_owned(),
+        Some(hash) => format!("hash {hash}"),
+    };
     format!(
-        "{}: {:.1} s, {} ticks, {} samples of {} sensors, {}, hash {}{}",
+        "{}: {:.1} s, {} ticks, {} samples of {} sensors, {}, {}{}",
         entry["name"].as_str().unwrap_or_default(),
         number("duration_ms") as f64 / 1000.0,
         number("ticks"),
         number("samples"),
         number("sensors"),
         size(number("bytes")),
-        entry["hash"].as_str().unwrap_or("none"),
+        hash,
         if entry["complete"] == true { "" } else { ", cut off" },
     )
 }

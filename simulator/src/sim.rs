@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::address::Address;
 use crate::cli::out;
+use crate::period;
 
 /// A switch of large worlds takes seconds; a server that is silent for longer is not there.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,13 +94,8 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let units = [("ms", 1.0), ("s", 1e3), ("m", 60e3), ("h", 3600e3)];
-        let (number, unit) = units
-            .into_iter()
-            .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
-            .unwrap_or((text, 1e3));
-        match number.parse::<f64>().map(|number| (number * unit).round()) {
-            Ok(ms) if (0.0..=1e15).contains(&ms) => Ok(Self(ms as u64)),
+        match period::seconds(text).map(|seconds| (seconds * 1e3).round()) {
+            Some(ms) if (0.0..=1e15).contains(&ms) => Ok(Self(ms as u64)),
             _ => Err("a time such as 90s, 1.5m, 2h or 250ms".into()),
         }
     }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use components::sample::Timestamp;
+use simulator::calendar::{Date, TimeOfDay};
 use simulator::recording::Reader;
 
 /// Characters of a name.
@@ -291,26 +293,9 @@ fn read(path: &Path, name: &str, metadata: &Metadata) -> Entry {
 
 /// `rec-20261124-034510`, in UTC.
 fn name_of(unix_ms: i64) -> String {
-    let seconds = unix_ms.div_euclid(1000);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let (Date { year, month, day }, TimeOfDay { hour, minute, second }) =
+        Date::of(Timestamp(unix_ms));
     format!("rec-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
-}
-
-/// Year, month and day of a day since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level
-/// date algorithms", `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -4,26 +4,22 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodRouter, get, post};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use simulator::scenario::{Scenario, ScenarioError};
 use simulator::stage::{CHECK_EVERY_MS, Health, Running, SPEED_MAX, SPEED_MIN, StageError};
 
 use super::{Change, Refused, Simulator, Stopped};
-use crate::recorder::library::{Library as Recordings, LibraryError};
+use crate::orders::{Answer, Body, Problem, Words, clip, error, is_missing, let_in};
+use crate::recorder::library::Library as Recordings;
 use crate::socket::Doors;
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// Letters of what a client sent that are said back to it.
-const SAID_BACK_MAX: usize = 80;
 
 /// Sensors that are named in the answer to a stop.
 const LEFT_NAMED_MAX: usize = 20;
@@ -32,12 +28,11 @@ const LEFT_NAMED_MAX: usize = 20;
 struct Api {
     simulator: Arc<Simulator>,
     recordings: Arc<Recordings>,
-    doors: Arc<Doors>,
 }
 
 /// All of it asks for a viewer's authority; orders are taken from pages of ours only.
 pub fn router(simulator: Arc<Simulator>, recordings: Arc<Recordings>, doors: Arc<Doors>) -> Router {
-    let api = Api { simulator, recordings, doors };
+    let api = Api { simulator, recordings };
     let order = |method: MethodRouter<Api>| method.fallback(wrong_method);
     Router::new()
         .route("/api/simulator", order(get(show)))
@@ -51,23 +46,8 @@ pub fn router(simulator: Arc<Simulator>, recordings: Arc<Recordings>, doors: Arc
         .route("/api/simulator/replay", order(post(replay)))
         .route("/api/simulator/check", order(post(check)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(api.clone(), let_in))
+        .layer(middleware::from_fn_with_state(doors, let_in))
         .with_state(api)
-}
-
-/// Who may not come in hears why, whatever was asked for.
-async fn let_in(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if api.doors.auth.viewer(authorization).is_err() {
-        let problem = "a valid Authorization: Bearer is needed";
-        return error(StatusCode::UNAUTHORIZED, "unauthorized", problem).into_response();
-    }
-    if request.method() != axum::http::Method::GET && !api.doors.origins.admit(headers) {
-        let problem = "pages of this origin may not give orders here; see the setting `origins`";
-        return error(StatusCode::FORBIDDEN, "origin_refused", problem).into_response();
-    }
-    next.run(request).await
 }
 
 async fn wrong_method() -> Problem {
@@ -85,9 +65,6 @@ async fn show(State(api): State<Api>) -> Response {
     });
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
-
-type Body = Result<Bytes, BytesRejection>;
-type Answer = Result<Response, Problem>;
 
 async fn start(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
     let wish = wish(&api, &headers, body).await?;
@@ -135,15 +112,7 @@ async fn replay(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answe
     let from_ms = words.milliseconds("from_ms")?.unwrap_or(0);
     let (recordings, called) = (Arc::clone(&api.recordings), name.clone());
     let found = tokio::task::spawn_blocking(move || recordings.path_of(&called)).await;
-    let found = found.map_err(|_| Refused::Busy)?;
-    let file = found.map_err(|problem| {
-        let (status, code) = match &problem {
-            LibraryError::BadName => (StatusCode::BAD_REQUEST, "bad_name"),
-            LibraryError::Io(_) => (StatusCode::INTERNAL_SERVER_ERROR, "io_error"),
-            _ => (StatusCode::NOT_FOUND, "recording_not_found"),
-        };
-        error(status, code, &problem.to_string())
-    })?;
+    let file = found.map_err(|_| Refused::Busy)??;
     Ok(created(&api.simulator.replay(name, file, speed, from_ms).await?))
 }
 
@@ -171,84 +140,20 @@ async fn wish(api: &Api, headers: &HeaderMap, body: Body) -> Result<Wish, Proble
     Ok(Wish { seed: seed.unwrap_or(scenario.seed), scenario, speed })
 }
 
-/// The members of an order.
-struct Words(Map<String, Value>);
-
 impl Words {
-    /// A JSON object with none but these members.
-    fn read(headers: &HeaderMap, body: Body, keys: &[&str]) -> Result<Self, Problem> {
-        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
-            let problem = "the content-type must be application/json";
-            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(error(status, "unsupported_media_type", problem));
-        }
-        let body = body.map_err(|rejection| {
-            let code = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
-                _ => "bad_body",
-            };
-            error(rejection.status(), code, &rejection.body_text())
-        })?;
-        let bad = |problem: &str| error(StatusCode::BAD_REQUEST, "bad_json", problem);
-        let members = match serde_json::from_slice(&body) {
-            Ok(Value::Object(members)) => members,
-            Ok(_) => return Err(bad("the body is not a JSON object")),
-            Err(problem) => return Err(bad(&format!("the body is not JSON: {problem}"))),
-        };
-        if let Some(unknown) = members.keys().find(|key| !keys.contains(&key.as_str())) {
-            let unknown = clip(unknown);
-            let problem = match keys {
-                [] => format!("`{unknown}`: nothing is said with this order"),
-                _ => format!("`{unknown}`: there is no such key; there are {}", keys.join(", ")),
-            };
-            return Err(error(StatusCode::BAD_REQUEST, "unknown_key", &problem));
-        }
-        Ok(Self(members))
-    }
-
-    fn text(&self, key: &str) -> Result<String, Problem> {
-        match self.0.get(key) {
-            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-            Some(_) => Err(bad_value(key, "expected a string")),
-            None => Err(is_missing(key)),
-        }
-    }
-
     fn seed(&self) -> Result<Option<u64>, Problem> {
         let expected = "expected a whole number from 0 to 18446744073709551615";
-        self.number("seed", Value::as_u64, expected)
+        self.value("seed", Value::as_u64, expected)
     }
 
     fn speed(&self) -> Result<Option<f64>, Problem> {
         let within = |value: &Value| value.as_f64().filter(|x| (SPEED_MIN..=SPEED_MAX).contains(x));
-        self.number("speed", within, &format!("expected a number from {SPEED_MIN} to {SPEED_MAX}"))
+        self.value("speed", within, &format!("expected a number from {SPEED_MIN} to {SPEED_MAX}"))
     }
 
     fn milliseconds(&self, key: &str) -> Result<Option<u64>, Problem> {
-        self.number(key, Value::as_u64, "expected milliseconds, a whole number from 0")
+        self.value(key, Value::as_u64, "expected milliseconds, a whole number from 0")
     }
-
-    fn number<T>(
-        &self,
-        key: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-        expected: &str,
-    ) -> Result<Option<T>, Problem> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value).map(Some).ok_or_else(|| bad_value(key, expected)),
-        }
-    }
-}
-
-fn is_missing(key: &str) -> Problem {
-    bad_value(key, "is missing")
-}
-
-fn bad_value(key: &str, problem: &str) -> Problem {
-    error(StatusCode::BAD_REQUEST, "bad_value", &format!("`{key}`: {problem}"))
 }
 
 impl From<ScenarioError> for Problem {
@@ -340,27 +245,4 @@ fn stopped_json(stopped: &Stopped) -> Value {
 
 fn words(names: &[Arc<str>]) -> Vec<&str> {
     names.iter().map(|name| &**name).collect()
-}
-
-/// The beginning of what a client said.
-fn clip(said: &str) -> String {
-    said.chars().take(SAID_BACK_MAX).collect()
-}
-
-/// Why an order is not followed: a sentence for people, and a code for programs.
-#[derive(Debug)]
-struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    what: String,
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.what, "code": self.code }))).into_response()
-    }
-}
-
-fn error(status: StatusCode, code: &'static str, what: &str) -> Problem {
-    Problem { status, code, what: what.to_owned() }
 }

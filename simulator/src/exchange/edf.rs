@@ -9,9 +9,9 @@ use std::io::Write;
 
 use components::sample::Timestamp;
 
-use super::calendar::Date;
 use super::leaf::Value;
 use super::rows::Row;
+use crate::calendar::Date;
 
 /// Samples in memory at once, two bytes each.
 const SAMPLE_COUNT_MAX: usize = 1 << 29;

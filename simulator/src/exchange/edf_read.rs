@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 
 use components::sample::Timestamp;
 
-use super::calendar::{Date, TimeOfDay};
+use crate::calendar::{Date, TimeOfDay};
 
 const SIGNAL_COUNT_MAX: usize = 4096;
 

@@ -4,7 +4,6 @@
 //! A *row* is one leaf of one sample: a bare number is one row, an IMU's payload six. CSV and
 //! Parquet have the rows as they are (`docs/recording.md`); EDF+ has a signal for each leaf.
 
-mod calendar;
 mod edf;
 mod edf_read;
 mod into;

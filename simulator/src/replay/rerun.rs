@@ -11,7 +11,7 @@ use components::sample::EngineTime;
 use engine::{Engine, EngineConfig};
 
 use crate::cli::{Period, Speed, out};
-use crate::recording::{Hash, Reader, RecordingError};
+use crate::recording::{Hash, Reader, RecordingError, Summary};
 
 /// Drive the engine with a recording, and check that it gives back the same, bit for bit.
 #[derive(Debug, Clone, Args)]
@@ -124,6 +124,7 @@ impl Replay {
         let mut rerun = Rerun::new(reader, self.threads.max(1)).map_err(told)?;
         let at = |period: Option<Period>| period.map(|period| after(summary.first, period.0));
         let (from, to) = (at(self.from).unwrap_or(summary.first), at(self.to));
+        within(&summary, from, to)?;
         let began = Instant::now();
         let mut paced = None;
         let mut pace = |now: EngineTime| {
@@ -161,8 +162,12 @@ impl Replay {
             let what = "a bit was flipped where nothing hangs on it";
             return Err(format!("{said} equal, but {}: {what}", self.file.display()));
         }
-        let verdict =
-            if proven == 0 && ticks > 0 { "with nothing to hold it against" } else { "equal" };
+        let verdict = match (proven, rerun.hash()) {
+            (0, _) if ticks > 0 => "with nothing to hold it against",
+            // With nobody there to deliver to, equality says little.
+            (_, 0) => "equal: nothing was delivered, then or now",
+            _ => "equal",
+        };
         let cut = if summary.complete { "" } else { " (the recording is cut off here)" };
         let seconds = began.elapsed().as_secs_f64();
         out(&format!("{said} {verdict}{cut}, in {seconds:.1} s"));
@@ -170,7 +175,43 @@ impl Replay {
     }
 }
 
+/// What is to be paced lies in the recording, and is something.
+fn within(summary: &Summary, from: EngineTime, to: Option<EngineTime>) -> Result<(), String> {
+    let seconds = |at: EngineTime| (at.0 - summary.first.0) as f64 / 1e6;
+    if from > summary.last {
+        let (from, last) = (seconds(from), seconds(summary.last));
+        return Err(format!("--from {from} s is behind the end: the recording has {last:.3} s"));
+    }
+    match to {
+        Some(to) if to < from => {
+            Err(format!("--to {} s is before --from {} s", seconds(to), seconds(from)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `time` after `first`.
 fn after(first: EngineTime, time: Duration) -> EngineTime {
     EngineTime(first.0.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_not_in_the_recording_is_refused() {
+        let (first, last) = (EngineTime(5_000_000), EngineTime(65_000_000));
+        let summary = Summary { first, last, ..Summary::default() };
+        let part = |from, to: Option<u64>| {
+            let second = |at: u64| EngineTime(first.0 + at * 1_000_000);
+            within(&summary, second(from), to.map(second))
+        };
+        for (from, to) in [(0, None), (60, None), (10, Some(20)), (10, Some(10)), (0, Some(900))] {
+            assert_eq!(part(from, to), Ok(()), "{from} {to:?}");
+        }
+        let behind = "--from 61 s is behind the end: the recording has 60.000 s";
+        assert_eq!(part(61, None), Err(behind.into()));
+        assert_eq!(part(20, Some(10)), Err("--to 10 s is before --from 20 s".into()));
+    }
 }

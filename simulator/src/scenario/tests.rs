@@ -907,3 +907,30 @@ fn a_mistake_in_the_original_s_form_is_told_with_its_line() {
         }
     }
 }
+
+/// The types of `reference/core.md` 4.4, and the rows of `reference/collab.md` 21.4.
+const WANTED: &str = "ecg hrv hr heartrate spo2 respiration imu accelerometer gyroscope magnetometer \
+    quaternion euler heading gravity tap orientation skeleton geolocation altitude speed \
+    temperature humidity pressure light proximity gas air_quality color battery button led speaker \
+    microphone body_location rich_presence steps calories distance vibrate rotate linear status \
+    eye_gaze eye_blink eye_worn eye_aperture \
+    blood_pressure accelerometer_x accelerometer_y accelerometer_z gyroscope_x gyroscope_y \
+    gyroscope_z sound latitude longitude water_temperature sea_surface_temperature salinity ph \
+    light_par dissolved_oxygen turbidity depth nitrate phosphate ammonia alkalinity current_speed \
+    current_direction wave_height wind_speed solar_irradiance fish_count species_diversity \
+    coral_coverage bleaching_index algae_coverage inference_confidence";
+
+#[test]
+fn every_type_that_is_known_can_be_had_from_a_file_and_has_samples() {
+    for model in WANTED.split_ascii_whitespace() {
+        let text = format!(
+            "[[places]]\nid = \"p\"\ndevices = [\"d\"]\n[device.d]\nattribute = [\"{model}\"]\n"
+        );
+        let cast = read(&text).cast(1);
+        assert_eq!(cast.streams.len(), 1, "{model}");
+        let mut count = 0;
+        let at = Timestamp(1_795_500_000_000);
+        cast.streams[0].signal.measure(at, &mut Default::default(), &mut |_| count += 1);
+        assert_eq!(count, 1, "{model}");
+    }
+}

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::error::{Mistake, no_such};
+use crate::period;
 
 /// One value and where it begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -275,13 +276,8 @@ impl<'a> Field<'a> {
             Value::Number(number) => *number,
             Value::Text(text) if text == "never" => return Ok(f64::INFINITY),
             Value::Text(text) => {
-                let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
-                    .into_iter()
-                    .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
-                    .unwrap_or((text, 1.0));
-                let number: Result<f64, _> = number.trim().parse();
                 let wrong = || self.mistake(&format!("expected {WANTED}, found \"{text}\""));
-                number.map_err(|_| wrong())? * unit
+                period::seconds(text).ok_or_else(wrong)?
             }
             _ => return Err(self.expected(WANTED)),
         };

@@ -507,8 +507,8 @@ mod tests {
         (x * x + y * y + z * z).sqrt()
     }
 
-    /// The frequencies were once those of samples: at 25 Hz a walker took half the steps of one
-    /// at 50 Hz.
+    /// With frequencies of samples instead of seconds, a walker at 25 Hz takes half the steps of
+    /// one at 50 Hz.
     #[test]
     fn the_accelerometer_shows_the_cadence_at_every_sampling_rate() {
         for (activity, low, high) in [("walk", 1.7, 2.1), ("run", 2.5, 3.0), ("cycle", 2.4, 2.9)] {

@@ -77,3 +77,21 @@ impl Pace {
 fn milli(speed: f64) -> i64 {
     (speed * 1000.0).round() as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_between_the_last_step_and_an_order_is_of_before_the_order() {
+        let mut pace = Pace::new(Timestamp(0), 2.0);
+        pace.pause(Timestamp(100));
+        assert_eq!(pace.position_ms(), 200, "it ran until it was paused");
+        pace.resume(Timestamp(5100));
+        pace.resume(Timestamp(5100));
+        assert_eq!(pace.step(Timestamp(5110)), 220, "five seconds of pause count nothing");
+        pace.set_speed(Timestamp(5120), 0.1);
+        assert_eq!(pace.position_ms(), 240, "the old speed up to the order");
+        assert_eq!(pace.step(Timestamp(5220)), 250);
+    }
+}

@@ -1,4 +1,4 @@
-//! Unix time as the dates that EDF has, in UTC.
+//! Unix time as dates and times of day, in UTC, and how EDF writes them.
 
 use components::sample::Timestamp;
 
@@ -8,7 +8,7 @@ const MONTHS: [&str; 12] =
     ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Date {
+pub struct Date {
     pub year: i64,
     /// 1 to 12.
     pub month: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Date {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TimeOfDay {
+pub struct TimeOfDay {
     pub hour: u32,
     pub minute: u32,
     pub second: u32,
@@ -26,7 +26,7 @@ pub(crate) struct TimeOfDay {
 impl Date {
     /// The date and the time of day. Days to years by Hinnant, "chrono-compatible low-level date
     /// algorithms" (2013).
-    pub(crate) fn of(at: Timestamp) -> (Self, TimeOfDay) {
+    pub fn of(at: Timestamp) -> (Self, TimeOfDay) {
         let (days, ms) = (at.0.div_euclid(MS_PER_DAY), at.0.rem_euclid(MS_PER_DAY));
         let z = days + 719_468;
         let era = z.div_euclid(146_097);

@@ -1,0 +1,160 @@
+//! Orders over HTTP: who may give them, what they say in JSON, and why one is not followed.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Json, Response};
+use serde_json::{Map, Value, json};
+
+use crate::socket::Doors;
+
+/// Letters of what a client sent that are said back to it.
+const SAID_BACK_MAX: usize = 80;
+
+/// A request's body, read up to its limit.
+pub(crate) type Body = Result<Bytes, BytesRejection>;
+
+/// What an order comes to.
+pub(crate) type Answer = Result<Response, Problem>;
+
+/// Who may not come in hears why, whatever was asked for: all needs a viewer's authority, and
+/// orders are taken from pages of ours only.
+pub(crate) async fn let_in(
+    State(doors): State<Arc<Doors>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if doors.auth.viewer(authorization).is_err() {
+        let problem = "a valid Authorization: Bearer is needed";
+        return error(StatusCode::UNAUTHORIZED, "unauthorized", problem).into_response();
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && !doors.origins.admit(headers) {
+        let problem = "pages of this origin may not give orders here; see the setting `origins`";
+        return error(StatusCode::FORBIDDEN, "origin_refused", problem).into_response();
+    }
+    next.run(request).await
+}
+
+/// A page of another origin cannot send this type without asking first.
+pub(crate) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let problem = "the content-type must be application/json";
+    Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", problem))
+}
+
+/// The members of an order.
+pub(crate) struct Words(Map<String, Value>);
+
+impl Words {
+    /// A JSON object with none but these members.
+    pub(crate) fn read(headers: &HeaderMap, body: Body, keys: &[&str]) -> Result<Self, Problem> {
+        is_json(headers)?;
+        Self::parse(&sent(body)?, keys)
+    }
+
+    /// The same of an order that may have no body at all.
+    pub(crate) fn read_if_any(
+        headers: &HeaderMap,
+        body: Body,
+        keys: &[&str],
+    ) -> Result<Self, Problem> {
+        is_json(headers)?;
+        let body = sent(body)?;
+        if body.is_empty() { Ok(Self(Map::new())) } else { Self::parse(&body, keys) }
+    }
+
+    fn parse(body: &[u8], keys: &[&str]) -> Result<Self, Problem> {
+        let bad = |problem: &str| error(StatusCode::BAD_REQUEST, "bad_json", problem);
+        let members = match serde_json::from_slice(body) {
+            Ok(Value::Object(members)) => members,
+            Ok(_) => return Err(bad("the body is not a JSON object")),
+            Err(problem) => return Err(bad(&format!("the body is not JSON: {problem}"))),
+        };
+        if let Some(unknown) = members.keys().find(|key| !keys.contains(&key.as_str())) {
+            let unknown = clip(unknown);
+            let problem = match keys {
+                [] => format!("`{unknown}`: nothing is said with this order"),
+                _ => format!("`{unknown}`: there is no such key; there are {}", keys.join(", ")),
+            };
+            return Err(error(StatusCode::BAD_REQUEST, "unknown_key", &problem));
+        }
+        Ok(Self(members))
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Result<String, Problem> {
+        match self.0.get(key) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+            Some(_) => Err(bad_value(key, "expected a string")),
+            None => Err(is_missing(key)),
+        }
+    }
+
+    /// The text of a member that need not be there.
+    pub(crate) fn text_if_any(&self, key: &str) -> Result<Option<String>, Problem> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        self.value(key, text, "expected a string")
+    }
+
+    pub(crate) fn value<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+        expected: &str,
+    ) -> Result<Option<T>, Problem> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => read(value).map(Some).ok_or_else(|| bad_value(key, expected)),
+        }
+    }
+}
+
+fn sent(body: Body) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| {
+        let code = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+            _ => "bad_body",
+        };
+        error(rejection.status(), code, &rejection.body_text())
+    })
+}
+
+pub(crate) fn is_missing(key: &str) -> Problem {
+    bad_value(key, "is missing")
+}
+
+fn bad_value(key: &str, problem: &str) -> Problem {
+    error(StatusCode::BAD_REQUEST, "bad_value", &format!("`{key}`: {problem}"))
+}
+
+/// The beginning of what a client said.
+pub(crate) fn clip(said: &str) -> String {
+    said.chars().take(SAID_BACK_MAX).collect()
+}
+
+/// Why an order is not followed: a sentence for people, and a code for programs.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    what: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.what, "code": self.code }))).into_response()
+    }
+}
+
+pub(crate) fn error(status: StatusCode, code: &'static str, what: &str) -> Problem {
+    Problem { status, code, what: what.to_owned() }
+}
