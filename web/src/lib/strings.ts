@@ -247,7 +247,7 @@ export function value_caption(attribute_type: string, attribute_id: string, cell
 }
 
 const TYPES: Record<string, string> = {
-  ecg: "ECG", hrv: "HRV", hr: "Heart rate", heartrate: "Heart rate", spo2: "SpO₂", imu: "Motion", eye_gaze: "Gaze",
+  ecg: "ECG", ph: "pH", hrv: "HRV", hr: "Heart rate", heartrate: "Heart rate", spo2: "SpO₂", imu: "Motion", eye_gaze: "Gaze",
   air_quality: "Air quality", geolocation: "Location", rich_presence: "Presence", numeric: "Value",
 };
 /** The words in a payload, without its braces: what a tile has room for. */
