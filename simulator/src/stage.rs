@@ -336,7 +336,7 @@ impl fmt::Display for StageError {
             }
             Self::OneReplay { id } => write!(
                 f,
-                "`{id}` is on, and two recordings may have the same sensors; stop it first"
+                "only one recording can play at a time, and `{id}` is playing; stop it first"
             ),
             Self::Seeking { id } => write!(f, "`{id}` is on its way to another place"),
             Self::Switching => f.write_str("a switch is under way; wait until it is done"),

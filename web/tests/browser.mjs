@@ -62,7 +62,7 @@ export async function open(url, { size = [1440, 900], theme = "dark", hash = "",
   page.on("console", (message) => {
     // Reading pixels back is this test's doing, not the page's.
     if (message.text().includes("getImageData")) return;
-    if (message.type() === "error" || message.type() === "warning") account.complaints.push(message.text());
+    if (message.type() === "error" || message.type() === "warning") account.complaints.push(`${message.text()} ${message.location().url}`);
   });
   page.on("pageerror", (error) => account.complaints.push(String(error)));
   await page.addInitScript(() => {

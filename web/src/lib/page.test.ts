@@ -1,3 +1,4 @@
+import { value_caption } from "./strings";
 import { describe, expect, it } from "vitest";
 import { BACKGROUND, contrast, SERIES, type Theme } from "./draw/palette";
 import { Hues, in_order, matches, trace_attribute, value_attribute } from "./roster";
@@ -88,4 +89,13 @@ describe("the page", () => {
     loop.add("draw", () => {});
     expect(asked.length).toBe(1);
   });
+});
+
+it("a number is told by its unit, its own name, or what its device measures", () => {
+  expect(value_caption("ecg", "ecg", "")).toBe("mV");
+  expect(value_caption("imu", "imu", "accelerometer.x")).toBe("x, m/s²");
+  expect(value_caption("eye_gaze", "eye_gaze", "x")).toBe("x");
+  expect(value_caption("battery", "battery", "level")).toBe("%");
+  expect(value_caption("numeric", "ph", "")).toBe("pH");
+  expect(value_caption("numeric", "fish_count", "")).toBe("Fish count");
 });

@@ -3,7 +3,7 @@
 import type { RosterAttribute, RosterSensor } from "./stream/messages";
 
 /** A tile's trace: the first of these it has, else its fastest. */
-const TRACES = ["ecg", "respiration", "imu", "accelerometer", "hrv", "heartrate", "hr", "spo2", "temperature"];
+const TRACES = ["ecg", "respiration", "eye_gaze", "imu", "accelerometer", "heartrate", "hr", "hrv", "spo2", "temperature"];
 /** A tile's number: what people read off a monitor, before a raw voltage. */
 const VALUES = ["heartrate", "hr", "spo2", "hrv", "temperature", "respiration", "ecg"];
 const TEXTS = new Set(["rich_presence", "status", "button", "tap", "led", "skeleton", "geolocation", "body_location"]);

@@ -234,8 +234,20 @@ export function unit_of(attribute_type: string): string {
   return UNITS[attribute_type] ?? "";
 }
 
+/**
+ * What stands behind a number: its unit; of several numbers, which one it is (`x, m/s²`); of a number of
+ * no kind, what its device calls it. `cell` is the cell's path in the payload, empty for a bare number.
+ */
+export function value_caption(attribute_type: string, attribute_id: string, cell: string): string {
+  const [kind = "", ...rest] = cell.split(".");
+  const unit = unit_of(attribute_type) || (rest.length > 0 ? unit_of(kind) : "");
+  const which = /^(value|bpm|level|level_percent|celsius)$/.test(cell) && unit !== "" ? "" : (rest.at(-1) ?? kind);
+  if (which !== "" && which !== unit) return unit === "" ? which.replaceAll("_", " ") : /^[xyz]$/.test(which) ? `${which}, ${unit}` : unit;
+  return unit || (attribute_type === "numeric" ? type_name(attribute_id) : "");
+}
+
 const TYPES: Record<string, string> = {
-  ecg: "ECG", hrv: "HRV", hr: "Heart rate", heartrate: "Heart rate", spo2: "SpO₂", imu: "Motion", eye_gaze: "Gaze",
+  ecg: "ECG", ph: "pH", hrv: "HRV", hr: "Heart rate", heartrate: "Heart rate", spo2: "SpO₂", imu: "Motion", eye_gaze: "Gaze",
   air_quality: "Air quality", geolocation: "Location", rich_presence: "Presence", numeric: "Value",
 };
 /** The words in a payload, without its braces: what a tile has room for. */

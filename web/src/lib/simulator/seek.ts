@@ -45,6 +45,13 @@ export class Seeker {
     this.go();
   }
 
+  /** What it belongs to is being stopped: nothing is sent any more. */
+  drop(): void {
+    if (this.timer !== null) this.timers.clear_timer(this.timer);
+    this.timer = null;
+    this.held = this.unsent = false;
+  }
+
   get busy(): boolean {
     return this.unsent || this.sending;
   }

@@ -99,9 +99,11 @@ class Simulator {
     return this.act("switch", place.scenario(name), name, () => this.client.switch_to(name, given), alone);
   }
   stop({ id, name }: Running): Promise<boolean> {
+    this.seekers.get(id)?.drop();
     return this.act("stop", place.running(id), name, () => this.client.stop(id), () => this.entry(id) === undefined);
   }
   stop_all(): Promise<boolean> {
+    for (const seeker of this.seekers.values()) seeker.drop();
     return this.act("stop", place.all, strings.everything, () => this.client.stop("*"), () => this.running.length === 0);
   }
   pause({ id, name }: Running): Promise<boolean> {
