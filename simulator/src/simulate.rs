@@ -27,6 +27,9 @@ pub const EPOCH_UNIX_MS: i64 = 1_767_225_600_000;
 /// Feeds of one world: as many as an engine takes sensors.
 const FEED_COUNT_MAX: usize = 1_000_000;
 
+/// Above it, ticks lie closer together than what any scenario has to say.
+const TICK_HZ_MAX: u64 = 10_000;
+
 /// Play a scenario against an engine as fast as it can, without a server.
 #[derive(Debug, Clone, Args)]
 pub struct Simulate {
@@ -39,7 +42,8 @@ pub struct Simulate {
     #[arg(long = "for", value_name = "TIME", default_value = "60s")]
     pub period: Period,
     /// Ticks per second of that time.
-    #[arg(long, value_name = "HZ", default_value_t = 250)]
+    #[arg(long, value_name = "HZ", default_value_t = 250,
+          value_parser = clap::value_parser!(u64).range(1..=TICK_HZ_MAX))]
     pub tick_hz: u64,
     #[arg(long, default_value_t = 1, value_parser = crate::cli::threads)]
     pub threads: usize,
@@ -151,7 +155,11 @@ impl Simulate {
     pub fn run(self) -> Result<(), String> {
         let scenario = Scenario::find(&self.scenario, None).map_err(|error| error.to_string())?;
         let seed = self.seed.unwrap_or(scenario.seed);
-        let tick_hz = self.tick_hz.clamp(1, 10_000);
+        let tick_hz = self.tick_hz;
+        let ticks = (self.period.0.as_secs_f64() * tick_hz as f64).round() as u64;
+        if ticks == 0 {
+            return Err("--for is shorter than a tick".into());
+        }
         let cast = scenario.cast(seed);
         let visitors = if cast.crowds.is_empty() { VISITOR_COUNT } else { 0 };
         let visitors = self.viewers.unwrap_or(visitors);
@@ -175,7 +183,6 @@ impl Simulate {
             }
         };
         let mut hash = (self.hash && recorder.is_none()).then(Hash::default);
-        let ticks = (self.period.0.as_secs_f64() * tick_hz as f64).round() as u64;
         let began = Instant::now();
         let failed = |error| format!("the recording: {error}");
         for _ in 0..ticks {

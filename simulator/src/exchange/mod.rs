@@ -188,7 +188,7 @@ impl Export {
             "{} signals and {} annotations in {} records of one second; times are UTC",
             report.signal_count, report.annotation_count, report.record_count
         )];
-        notes.extend(report.notes);
+        notes.extend(shortened(report.notes));
         Ok((passed, notes))
     }
 
@@ -197,6 +197,18 @@ impl Export {
             if self.sensors.is_empty() { "no samples" } else { "no samples of such sensors" };
         format!("{}: there are {what} in this time", self.file.display())
     }
+}
+
+/// A recording of hundreds of sensors could say as much of each.
+const NOTE_COUNT_MAX: usize = 40;
+
+fn shortened(mut notes: Vec<String>) -> Vec<String> {
+    let more = notes.len().saturating_sub(NOTE_COUNT_MAX);
+    notes.truncate(NOTE_COUNT_MAX);
+    if more > 0 {
+        notes.push(format!("and {more} more such lines"));
+    }
+    notes
 }
 
 impl ImportFile {
@@ -223,7 +235,7 @@ impl ImportFile {
             imported.seconds,
             imported.bytes
         )];
-        lines.extend(imported.notes);
+        lines.extend(shortened(imported.notes));
         crate::cli::out(&lines.join("\n"));
         Ok(())
     }
