@@ -9,7 +9,9 @@
 //! - **Viewer**: who looks; an entity. It holds a **lens** (which sensors, how fast) and
 //!   **claims** on their attention ([`viewer`], [`attention`]).
 //! - **Quality**: how often and in what form a lens delivers ([`viewer::Quality`]).
-//! - **Load**: how hard-pressed the machine is, as it was told to us ([`load`]).
+//! - **Class**: which kind of thing an attribute is about, for shares and queues ([`class`]).
+//! - **Pressure**: how much of each resource is used, as measured at the edge ([`pressure`]).
+//! - **Load**: how hard-pressed the machine is, as judged from that ([`load`]).
 //! - **Ledger**: what became of every sample ([`ledger`]).
 //! - **Wire**: the words of the outside world, translated by hand ([`wire`]).
 //!
@@ -18,12 +20,14 @@
 pub mod attention;
 pub mod attribute;
 pub mod cell;
+pub mod class;
 pub mod command;
 pub mod delivery;
 pub mod id;
 pub mod ledger;
 pub mod limits;
 pub mod load;
+pub mod pressure;
 pub mod ring;
 pub mod sample;
 pub mod sensor;
