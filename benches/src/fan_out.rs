@@ -49,7 +49,7 @@ pub fn run(sensors: u32, viewers: u32, watched: u32, rounds: u32) -> Figures {
         inputs.commands.push(Command::OpenViewer {
             viewer: ViewerId(Handle { slot: viewer, generation: 0 }),
             sensors: SensorSet::Ids(ids.collect()),
-            quality: Quality::High,
+            quality: Quality::High.into(),
         });
     }
     let envelope =

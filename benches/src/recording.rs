@@ -93,7 +93,7 @@ fn opening(work: Work, inputs: &mut Inputs) {
         inputs.commands.push(Command::OpenViewer {
             viewer: ViewerId(Handle { slot, generation: 0 }),
             sensors: SensorSet::Ids(ids),
-            quality: Quality::High,
+            quality: Quality::High.into(),
         });
     }
 }

@@ -46,7 +46,7 @@ pub fn run(sensors: u32) -> Figures {
         inputs.commands.push(Command::OpenViewer {
             viewer: ViewerId(Handle { slot, generation: 0 }),
             sensors: SensorSet::Ids(ids),
-            quality: Quality::Medium,
+            quality: Quality::Medium.into(),
         });
     }
     let mut now = 0;

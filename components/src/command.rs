@@ -8,8 +8,9 @@ use crate::attribute::AttributeType;
 use crate::id::{FeedId, ViewerId};
 use crate::ledger::Reason;
 use crate::load::Load;
+use crate::pressure::{Pressures, SocketReport};
 use crate::sample::SampleBatch;
-use crate::viewer::Quality;
+use crate::viewer::QualityChoice;
 
 /// Everything that comes into one tick.
 #[derive(Debug, Default, Clone)]
@@ -70,7 +71,7 @@ pub enum Command {
     OpenViewer {
         viewer: ViewerId,
         sensors: SensorSet,
-        quality: Quality,
+        quality: QualityChoice,
     },
     SetSensors {
         viewer: ViewerId,
@@ -78,7 +79,7 @@ pub enum Command {
     },
     SetQuality {
         viewer: ViewerId,
-        quality: Quality,
+        quality: QualityChoice,
     },
     /// Replaces everything this viewer claims. `None` as `visible` means: all of its sensors.
     Attend {
@@ -100,7 +101,17 @@ pub enum Command {
         viewer: ViewerId,
     },
 
-    /// The load, as measured at the server's edge or made up by a simulation.
+    /// How its browser fares: 0 (about to give up) to 100 (`reference/core.md` 10).
+    ReportHealth {
+        viewer: ViewerId,
+        score: u8,
+    },
+    /// What waits at viewers' sockets.
+    ReportSockets(Box<[SocketReport]>),
+    /// How hard the machine is pressed, as measured at the server's edge or made up.
+    Press(Box<Pressures>),
+    /// The load itself, for whoever makes one up: in force until the next [`Press`](Self::Press),
+    /// which is judged from there.
     SetLoad(Load),
 }
 

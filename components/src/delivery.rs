@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use crate::attention::Level;
 use crate::attribute::AttributeType;
+use crate::budget::{Grant, Pacing};
 use crate::cell::{Cell, Leaf};
+use crate::class::Class;
 use crate::command::SensorCard;
 use crate::id::{FeedId, StreamId, ViewerId};
 use crate::load::Load;
+use crate::pressure::Resource;
 use crate::sample::{Text, Timestamp};
 use crate::shape::Shape;
 
@@ -85,6 +88,28 @@ pub struct Flush {
     pub part_count: u32,
 }
 
+/// One sample that is followed on its way: marked as it came in, to be looked for in the slices of
+/// this tick and the next ones. Its id is the stream and the push count, and no other sample's.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    pub card: Arc<StreamCard>,
+    /// Its push count is one less than the ring's was with it.
+    pub at: u64,
+    /// As the device gave it.
+    pub timestamp: Timestamp,
+}
+
+impl Probe {
+    pub fn class(&self) -> Class {
+        self.card.kind.class()
+    }
+
+    /// Whether it is among what this slice covers.
+    pub fn is_in(&self, slice: &Slice) -> bool {
+        slice.card.stream == self.card.stream && (slice.from..slice.to).contains(&self.at)
+    }
+}
+
 /// Everything a tick gives back. Used again from tick to tick.
 #[derive(Debug, Default)]
 pub struct Deliveries {
@@ -96,6 +121,8 @@ pub struct Deliveries {
     pub parts: Vec<u32>,
     pub flushes: Vec<Flush>,
     pub notices: Vec<Notice>,
+    /// Samples to follow, of those that came in with this tick: at most one of each class.
+    pub probes: Vec<Probe>,
 }
 
 impl Deliveries {
@@ -107,6 +134,7 @@ impl Deliveries {
         self.parts.clear();
         self.flushes.clear();
         self.notices.clear();
+        self.probes.clear();
     }
 
     /// The slices of one flush.
@@ -191,8 +219,7 @@ pub enum Notice {
     /// The feed's sensor is there. Its device should hear this pacing.
     FeedOpened {
         feed: FeedId,
-        level: Level,
-        load: Load,
+        pacing: Pacing,
     },
     FeedRefused {
         feed: FeedId,
@@ -202,11 +229,10 @@ pub enum Notice {
     FeedClosed {
         feed: FeedId,
     },
-    /// The sensor's attention or the load changed: the device should hear this pacing.
+    /// The sensor's attention or the budget changed: the device should hear this pacing.
     Paced {
         feed: FeedId,
-        level: Level,
-        load: Load,
+        pacing: Pacing,
     },
     /// A viewer's word to the device behind the feed: the JSON of a `device_command`.
     DeviceTold {
@@ -245,6 +271,17 @@ pub enum Notice {
         level: Level,
     },
 
+    /// The machine is pressed more, or less.
+    LoadChanged {
+        load: Load,
+        /// What is pressed hardest; nothing when the load was made up.
+        by: Option<Resource>,
+    },
+    /// From now on the viewer is served so.
+    QualityGranted {
+        viewer: ViewerId,
+        grant: Grant,
+    },
     /// Nothing of the viewer is left; its handle may be used again.
     ViewerClosed {
         viewer: ViewerId,

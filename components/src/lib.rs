@@ -12,6 +12,7 @@
 //! - **Class**: which kind of thing an attribute is about, for shares and queues ([`class`]).
 //! - **Pressure**: how much of each resource is used, as measured at the edge ([`pressure`]).
 //! - **Load**: how hard-pressed the machine is, as judged from that ([`load`]).
+//! - **Budget**: what may be spent, and on whom; one decision a tick ([`budget`]).
 //! - **Ledger**: what became of every sample ([`ledger`]).
 //! - **Wire**: the words of the outside world, translated by hand ([`wire`]).
 //!
@@ -19,6 +20,7 @@
 
 pub mod attention;
 pub mod attribute;
+pub mod budget;
 pub mod cell;
 pub mod class;
 pub mod command;

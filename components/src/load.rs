@@ -54,10 +54,22 @@ impl LoadLevel {
     }
 }
 
-/// The load as the engine was last told.
+/// What memory protection makes of a window (`reference/core.md` 3.5).
+const PROTECTION_FACTOR: f64 = 5.0;
+
+/// The load in force: judged from what was measured, or made up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Load {
     pub level: LoadLevel,
     /// Memory is above the protection threshold (the seed: 70 %).
     pub memory_protection: bool,
+}
+
+impl Load {
+    /// What a device's batch window is multiplied by where no floor says otherwise
+    /// (`reference/core.md` 3.5).
+    pub fn multiplier(self) -> f64 {
+        let protection = if self.memory_protection { PROTECTION_FACTOR } else { 1.0 };
+        self.level.window_multiplier() * protection
+    }
 }

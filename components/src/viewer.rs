@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::attention::Level;
+use crate::budget::Grant;
 use crate::command::{Attention, SensorSet};
 use crate::delivery::Form;
 use crate::id::{SensorKey, StreamId, ViewerId};
@@ -17,6 +18,9 @@ use crate::sample::EngineTime;
 #[repr(u8)]
 pub enum Quality {
     Paused,
+    /// Once a second: what is merely visible comes down to this when the machine bears no more.
+    /// Nobody can ask for it; to the outside it is minimal.
+    Trickle,
     Minimal,
     Low,
     Medium,
@@ -25,13 +29,18 @@ pub enum Quality {
 }
 
 impl Quality {
-    pub const ALL: [Self; 5] = [Self::Paused, Self::Minimal, Self::Low, Self::Medium, Self::High];
+    pub const ALL: [Self; 6] =
+        [Self::Paused, Self::Trickle, Self::Minimal, Self::Low, Self::Medium, Self::High];
+
+    /// What may be asked for.
+    pub const CHOICES: [Self; 5] =
+        [Self::Paused, Self::Minimal, Self::Low, Self::Medium, Self::High];
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Paused => "paused",
-            Self::Minimal => "minimal",
+            Self::Trickle | Self::Minimal => "minimal",
             Self::Low => "low",
             Self::Medium => "medium",
             Self::High => "high",
@@ -39,7 +48,7 @@ impl Quality {
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|quality| quality.name() == name)
+        Self::CHOICES.into_iter().find(|quality| quality.name() == name)
     }
 
     /// Milliseconds between flushes; `None` when paused.
@@ -49,13 +58,76 @@ impl Quality {
             Self::Medium => Some(50),
             Self::Low => Some(100),
             Self::Minimal => Some(200),
+            Self::Trickle => Some(1000),
             Self::Paused => None,
+        }
+    }
+
+    /// One step down; the lowest that still delivers stays.
+    #[must_use]
+    pub fn worse(self) -> Self {
+        match self {
+            Self::High => Self::Medium,
+            Self::Medium => Self::Low,
+            Self::Low => Self::Minimal,
+            Self::Minimal | Self::Trickle => Self::Trickle,
+            Self::Paused => Self::Paused,
+        }
+    }
+
+    /// One step up; whoever is paused begins at the bottom.
+    #[must_use]
+    pub fn better(self) -> Self {
+        match self {
+            Self::Medium | Self::High => Self::High,
+            Self::Low => Self::Medium,
+            Self::Minimal => Self::Low,
+            Self::Trickle | Self::Paused => Self::Minimal,
         }
     }
 
     /// Low and minimal send digests of what is not focused (`reference/core.md` 20.1).
     pub fn digests(self) -> bool {
-        matches!(self, Self::Low | Self::Minimal)
+        matches!(self, Self::Low | Self::Minimal | Self::Trickle)
+    }
+}
+
+/// The quality a viewer asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub enum QualityChoice {
+    /// As good as its line, its browser and the machine bear.
+    #[default]
+    Auto,
+    /// Never better than this, and the word of the machine alone counts beside it: whoever
+    /// overrides by hand is not overruled on the evidence of a socket or a browser.
+    Fixed(Quality),
+}
+
+impl QualityChoice {
+    /// The best it may get.
+    pub fn ceiling(self) -> Quality {
+        match self {
+            Self::Auto => Quality::High,
+            Self::Fixed(quality) => quality,
+        }
+    }
+
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fixed(quality) => quality.name(),
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == "auto" { Some(Self::Auto) } else { Quality::from_name(name).map(Self::Fixed) }
+    }
+}
+
+impl From<Quality> for QualityChoice {
+    fn from(quality: Quality) -> Self {
+        Self::Fixed(quality)
     }
 }
 
@@ -65,7 +137,7 @@ pub struct Viewer {
     pub id: ViewerId,
     pub sensors: SensorSet,
     pub attention: Attention,
-    pub quality: Quality,
+    pub choice: QualityChoice,
     /// Its claims end here unless its connection shows signs of life.
     pub lease_until: EngineTime,
     /// Set with each change, cleared when [`Watch`] has followed.
@@ -75,9 +147,9 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Whether anything is to be delivered at all.
-    pub fn delivering(&self) -> bool {
-        !self.attention.hidden && self.quality != Quality::Paused
+    /// Whether anything is to be delivered at all under this grant.
+    pub fn is_looking(&self, grant: &Grant) -> bool {
+        !self.attention.hidden && grant.strong != Quality::Paused
     }
 }
 
@@ -113,11 +185,20 @@ impl Watch {
 pub struct Cursors {
     /// Per sensor, one entry for each place in its list of attributes.
     pub by_sensor: FxHashMap<SensorKey, SmallVec<[Cursor; 2]>>,
-    /// Look at everything wanted at the next flush, not only at what has changed: set when claims
-    /// or quality changed, when a flush was skipped, or when seeds are still owed.
-    pub scan_all: bool,
+    /// Look at all strong streams at the next flush of theirs, not only at what has changed: set
+    /// when claims or quality changed, when a flush was skipped, or when seeds are still owed.
+    pub scan_strong: bool,
+    /// The same for all others.
+    pub scan_rest: bool,
     /// What the next flush is made of; kept for its room.
     pub wants: Vec<Want>,
+}
+
+impl Cursors {
+    /// Look at everything.
+    pub fn scan_all(&mut self) {
+        (self.scan_strong, self.scan_rest) = (true, true);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,14 @@ pub use components::delivery::{Deliveries, Notice, TickReport};
 pub use components::sample::EngineTime;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
+use systems::conduct::divide::CurrentBudget;
+use systems::conduct::judge::{Advice, Judgement, Pressed};
+use systems::conduct::pace::Reports;
 pub use systems::snapshot::SnapshotError;
 pub use systems::world::Settings;
 use systems::world::{
-    Attendance, Books, CurrentLoad, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel,
-    SensorIndex, Stopwatch, Timings, ViewerIndex,
+    Attendance, Books, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel, SensorIndex,
+    Stopwatch, Timings, ViewerIndex,
 };
 
 /// How an engine is built.
@@ -48,13 +51,13 @@ impl std::fmt::Debug for Engine {
 /// A world in which nothing has happened, with its schedule.
 fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel) -> App {
     let mut app = App::empty();
-    app.insert_resource(settings)
+    app.insert_resource(CurrentBudget::new(&settings))
+        .insert_resource(settings)
         .insert_resource(stopwatch)
         .insert_resource(parallel)
         .init_resource::<Now>()
         .init_resource::<Incoming>()
         .init_resource::<Outgoing>()
-        .init_resource::<CurrentLoad>()
         .init_resource::<Books>()
         .init_resource::<SensorIndex>()
         .init_resource::<Feeds>()
@@ -62,6 +65,10 @@ fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel) -> App {
         .init_resource::<Attendance>()
         .init_resource::<Fresh>()
         .init_resource::<Memory>()
+        .init_resource::<Pressed>()
+        .init_resource::<Advice>()
+        .init_resource::<Judgement>()
+        .init_resource::<Reports>()
         .init_resource::<systems::route::choose::NewReaders>();
     systems::install(&mut app);
     app

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use components::attention::Level;
+use components::budget::Pacing;
 use components::command::Command;
 use components::id::FeedId;
 use components::ledger::Reason;
@@ -109,7 +110,7 @@ struct Sensor {
     feed: FeedId,
     attributes: Attributes,
     joining: Option<Joining>,
-    pacing: (Level, Load),
+    pacing: Pacing,
     config_due: Option<Instant>,
 }
 
@@ -700,7 +701,7 @@ impl Channels {
             feed,
             attributes,
             joining: Some(joining),
-            pacing: (Level::None, Load::default()),
+            pacing: Pacing::of(Level::None, Load::default()),
             config_due: None,
         };
         let serial = self.take_serial();
@@ -780,7 +781,7 @@ impl Channels {
     pub(crate) fn event(&mut self, event: SocketEvent) {
         self.now = Instant::now();
         match event {
-            SocketEvent::Opened { feed, level, load } => self.opened(feed, (level, load)),
+            SocketEvent::Opened { feed, pacing } => self.opened(feed, pacing),
             SocketEvent::Refused { feed, refusal } => {
                 let Some(channel) =
                     self.feeds.remove(&feed).and_then(|topic| self.topics.remove(&topic))
@@ -804,7 +805,7 @@ impl Channels {
                 });
                 self.out.extend(joining.held);
             }
-            SocketEvent::Paced { feed, level, load } => self.paced(feed, (level, load)),
+            SocketEvent::Paced { feed, pacing } => self.paced(feed, pacing),
             SocketEvent::Told { feed, words } => {
                 let Some(topic) = self.feeds.get(&feed).cloned() else { return };
                 let Some(channel) = self.topics.get(&topic) else { return };
@@ -838,7 +839,7 @@ impl Channels {
         }
     }
 
-    fn opened(&mut self, feed: FeedId, pacing: (Level, Load)) {
+    fn opened(&mut self, feed: FeedId, pacing: Pacing) {
         let due = self.now + FIRST_CONFIG_DELAY;
         let Some(topic) = self.feeds.get(&feed).cloned() else { return };
         let Some(mut channel) = self.topics.remove(&topic) else { return };
@@ -859,17 +860,18 @@ impl Channels {
         self.topics.insert(topic, channel);
     }
 
-    fn paced(&mut self, feed: FeedId, pacing: (Level, Load)) {
+    fn paced(&mut self, feed: FeedId, pacing: Pacing) {
         let now = self.now;
         let Some((topic, sensor)) = self.sensor(feed) else { return };
         let topic = Arc::clone(topic);
-        let load_changed = sensor.pacing.1 != pacing.1;
+        // What comes of attention is for this one device, and at once; the rest comes to all.
+        let all_change = sensor.pacing.level == pacing.level;
         sensor.pacing = pacing;
         // What waits to be said will be said with the new figures.
         if sensor.joining.is_some() || sensor.config_due.is_some() {
             return;
         }
-        let jitter = if load_changed { jitter_ms(feed) } else { 0 };
+        let jitter = if all_change { jitter_ms(feed) } else { 0 };
         let due = now + Duration::from_millis(jitter);
         sensor.config_due = Some(due);
         self.configs.insert((due, topic));
@@ -886,7 +888,7 @@ impl Channels {
             let Some(channel) = self.topics.get_mut(&topic) else { continue };
             let Kind::Sensor(sensor) = &mut channel.kind else { continue };
             sensor.config_due = None;
-            let (level, load) = sensor.pacing;
+            let pacing = sensor.pacing;
             let mut out = Vec::with_capacity(320);
             let join_ref = channel.join_ref.as_deref();
             phoenix::push_with(
@@ -896,13 +898,7 @@ impl Channels {
                 &topic,
                 "backpressure_config",
                 |out| {
-                    device::write_backpressure_config(
-                        out,
-                        level,
-                        load,
-                        with_system_load,
-                        unix_now(),
-                    );
+                    device::write_backpressure_config(out, &pacing, with_system_load, unix_now());
                 },
             );
             self.out.push(text_message(out.into()));

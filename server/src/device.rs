@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use components::attention::Level;
+use components::budget::Pacing;
 use components::command::{Command, SensorCard};
 use components::delivery::{Notice, Refusal};
 use components::id::{FeedId, Handles};
-use components::load::Load;
 use tokio::sync::mpsc;
 
 use crate::intake::Intake;
@@ -23,8 +22,7 @@ pub const EVENT_COUNT_MAX: usize = 4096;
 pub enum SocketEvent {
     Opened {
         feed: FeedId,
-        level: Level,
-        load: Load,
+        pacing: Pacing,
     },
     Refused {
         feed: FeedId,
@@ -32,8 +30,7 @@ pub enum SocketEvent {
     },
     Paced {
         feed: FeedId,
-        level: Level,
-        load: Load,
+        pacing: Pacing,
     },
     AttributeRefused {
         feed: FeedId,
@@ -161,16 +158,16 @@ impl DeviceDesk {
     /// Carries a word of the engine to the socket it concerns.
     pub fn notice(&self, notice: &Notice) {
         match *notice {
-            Notice::FeedOpened { feed, level, load } => {
-                self.tell(feed, || SocketEvent::Opened { feed, level, load });
+            Notice::FeedOpened { feed, pacing } => {
+                self.tell(feed, || SocketEvent::Opened { feed, pacing });
             }
             Notice::FeedRefused { feed, refusal } => {
                 self.tell(feed, || SocketEvent::Refused { feed, refusal });
                 self.end(feed);
             }
             Notice::FeedClosed { feed } => self.end(feed),
-            Notice::Paced { feed, level, load } => {
-                self.tell(feed, || SocketEvent::Paced { feed, level, load });
+            Notice::Paced { feed, pacing } => {
+                self.tell(feed, || SocketEvent::Paced { feed, pacing });
             }
             Notice::DeviceTold { feed, ref words } => {
                 self.tell(feed, || SocketEvent::Told { feed, words: Arc::clone(words) });
@@ -232,7 +229,9 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use components::attention::Level;
     use components::command::Inputs;
+    use components::load::Load;
 
     #[test]
     fn a_feed_hears_of_itself_until_it_closes_and_its_handle_returns_when_the_engine_is_done() {
@@ -244,9 +243,12 @@ mod tests {
             desk.open(SensorCard::default(), "a".into(), &events),
             Err(OpenError::TooManyFeeds)
         );
-        let paced = Notice::Paced { feed, level: Level::High, load: Load::default() };
+        let pacing = Pacing::of(Level::High, Load::default());
+        let paced = Notice::Paced { feed, pacing };
         desk.notice(&paced);
-        assert!(matches!(heard.try_recv(), Ok(SocketEvent::Paced { level: Level::High, .. })));
+        assert!(
+            matches!(heard.try_recv(), Ok(SocketEvent::Paced { pacing: p, .. }) if p == pacing)
+        );
         desk.close(feed);
         desk.notice(&paced);
         assert!(heard.try_recv().is_err());

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
+use components::budget::Grant;
 use components::command::Inputs;
 use components::delivery::{Deliveries, Flush, Notice};
 use components::id::ViewerId;
@@ -20,7 +21,6 @@ use crate::clock::Now;
 use crate::intake::Intake;
 use crate::outbox::{Outgoing, SendError};
 use crate::roster::{Lens, ROSTER_INTERVAL_MS, Roster, RosterView};
-use crate::viewer::words::QualityChoice;
 use crate::viewer::{Form, Kicked, Seat, ViewerDesk, kicked_by, quality_body};
 
 /// A viewer with more than this waiting for its socket is busy: half a second's frames at high
@@ -79,7 +79,9 @@ struct Lane {
     /// For how many microseconds nothing was read, and how many messages were left at the last look.
     stuck: Option<(u64, usize)>,
     busy: bool,
-    announced: Option<QualityChoice>,
+    announced: Option<Grant>,
+    /// What it is served, as the engine said last.
+    grant: Grant,
     lens: Arc<Lens>,
     view: RosterView,
     roster_sent: Option<EngineTime>,
@@ -128,13 +130,15 @@ impl Mail {
         }
         let served = seat.served();
         // Who speaks JSON knows what it asked for; it hears of changes only.
-        let announced = (!matches!(seat.form, Form::Binary { .. })).then_some(served.choice);
+        let grant = Grant::asked(served.choice);
+        let announced = (!matches!(seat.form, Form::Binary { .. })).then_some(grant);
         let lane = Lane {
             seat,
             waiting: VecDeque::new(),
             stuck: None,
             busy: true,
             announced,
+            grant,
             lens: served.lens,
             view: RosterView::default(),
             roster_sent: None,
@@ -154,6 +158,11 @@ impl Mail {
     ) -> MailFigures {
         for notice in &deliveries.notices {
             self.roster.notice(notice);
+            if let Notice::QualityGranted { viewer, grant } = notice
+                && let Some(lane) = self.lane_mut(*viewer)
+            {
+                lane.grant = *grant;
+            }
             if let Notice::ViewerClosed { viewer, why } = notice {
                 if let Some(lane) = self.lane_mut(*viewer) {
                     if let Some(why) = kicked_by(*why) {
@@ -194,11 +203,10 @@ impl Mail {
         }
         let served = lane.seat.served();
         let mut post = Post { waiting_bytes, figures, intake };
-        let level_before = lane.announced.map(QualityChoice::resolve);
-        if level_before != Some(served.choice.resolve()) {
-            post.text(lane, "quality_changed", &quality_body(served.choice));
+        if lane.announced != Some(lane.grant) {
+            post.text(lane, "quality_changed", &quality_body(served.choice, &lane.grant));
+            lane.announced = Some(lane.grant);
         }
-        lane.announced = Some(served.choice);
         if !matches!(lane.seat.form, Form::Binary { .. }) {
             return;
         }

@@ -155,7 +155,9 @@ impl Roster {
             Notice::FeedOpened { .. }
             | Notice::FeedRefused { .. }
             | Notice::FeedClosed { .. }
+            | Notice::LoadChanged { .. }
             | Notice::Paced { .. }
+            | Notice::QualityGranted { .. }
             | Notice::AttributeRefused { .. }
             | Notice::DeviceTold { .. }
             | Notice::ViewerClosed { .. } => {}

@@ -12,11 +12,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use components::budget::{Grant, Layer};
 use components::command::{Attention, Command, SensorSet, Target};
 use components::delivery::ViewerEnd;
 use components::id::{Handles, ViewerId};
 use components::sample::EngineTime;
-use components::viewer::Quality;
+use components::viewer::QualityChoice;
 use components::wire::phoenix::Vsn;
 use components::wire::push::{Envelope, write_integer, write_string};
 use serde_json::value::RawValue;
@@ -25,7 +26,7 @@ use crate::clock::Clock;
 use crate::intake::{Intake, IntakeFull};
 use crate::outbox::Outbox;
 use crate::roster::Lens;
-use words::{FormWish, JoinError, QualityChoice, Wishes, WordsError};
+use words::{FormWish, JoinError, Wishes, WordsError};
 
 /// Viewers that may be out, joined or not.
 pub const VIEWER_COUNT_MAX: usize = 4096;
@@ -381,11 +382,8 @@ impl ViewerDesk {
         let served = Served { choice: minted.choice, lens: Arc::new(Lens::new(&minted.sensors)) };
         let seat = Seat::new(viewer, outbox, envelope, form, served, kick);
         let attend = Command::Attend { viewer, attention: Box::new(minted.attention.clone()) };
-        let open = Command::OpenViewer {
-            viewer,
-            sensors: minted.sensors.clone(),
-            quality: minted.choice.resolve(),
-        };
+        let open =
+            Command::OpenViewer { viewer, sensors: minted.sensors.clone(), quality: minted.choice };
         if let Err(refusal) = self.open(&seat, open) {
             state.handles.give_back(viewer.0);
             return Err(refusal);
@@ -432,7 +430,7 @@ impl ViewerDesk {
         // All of every attribute: it asked for this one sensor by name.
         let focused = vec![Target { sensor_id: sensor_id.into(), attribute_id: None }];
         let attention = Box::new(Attention { focused, ..Attention::default() });
-        let open = Command::OpenViewer { viewer, sensors, quality: choice.resolve() };
+        let open = Command::OpenViewer { viewer, sensors, quality: choice };
         if let Err(refusal) = self.open(&seat, open) {
             state.handles.give_back(viewer.0);
             return Err(refusal);
@@ -553,8 +551,7 @@ impl State {
         match change {
             Change::Quality(choice) => {
                 if choice != minted.choice {
-                    let quality = choice.resolve();
-                    tell(&|viewer| Command::SetQuality { viewer, quality })?;
+                    tell(&|viewer| Command::SetQuality { viewer, quality: choice })?;
                 }
                 if let Some(seat) = seat {
                     lock(&seat.served).choice = choice;
@@ -717,13 +714,20 @@ pub(crate) fn kicked_by(end: ViewerEnd) -> Option<Kicked> {
     }
 }
 
-/// `quality_changed {"level", "reason"}`.
-pub(crate) fn quality_body(choice: QualityChoice) -> Vec<u8> {
-    let level: Quality = choice.resolve();
+/// `quality_changed {"level", "reason", "focused"}`: what is merely visible, who made it so, and
+/// what is pointed at.
+pub(crate) fn quality_body(choice: QualityChoice, grant: &Grant) -> Vec<u8> {
+    let reason = match (grant.limited_by, choice) {
+        (Some(layer), _) => layer.name(),
+        (None, QualityChoice::Auto) => "auto",
+        (None, QualityChoice::Fixed(_)) => Layer::Asked.name(),
+    };
     let mut out = b"{\"level\":".to_vec();
-    write_string(level.name(), &mut out);
+    write_string(grant.rest.name(), &mut out);
     out.extend_from_slice(b",\"reason\":");
-    write_string(choice.reason(), &mut out);
+    write_string(reason, &mut out);
+    out.extend_from_slice(b",\"focused\":");
+    write_string(grant.strong.name(), &mut out);
     out.push(b'}');
     out
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use components::attention::Level;
+use components::budget::Pacing;
 use components::command::{Command, Inputs};
 use components::delivery::{Notice, Refusal};
 use components::id::FeedId;
@@ -177,7 +178,8 @@ fn fake_tick(told: &mut Told, devices: &DeviceDesk, command: Command) {
             }
             told.owners.push(owner.to_string());
             told.open.entry(card.sensor_id.to_string()).or_default().push(feed);
-            devices.notice(&Notice::FeedOpened { feed, level: Level::None, load: Load::default() });
+            let pacing = Pacing::of(Level::None, Load::default());
+            devices.notice(&Notice::FeedOpened { feed, pacing });
         }
         Command::CloseFeed { feed } => {
             told.open.values_mut().for_each(|feeds| feeds.retain(|known| *known != feed));
@@ -804,8 +806,8 @@ async fn attention_paces_its_sensor_and_the_load_paces_all() {
     let mut client = server.v2().await;
     client.join_sensor("s").await;
     client.join_sensor("t").await;
-    let load = Load::default();
-    server.devices.notice(&Notice::Paced { feed: server.feed("s"), level: Level::High, load });
+    let pacing = Pacing::of(Level::High, Load::default());
+    server.devices.notice(&Notice::Paced { feed: server.feed("s"), pacing });
     let config = client.hear().await;
     assert_eq!(
         (&config[2], &payload(&config)["recommended_batch_window"]),
@@ -813,11 +815,8 @@ async fn attention_paces_its_sensor_and_the_load_paces_all() {
     );
     let load = Load { level: LoadLevel::Critical, memory_protection: true };
     for sensor in ["s", "t"] {
-        server.devices.notice(&Notice::Paced {
-            feed: server.feed(sensor),
-            level: Level::Low,
-            load,
-        });
+        let pacing = Pacing::of(Level::Low, load);
+        server.devices.notice(&Notice::Paced { feed: server.feed(sensor), pacing });
     }
     for _ in 0..2 {
         let config = client.hear().await;

@@ -189,6 +189,7 @@ impl Audience {
                 let visible = sensors.iter().map(|&at| Box::from(&*guest.ids[at])).collect();
                 let attention = Attention { visible: Some(visible), ..Attention::default() };
                 let sensors = SensorSet::clone(&guest.sensors);
+                let quality = quality.into();
                 commands.push(Command::OpenViewer { viewer, sensors, quality });
                 commands.push(Command::Attend { viewer, attention: Box::new(attention) });
                 self.renewals.push(Reverse((at + RENEW_MS, n)));
@@ -197,7 +198,7 @@ impl Audience {
                 commands.push(Command::Attend { viewer, attention: Box::new(attention) });
             }
             (Act::SetQuality(quality), Some(viewer)) => {
-                commands.push(Command::SetQuality { viewer, quality });
+                commands.push(Command::SetQuality { viewer, quality: quality.into() });
             }
             (Act::Stall, Some(_)) => {
                 self.stalled.insert(n);

@@ -329,7 +329,7 @@ impl Visitor {
                 self.wait(Habit::Quality, at, spec.quality_s);
                 self.away_from_quality = !self.away_from_quality;
                 let quality = if self.away_from_quality {
-                    Quality::ALL[self.pick(Habit::Quality, Quality::ALL.len())]
+                    Quality::CHOICES[self.pick(Habit::Quality, Quality::CHOICES.len())]
                 } else {
                     spec.quality
                 };

@@ -3,6 +3,7 @@
 
 use bevy_ecs::prelude::*;
 use components::attention::Level;
+use components::budget::Grant;
 use components::ledger::{Ledger, Reason};
 use components::sensor::{Attended, Sensor, Streams};
 use components::viewer::{Cursors, Viewer};
@@ -94,8 +95,8 @@ fn claims_are_maximal(world: &mut World) -> Result<(), String> {
     use components::command::SensorSet;
     let mut truth: rustc_hash::FxHashMap<String, Level> = Default::default();
     let mut base = Level::None;
-    let mut viewers = world.query::<&Viewer>();
-    for viewer in viewers.iter(world) {
+    let mut viewers = world.query::<(&Viewer, &Grant)>();
+    for (viewer, grant) in viewers.iter(world) {
         let attention = &viewer.attention;
         let cap = attention.battery.cap();
         let in_lens = |id: &str| match &viewer.sensors {
@@ -109,7 +110,7 @@ fn claims_are_maximal(world: &mut World) -> Result<(), String> {
             }
         };
         attention.pinned.iter().for_each(|target| claim(&target.sensor_id, Level::High));
-        if !viewer.delivering() {
+        if !viewer.is_looking(grant) {
             continue;
         }
         let strong = attention.hovered.iter().chain(&attention.focused);

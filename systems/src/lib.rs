@@ -7,6 +7,8 @@
 pub mod adapt;
 pub mod attend;
 pub mod audit;
+pub mod bio;
+pub mod conduct;
 pub mod devices;
 pub mod intake;
 pub mod reap;
@@ -30,7 +32,9 @@ pub struct Tick;
 pub enum Stage {
     /// Every command is applied, every sample is in its ring or accounted for.
     Intake,
-    /// Every level is the maximum of the live claims.
+    /// The pressures are judged, and what there is to give is divided.
+    Conduct,
+    /// Every level is the maximum of the live claims, and every viewer has its grant.
     Attend,
     /// Rings are within the limits that the load and the budget allow, or on their way there.
     Adapt,
@@ -48,7 +52,8 @@ pub fn install(app: &mut App) {
         ..ScheduleBuildSettings::default()
     });
     schedule.configure_sets(
-        (Stage::Intake, Stage::Attend, Stage::Adapt, Stage::Route, Stage::Reap).chain(),
+        (Stage::Intake, Stage::Conduct, Stage::Attend, Stage::Adapt, Stage::Route, Stage::Reap)
+            .chain(),
     );
     let mut names = Vec::new();
     let mut stage = |stage: Stage, systems: Vec<(&'static str, ScheduleConfigs)>| {
@@ -86,8 +91,17 @@ pub fn install(app: &mut App) {
         ],
     );
     stage(
+        Stage::Conduct,
+        vec![
+            ("judge_load", timed(conduct::judge::judge_load)),
+            ("pace_viewers", timed(conduct::pace::pace_viewers)),
+            ("divide_budget", timed(conduct::divide::divide_budget)),
+        ],
+    );
+    stage(
         Stage::Attend,
         vec![
+            ("grant_viewers", timed(attend::grant::grant_viewers)),
             ("gather_claims", timed(attend::claims::gather_claims)),
             ("rest_cursors", timed(route::cursors::rest_cursors)),
             ("derive_levels", timed(attend::levels::derive_levels)),

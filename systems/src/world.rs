@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::attention::Level;
 use components::attribute::{AttributeType, Limits};
+use components::class::Class;
 use components::command::Inputs;
 use components::delivery::Deliveries;
 use components::id::{FeedId, SensorKey, ViewerId};
 use components::ledger::Ledger;
-use components::load::{Load, LoadLevel};
+use components::load::LoadLevel;
 use components::sample::EngineTime;
 use components::viewer::Quality;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -56,9 +57,12 @@ impl Now {
     /// Whether `quality` flushes in this tick: its intervals form a grid over engine time, the
     /// same for all viewers, so that viewers of one quality can share what is cut.
     pub fn is_due(&self, quality: Quality) -> bool {
-        quality
-            .interval_ms()
-            .is_some_and(|ms| self.time.0 / (ms * 1000) != self.before.0 / (ms * 1000))
+        quality.interval_ms().is_some_and(|ms| self.passes(ms))
+    }
+
+    /// Whether a line of the grid of `ms` milliseconds lies between the tick before and this one.
+    pub fn passes(&self, ms: u64) -> bool {
+        self.time.0 / (ms * 1000) != self.before.0 / (ms * 1000)
     }
 }
 
@@ -68,13 +72,6 @@ pub struct Incoming(pub Inputs);
 #[derive(Resource, Debug, Default)]
 pub struct Outgoing(pub Deliveries);
 
-#[derive(Resource, Debug, Default, Clone, Copy)]
-pub struct CurrentLoad {
-    pub load: Load,
-    /// Told to the devices with the next [`derive_levels`](crate::attend::levels::derive_levels).
-    pub changed: bool,
-}
-
 /// The running totals. See [`components::ledger`].
 #[derive(Resource, Debug, Default)]
 pub struct Books {
@@ -82,6 +79,8 @@ pub struct Books {
     /// Without `kept`, and without what aged out ahead of a cursor that has not noticed yet: both
     /// are found by walking, in [`crate::audit`].
     pub lens: Ledger,
+    /// Samples stored, by class.
+    pub by_class: [u64; Class::COUNT],
 }
 
 /// Whether to use the rayon pool the tick runs in. Without it, everything runs in order on the
@@ -337,6 +336,8 @@ pub struct ViewerIndex {
     count: usize,
     /// Viewers whose words changed in this tick, in order.
     pub changed: Vec<Entity>,
+    /// Viewers of whom something is known that may change what they are served.
+    pub(crate) regraded: Vec<Entity>,
     /// Viewers that are to go at the end of this tick.
     pub leaving: Vec<(Entity, components::delivery::ViewerEnd)>,
 }
@@ -359,6 +360,11 @@ impl ViewerIndex {
 
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// What this viewer is served must be decided anew.
+    pub(crate) fn regrade(&mut self, viewer: Entity) {
+        self.regraded.push(viewer);
     }
 }
 
@@ -402,7 +408,7 @@ pub struct Fresh {
     /// By sensor key: one bit per quality.
     pub(crate) marks: Vec<u8>,
     /// By quality: the keys marked, each once.
-    pub(crate) lists: [Vec<SensorKey>; 5],
+    pub(crate) lists: [Vec<SensorKey>; Quality::ALL.len()],
     /// Bits of the qualities that any viewer has. For the others nothing is noted.
     pub(crate) wanted: u8,
 }

@@ -24,7 +24,7 @@ fn a_sensor_that_restarts_while_watched_is_seen_at_its_first_flush() {
     let feed = lab.join("ada:ecg");
     lab.send("ada:ecg", "ecg", 2, "2");
     lab.tick();
-    assert_eq!(lab.pacing(feed).unwrap().0, Level::Medium, "the device hears it as it joins");
+    assert_eq!(lab.pacing(feed).unwrap().level, Level::Medium, "the device hears it as it joins");
     assert_eq!(lab.level("ada:ecg"), Level::Medium);
     lab.run(32);
     assert_eq!(lab.take_values(viewer, "ada:ecg", "ecg"), ["2"]);
@@ -47,11 +47,11 @@ fn what_is_registered_and_unregistered_leaves_the_level_as_it_was() {
         lab.attend(viewer, attention);
         lab.tick();
         assert_eq!(lab.level("s"), Level::High);
-        assert_eq!(lab.pacing(feed).unwrap().0, Level::High);
+        assert_eq!(lab.pacing(feed).unwrap().level, Level::High);
         lab.attend(viewer, Attention::default());
         lab.tick();
         assert_eq!(lab.level("s"), Level::Medium);
-        assert_eq!(lab.pacing(feed).unwrap().0, Level::Medium);
+        assert_eq!(lab.pacing(feed).unwrap().level, Level::Medium);
     }
     lab.attend(viewer, visible(&[]));
     lab.tick();
@@ -91,7 +91,7 @@ fn a_lease_that_runs_out_is_announced_like_a_viewer_that_leaves() {
     assert_eq!(lab.level("s"), Level::High);
     lab.pass(91_000);
     assert_eq!(lab.level("s"), Level::None);
-    assert_eq!(lab.pacing(feed).unwrap().0, Level::None);
+    assert_eq!(lab.pacing(feed).unwrap().level, Level::None);
     assert!(lab.notices.iter().any(|notice| {
         matches!(notice, Notice::ViewerClosed { viewer: v, why: ViewerEnd::LeaseOver } if *v == viewer)
     }));
@@ -252,7 +252,7 @@ proptest! {
                 Act::Pause { viewer, paused } => {
                     if let Some(viewer) = viewers[viewer] {
                         let quality = if paused { Quality::Paused } else { Quality::Low };
-                        lab.command(Command::SetQuality { viewer, quality });
+                        lab.command(Command::SetQuality { viewer, quality: quality.into() });
                     }
                 }
                 Act::Close { viewer } => {

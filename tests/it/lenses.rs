@@ -285,7 +285,7 @@ fn a_change_of_quality_loses_and_doubles_nothing() {
             n += 1;
             lab.tick();
         }
-        lab.command(Command::SetQuality { viewer, quality });
+        lab.command(Command::SetQuality { viewer, quality: quality.into() });
     }
     lab.settle();
     let expected: Vec<String> = (0..n).map(|n| n.to_string()).collect();
@@ -376,7 +376,7 @@ fn what_has_aged_out_takes_no_part_of_what_may_be_caught_up_at_once() {
     }
     lab.take(viewer);
     // Then all of it is asked for, and of `a` more comes than its ring holds.
-    lab.command(Command::SetQuality { viewer, quality: Quality::High });
+    lab.command(Command::SetQuality { viewer, quality: Quality::High.into() });
     for n in 0..1000 {
         lab.send("a", "ecg", 100 + n, "2");
     }

@@ -1,6 +1,7 @@
 //! Feature tests: one module per feature, in the words of [`tests::Lab`].
 
 mod attention;
+mod budget;
 mod determinism;
 mod devices;
 mod lenses;

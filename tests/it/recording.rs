@@ -411,7 +411,7 @@ fn the_hash_sees_every_part_of_what_is_delivered() {
         inputs.commands.push(Command::OpenViewer {
             viewer: components::id::ViewerId(Handles::default().take(1).unwrap()),
             sensors: components::command::SensorSet::All,
-            quality: components::viewer::Quality::Low,
+            quality: components::viewer::Quality::Low.into(),
         });
         for tick in 1..60 {
             let to = Timestamp(tick * 4);
@@ -433,6 +433,7 @@ fn the_hash_sees_every_part_of_what_is_delivered() {
                 parts: out.parts.clone(),
                 flushes: out.flushes.clone(),
                 notices: out.notices.clone(),
+                probes: out.probes.clone(),
             };
             if tick == 50 {
                 assert!(copy.slices.len() > 10 && !copy.flushes.is_empty());

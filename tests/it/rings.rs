@@ -86,7 +86,7 @@ fn the_load_reaches_every_device() {
     lab.tick();
     lab.load(LoadLevel::High);
     lab.tick();
-    assert_eq!(lab.pacing(feed).unwrap().1.level, LoadLevel::High);
+    assert_eq!(lab.pacing(feed).unwrap().load.level, LoadLevel::High);
 }
 
 /// A hostile producer: many attributes, many sensors, long texts.

@@ -135,7 +135,9 @@ fn live(dice: &mut Dice, viewers: &mut Vec<ViewerId>, labs: &mut [Lab]) {
                 all(&mut |lab| lab.command(Command::CloseViewer { viewer }));
             }
             (Some(viewer), 2) => {
-                all(&mut |lab| lab.command(Command::SetQuality { viewer, quality }));
+                all(&mut |lab| {
+                    lab.command(Command::SetQuality { viewer, quality: quality.into() });
+                });
             }
             (Some(viewer), 3) => all(&mut |lab| {
                 let sensors = SensorSet::Ids(sensors.clone());
@@ -331,7 +333,7 @@ fn exercise(mut engine: Engine) {
     let feed = FeedId(Handle { slot: 41, generation: 9 });
     let card = SensorCard { sensor_id: "s3".into(), ..SensorCard::default() };
     inputs.commands.extend([
-        Command::OpenViewer { viewer, sensors: SensorSet::All, quality: Quality::High },
+        Command::OpenViewer { viewer, sensors: SensorSet::All, quality: Quality::High.into() },
         Command::OpenFeed { feed, card: Box::new(card), owner: "ada".into() },
         Command::DeclareAttribute {
             feed,
@@ -426,7 +428,7 @@ fn bytes_of_another_kind_are_told_apart() {
     let mut future = bytes.clone();
     future[8] = 200;
     let error = restore(&future).unwrap_err();
-    assert_eq!(error.to_string(), "the snapshot has format 200, and this build reads format 1");
+    assert_eq!(error.to_string(), "the snapshot has format 200, and this build reads format 2");
     for cut in (0..bytes.len()).step_by(97) {
         assert!(restore(&bytes[..cut]).is_err(), "cut at {cut}");
     }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use components::attention::Level;
 use components::attribute::AttributeType;
+use components::budget::{Grant, Pacing};
 use components::command::{Attention, Command, SensorCard, SensorSet, Target};
 use components::delivery::{Digest, Form, Notice};
 use components::id::{FeedId, Handles, ViewerId};
 use components::load::{Load, LoadLevel};
+use components::pressure::{Pressures, SocketReport};
 use components::sample::{Payload, Timestamp};
 use components::shape::{self, Shape};
-use components::viewer::Quality;
+use components::viewer::QualityChoice;
 use engine::{Audit, Engine, EngineConfig, EngineTime, Inputs};
 use simulator::recording::Hash;
 
@@ -183,15 +185,16 @@ impl Lab {
         self.inputs.samples.push(feed, index, Timestamp(timestamp), payload);
     }
 
-    pub fn watch(&mut self, sensors: &[&str], quality: Quality) -> ViewerId {
+    pub fn watch(&mut self, sensors: &[&str], quality: impl Into<QualityChoice>) -> ViewerId {
         self.open(SensorSet::Ids(sensors.iter().map(|id| (*id).into()).collect()), quality)
     }
 
-    pub fn watch_all(&mut self, quality: Quality) -> ViewerId {
+    pub fn watch_all(&mut self, quality: impl Into<QualityChoice>) -> ViewerId {
         self.open(SensorSet::All, quality)
     }
 
-    fn open(&mut self, sensors: SensorSet, quality: Quality) -> ViewerId {
+    fn open(&mut self, sensors: SensorSet, quality: impl Into<QualityChoice>) -> ViewerId {
+        let quality = quality.into();
         let viewer = ViewerId(self.viewer_handles.take(usize::MAX).unwrap());
         self.command(Command::OpenViewer { viewer, sensors, quality });
         self.received.insert(viewer, Vec::new());
@@ -204,6 +207,25 @@ impl Lab {
 
     pub fn load(&mut self, level: LoadLevel) {
         self.command(Command::SetLoad(Load { level, memory_protection: false }));
+    }
+
+    /// The machine is measured.
+    pub fn press(&mut self, pressures: Pressures) {
+        self.command(Command::Press(Box::new(pressures)));
+    }
+
+    /// Something waits at this viewer's socket.
+    pub fn waits(&mut self, viewer: ViewerId, age_ms: u32) {
+        let report = SocketReport { viewer, age_ms, bytes: 1000 };
+        self.command(Command::ReportSockets([report].into()));
+    }
+
+    /// What `viewer` was last granted, if that was ever news.
+    pub fn granted(&self, viewer: ViewerId) -> Option<Grant> {
+        self.notices.iter().rev().find_map(|notice| match notice {
+            Notice::QualityGranted { viewer: v, grant } if *v == viewer => Some(*grant),
+            _ => None,
+        })
     }
 
     /// These viewers' mailboxes are full in the next tick.
@@ -312,13 +334,12 @@ impl Lab {
     }
 
     /// The pacing last told to `feed`.
-    pub fn pacing(&self, feed: FeedId) -> Option<(Level, Load)> {
+    pub fn pacing(&self, feed: FeedId) -> Option<Pacing> {
         self.notices.iter().rev().find_map(|notice| match notice {
-            Notice::FeedOpened { feed: f, level, load }
-            | Notice::Paced { feed: f, level, load }
+            Notice::FeedOpened { feed: f, pacing } | Notice::Paced { feed: f, pacing }
                 if *f == feed =>
             {
-                Some((*level, *load))
+                Some(*pacing)
             }
             _ => None,
         })

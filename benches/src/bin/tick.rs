@@ -23,7 +23,7 @@ fn main() -> std::io::Result<()> {
             rates.push((ours, hand));
         }
         rates.sort_by(|a, b| a.0.samples_per_s.total_cmp(&b.0.samples_per_s));
-        let (ours, hand) = rates[1];
+        let (ours, hand) = &rates[1];
         writeln!(
             out,
             "{sensors} sensors, {threads} thread(s): {:.2} M samples/s (of {:.2} M by hand, ratio \
@@ -36,7 +36,7 @@ fn main() -> std::io::Result<()> {
             ours.ring_bytes_per_sensor,
             ours.delivered,
         )?;
-        for (name, nanos) in ours.systems {
+        for (name, nanos) in &ours.systems {
             writeln!(out, "    {name:16} {nanos:7.1} ns a sample")?;
         }
     }

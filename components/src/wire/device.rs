@@ -14,22 +14,17 @@ use serde_json::value::RawValue;
 
 use super::phoenix::Str;
 use super::push;
-use crate::attention::Level;
 use crate::attribute::{AttributeType, is_attribute_id};
+use crate::budget::Pacing;
 use crate::cell::Cell;
 use crate::command::SensorCard;
 use crate::id::FeedId;
 use crate::limits;
-use crate::load::{Load, LoadLevel};
 use crate::sample::{Payload, SampleBatch, Timestamp};
 use crate::shape::{self, Shape};
 
 /// Bytes of a connector's new name in `update_connector` (`reference/wire.md` 2.1b).
 pub const CONNECTOR_NAME_BYTES_MAX: usize = 100;
-
-/// What a window and multiplier are multiplied by under memory protection
-/// (`reference/wire.md` 2.1b).
-const MEMORY_PROTECTION_FACTOR: f64 = 5.0;
 
 /// Why a join is not understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -775,42 +770,16 @@ impl Measurement<'_> {
     }
 }
 
-/// How a device should send: what `backpressure_config` says.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Pacing {
-    pub paused: bool,
-    pub batch_window_ms: u64,
-    pub batch_size: u32,
-    pub multiplier: f64,
-}
-
-impl Pacing {
-    /// `reference/wire.md` 2.1b, as printed there.
-    pub fn of(level: Level, load: Load) -> Self {
-        let mut multiplier = load.level.window_multiplier();
-        if load.memory_protection {
-            multiplier *= MEMORY_PROTECTION_FACTOR;
-        }
-        let pressed = load.level == LoadLevel::Critical || load.memory_protection;
-        Self {
-            paused: matches!(level, Level::Low | Level::None) && pressed,
-            batch_window_ms: (level.base_window_ms() as f64 * multiplier) as u64,
-            batch_size: level.batch_size(),
-            multiplier,
-        }
-    }
-}
-
 /// Appends the payload of a `backpressure_config`. `with_system_load` is false for the clients
 /// that expect a number there and fail on the word (`reference/wire.md` H1).
 pub fn write_backpressure_config(
     out: &mut Vec<u8>,
-    level: Level,
-    load: Load,
+    pacing: &Pacing,
     with_system_load: bool,
     now: Timestamp,
 ) {
-    let pacing = Pacing::of(level, load);
+    let Pacing { level, load, window_ms, batch_size, paused } = *pacing;
+    let multiplier = window_ms as f64 / level.base_window_ms() as f64;
     let mut integer = itoa::Buffer::new();
     out.extend_from_slice(b"{\"attention_level\":\"");
     out.extend_from_slice(level.name().as_bytes());
@@ -821,13 +790,13 @@ pub fn write_backpressure_config(
     out.extend_from_slice(b"\",\"memory_protection_active\":");
     out.extend_from_slice(if load.memory_protection { b"true" } else { b"false" });
     out.extend_from_slice(b",\"paused\":");
-    out.extend_from_slice(if pacing.paused { b"true" } else { b"false" });
+    out.extend_from_slice(if paused { b"true" } else { b"false" });
     out.extend_from_slice(b",\"recommended_batch_window\":");
-    out.extend_from_slice(integer.format(pacing.batch_window_ms).as_bytes());
+    out.extend_from_slice(integer.format(window_ms).as_bytes());
     out.extend_from_slice(b",\"recommended_batch_size\":");
-    out.extend_from_slice(integer.format(pacing.batch_size).as_bytes());
+    out.extend_from_slice(integer.format(batch_size).as_bytes());
     out.extend_from_slice(b",\"load_multiplier\":");
-    out.extend_from_slice(ryu::Buffer::new().format_finite(pacing.multiplier).as_bytes());
+    out.extend_from_slice(ryu::Buffer::new().format_finite(multiplier).as_bytes());
     out.extend_from_slice(b",\"timestamp\":");
     out.extend_from_slice(integer.format(now.0).as_bytes());
     out.push(b'}');
@@ -836,7 +805,9 @@ pub fn write_backpressure_config(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::Level;
     use crate::id::Handle;
+    use crate::load::{Load, LoadLevel};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -1134,21 +1105,21 @@ mod tests {
     }
 
     #[test]
-    fn pacing_is_the_references_table_in_all_32_cases() {
+    fn pacing_is_the_references_table_in_all_32_cases_but_where_a_floor_holds() {
         let windows = [("none", 5000, 20), ("low", 2000, 10), ("medium", 500, 5), ("high", 100, 1)];
         let loads = [("normal", 1.0), ("elevated", 1.5), ("high", 3.0), ("critical", 5.0)];
         for (level, (level_name, base, size)) in Level::ALL.into_iter().zip(windows) {
             for (load, (load_name, factor)) in LoadLevel::ALL.into_iter().zip(loads) {
                 for memory_protection in [false, true] {
-                    let factor = if memory_protection { factor * 5.0 } else { factor };
+                    let factor: f64 = if memory_protection { factor * 5.0 } else { factor };
+                    let factor = match level_name {
+                        "high" => factor.min(2.0),
+                        "medium" => factor.min(2.0),
+                        _ => factor,
+                    };
                     let mut out = Vec::new();
-                    write_backpressure_config(
-                        &mut out,
-                        level,
-                        Load { level: load, memory_protection },
-                        true,
-                        Timestamp(7),
-                    );
+                    let pacing = Pacing::of(level, Load { level: load, memory_protection });
+                    write_backpressure_config(&mut out, &pacing, true, Timestamp(7));
                     let config: Value = serde_json::from_slice(&out).unwrap();
                     let paused = ["none", "low"].contains(&level_name)
                         && (memory_protection || load_name == "critical");

@@ -1,10 +1,12 @@
 use components::attribute::AttributeType;
+use components::budget::Layer;
 use components::cell::Cell;
 use components::command::{Command, SensorCard};
 use components::delivery::{Form as SliceForm, Slice, StreamCard, ViewerEnd};
 use components::id::StreamId;
 use components::sample::Timestamp;
 use components::shape::Shape;
+use components::viewer::Quality;
 use components::wire::phoenix::Vsn;
 use components::wire::viewer::frame::{FrameReader, FrameValues};
 use serde_json::value::RawValue;
@@ -122,7 +124,7 @@ fn a_binary_viewer_hears_its_level_the_roster_and_its_frames_in_this_order() {
     let heard = all(&mut reader);
     assert_eq!(
         event(&heard[0]),
-        ("quality_changed".into(), json!({"level": "high", "reason": "auto"}))
+        ("quality_changed".into(), json!({"level": "high", "reason": "auto", "focused": "high"}))
     );
     let (name, body) = event(&heard[1]);
     assert_eq!((&*name, &body["full"], &body["total"]), ("roster", &json!(true), &json!(1)));
@@ -156,18 +158,23 @@ fn roster_changes_come_at_most_every_200_ms() {
 #[test]
 fn a_json_viewer_hears_of_its_level_only_when_it_changes() {
     let mut room = Room::new();
-    let (mut seat, mut reader) = room.join("{}");
+    let (seat, mut reader) = room.join("{}");
     room.tick(&seeds(&[seat.viewer()], 1, 2));
     let heard = all(&mut reader);
     assert_eq!(heard.len(), 1);
     assert_eq!(event(&heard[0]).0, "composite_seed_data");
-    let low = RawValue::from_string(r#"{"quality":"low"}"#.into()).unwrap();
-    seat.event("set_quality", &low);
+    let (strong, rest) = (Quality::High, Quality::Low);
+    let grant = Grant { strong, rest, limited_by: Some(Layer::Budget) };
+    let viewer = seat.viewer();
+    let mut deliveries = Deliveries::default();
+    deliveries.notices.push(Notice::QualityGranted { viewer, grant });
+    room.tick(&deliveries);
     room.tick(&Deliveries::default());
     let heard = all(&mut reader);
+    assert_eq!(heard.len(), 1, "once");
     assert_eq!(
         event(&heard[0]),
-        ("quality_changed".into(), json!({"level": "low", "reason": "asked"}))
+        ("quality_changed".into(), json!({"level": "low", "reason": "budget", "focused": "high"}))
     );
 }
 

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use super::*;
 use components::attention::Level;
+use components::budget::Pacing;
 use components::cell::Cell;
 use components::command::Command;
 use components::id::{FeedId, Handle};
@@ -24,7 +25,8 @@ impl World for Fake {
         self.deliveries.clear();
         for _ in inputs.commands.drain(..) {
             let (feed, load) = (FEED, Load::default());
-            self.deliveries.notices.push(Notice::FeedOpened { feed, level: Level::None, load });
+            let pacing = Pacing::of(Level::None, load);
+            self.deliveries.notices.push(Notice::FeedOpened { feed, pacing });
         }
         inputs.samples.clear();
         &self.deliveries

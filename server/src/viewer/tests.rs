@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use components::command::{Inputs, Target};
 use components::id::Handle;
+use components::viewer::Quality;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -111,7 +112,11 @@ fn a_join_opens_a_viewer_with_what_was_asked_for() {
     assert_eq!(reply, json!({"form": "binary", "version": 1, "now": 1000}));
     let commands = office.commands();
     let [
-        Command::OpenViewer { viewer: opened, sensors: SensorSet::Ids(ids), quality: Quality::Low },
+        Command::OpenViewer {
+            viewer: opened,
+            sensors: SensorSet::Ids(ids),
+            quality: QualityChoice::Fixed(Quality::Low),
+        },
         Command::Attend { viewer: attends, attention },
     ] = &commands[..]
     else {
@@ -214,7 +219,10 @@ fn a_viewer_says_what_it_wants() {
     assert_eq!(reply, ("ok", json!({})));
     assert!(matches!(&commands[..], [Command::SetSensors { sensors: SensorSet::Ids(_), .. }]));
     let (_, commands) = say("set_quality", r#"{"quality":"minimal"}"#);
-    assert!(matches!(&commands[..], [Command::SetQuality { quality: Quality::Minimal, .. }]));
+    assert!(matches!(
+        &commands[..],
+        [Command::SetQuality { quality: QualityChoice::Fixed(Quality::Minimal), .. }]
+    ));
 
     let (reply, commands) = say("ping", r#"{"t":[1]}"#);
     assert_eq!((reply, commands.len()), (("ok", json!({"t": [1]})), 0));
@@ -350,8 +358,10 @@ async fn a_token_is_minted_changed_and_taken_back_over_http() {
         ask(&office, "PATCH", &path, r#"{"quality":"paused","visible":[]}"#, "").await;
     assert_eq!((status, &again["token"]), (StatusCode::OK, &minted["token"]));
     let commands = office.commands();
-    let [Command::SetQuality { quality: Quality::Paused, .. }, Command::Attend { .. }] =
-        &commands[..]
+    let [
+        Command::SetQuality { quality: QualityChoice::Fixed(Quality::Paused), .. },
+        Command::Attend { .. },
+    ] = &commands[..]
     else {
         panic!("{commands:?}")
     };

@@ -6,39 +6,13 @@ use std::sync::Arc;
 use components::attention::Battery;
 use components::command::{Attention, SensorSet, Target};
 use components::limits::NAME_BYTES_MAX;
-use components::viewer::Quality;
+use components::viewer::QualityChoice;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Ids in one message.
 pub const ID_COUNT_MAX: usize = 10_000;
-
-/// The quality a viewer asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum QualityChoice {
-    /// The server's choice. High, until something measures how a viewer keeps up.
-    #[default]
-    Auto,
-    Fixed(Quality),
-}
-
-impl QualityChoice {
-    pub fn resolve(self) -> Quality {
-        match self {
-            Self::Auto => Quality::High,
-            Self::Fixed(quality) => quality,
-        }
-    }
-
-    /// Why the level is what it is, as `quality_changed` says it.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Fixed(_) => "asked",
-        }
-    }
-}
 
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,12 +235,7 @@ fn read_visible(raw: &RawValue, room: &mut usize) -> Result<Option<Vec<Box<str>>
 
 fn read_choice(raw: &RawValue) -> Result<QualityChoice, WordsError> {
     let name: Option<String> = serde_json::from_str(raw.get()).ok();
-    match name.as_deref() {
-        Some("auto") => Some(QualityChoice::Auto),
-        Some(name) => Quality::from_name(name).map(QualityChoice::Fixed),
-        None => None,
-    }
-    .ok_or_else(|| {
+    name.as_deref().and_then(QualityChoice::from_name).ok_or_else(|| {
         let problem = "expected \"auto\", \"high\", \"medium\", \"low\", \"minimal\" or \"paused\"";
         WordsError::new("quality", problem)
     })
@@ -341,6 +310,7 @@ fn check_id(field: &'static str, index: usize, id: &str) -> Result<(), WordsErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use components::viewer::Quality;
     use proptest::prelude::*;
 
     #[test]

@@ -4,9 +4,11 @@
 //! bit, who got what in which order, and every notice; and the number of the tick. It does not
 //! see addresses of memory or orders of maps, and is the same on every machine.
 
+use components::budget::{Layer, Pacing};
 use components::delivery::{Deliveries, Form, Notice, StreamCard, ViewerEnd};
 use components::id::Handle;
 use components::load::Load;
+use components::pressure::Resource;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Digests of cards that are remembered, by stream. A power of two.
@@ -158,17 +160,24 @@ fn put_load(out: &mut Vec<u8>, load: &Load) {
     out.push(u8::from(load.memory_protection));
 }
 
+fn put_pacing(out: &mut Vec<u8>, pacing: &Pacing) {
+    put_text(out, pacing.level.name());
+    put_load(out, &pacing.load);
+    put(out, pacing.window_ms);
+    put(out, u64::from(pacing.batch_size));
+    out.push(u8::from(pacing.paused));
+}
+
 fn handle(handle: Handle) -> u64 {
     u64::from(handle.slot) | u64::from(handle.generation) << 32
 }
 
 fn put_notice(out: &mut Vec<u8>, notice: &Notice) {
     match notice {
-        Notice::FeedOpened { feed, level, load } => {
+        Notice::FeedOpened { feed, pacing } => {
             out.push(1);
             put(out, handle(feed.0));
-            put_text(out, level.name());
-            put_load(out, load);
+            put_pacing(out, pacing);
         }
         Notice::FeedRefused { feed, refusal } => {
             out.push(2);
@@ -179,11 +188,10 @@ fn put_notice(out: &mut Vec<u8>, notice: &Notice) {
             out.push(3);
             put(out, handle(feed.0));
         }
-        Notice::Paced { feed, level, load } => {
+        Notice::Paced { feed, pacing } => {
             out.push(4);
             put(out, handle(feed.0));
-            put_text(out, level.name());
-            put_load(out, load);
+            put_pacing(out, pacing);
         }
         Notice::DeviceTold { feed, words } => {
             out.push(5);
@@ -229,6 +237,18 @@ fn put_notice(out: &mut Vec<u8>, notice: &Notice) {
             out.push(12);
             put_text(out, sensor_id);
             put_text(out, level.name());
+        }
+        Notice::LoadChanged { load, by } => {
+            out.push(14);
+            put_load(out, load);
+            put_text(out, by.map_or("", Resource::name));
+        }
+        Notice::QualityGranted { viewer, grant } => {
+            out.push(15);
+            put(out, handle(viewer.0));
+            out.push(grant.strong as u8);
+            out.push(grant.rest as u8);
+            put_text(out, grant.limited_by.map_or("", Layer::name));
         }
         Notice::ViewerClosed { viewer, why } => {
             out.push(13);

@@ -75,14 +75,14 @@ fn every_command() -> Vec<Command> {
         Command::OpenViewer {
             viewer: viewer(1),
             sensors: SensorSet::All,
-            quality: Quality::Minimal,
+            quality: Quality::Minimal.into(),
         },
         Command::SetSensors {
             viewer: viewer(1),
             sensors: SensorSet::Ids(vec!["all".into(), "b\\".into()]),
         },
         Command::SetSensors { viewer: viewer(1), sensors: SensorSet::Ids(vec![]) },
-        Command::SetQuality { viewer: viewer(1), quality: Quality::Paused },
+        Command::SetQuality { viewer: viewer(1), quality: Quality::Paused.into() },
         Command::Attend { viewer: viewer(1), attention: Box::new(attention) },
         Command::Attend { viewer: viewer(1), attention: Box::default() },
         Command::Renew { viewer: viewer(1) },

@@ -8,7 +8,8 @@ use components::command::{Attention, Command, SensorCard, SensorSet, Target};
 use components::id::{FeedId, Handle, ViewerId};
 use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
-use components::viewer::Quality;
+use components::pressure::{Pressures, Resource, SocketReport};
+use components::viewer::QualityChoice;
 use serde::{Deserialize, Serialize};
 
 /// What was said in one tick.
@@ -112,6 +113,23 @@ pub(super) enum Word<'a> {
     },
     CloseViewer {
         viewer: Pair,
+    },
+    ReportHealth {
+        viewer: Pair,
+        score: u8,
+    },
+    /// Viewer, milliseconds, bytes.
+    ReportSockets {
+        sockets: Vec<(Pair, u32, u32)>,
+    },
+    Press {
+        /// By the names of resources; those at zero may be left out.
+        #[serde(borrow)]
+        used: Vec<(Cow<'a, str>, Number)>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        age_p99_ms: Option<Number>,
+        unix_ms: i64,
+        utc_offset_minutes: i16,
     },
     SetLoad {
         #[serde(borrow)]
@@ -255,6 +273,26 @@ impl<'a> Word<'a> {
                 words: text(words),
             },
             Command::CloseViewer { viewer } => Self::CloseViewer { viewer: pair(viewer.0) },
+            Command::ReportHealth { viewer, score } => {
+                Self::ReportHealth { viewer: pair(viewer.0), score: *score }
+            }
+            Command::ReportSockets(reports) => Self::ReportSockets {
+                sockets: reports
+                    .iter()
+                    .map(|report| (pair(report.viewer.0), report.age_ms, report.bytes))
+                    .collect(),
+            },
+            Command::Press(pressures) => Self::Press {
+                used: Resource::ALL
+                    .into_iter()
+                    .map(|resource| (resource, pressures.used[resource as usize]))
+                    .filter(|(_, used)| *used != 0.0)
+                    .map(|(resource, used)| (text(resource.name()), Number::of(used.into())))
+                    .collect(),
+                age_p99_ms: pressures.age_p99_ms.map(|age| Number::of(age.into())),
+                unix_ms: pressures.unix_ms,
+                utc_offset_minutes: pressures.utc_offset_minutes,
+            },
             Command::SetLoad(load) => Self::SetLoad {
                 level: text(load.level.name()),
                 memory_protection: load.memory_protection,
@@ -317,6 +355,31 @@ impl<'a> Word<'a> {
                 words: words.into(),
             },
             Self::CloseViewer { viewer } => Command::CloseViewer { viewer: viewer_of(viewer) },
+            Self::ReportHealth { viewer, score } => {
+                Command::ReportHealth { viewer: viewer_of(viewer), score }
+            }
+            Self::ReportSockets { sockets } => Command::ReportSockets(
+                sockets
+                    .into_iter()
+                    .map(|(viewer, age_ms, bytes)| SocketReport {
+                        viewer: viewer_of(viewer),
+                        age_ms,
+                        bytes,
+                    })
+                    .collect(),
+            ),
+            Self::Press { used, age_p99_ms, unix_ms, utc_offset_minutes } => {
+                let mut pressures =
+                    Pressures { unix_ms, utc_offset_minutes, ..Pressures::default() };
+                for (name, used) in used {
+                    let resource = Resource::from_name(&name);
+                    let resource = resource.ok_or_else(|| format!("the resource {name:?}"))?;
+                    pressures.used[resource as usize] = used.value()? as f32;
+                }
+                pressures.age_p99_ms =
+                    age_p99_ms.map(Number::value).transpose()?.map(|age| age as f32);
+                Command::Press(Box::new(pressures))
+            }
             Self::SetLoad { level, memory_protection } => {
                 let found = LoadLevel::ALL.into_iter().find(|known| known.name() == level);
                 let level = found.ok_or_else(|| format!("the load level {level:?}"))?;
@@ -432,6 +495,6 @@ fn opened(pair: Pair) -> Result<Pair, String> {
     if pair.0 < SLOT_COUNT_MAX { Ok(pair) } else { Err(format!("the slot {}", pair.0)) }
 }
 
-fn quality_of(name: &str) -> Result<Quality, String> {
-    Quality::from_name(name).ok_or_else(|| format!("the quality {name:?}"))
+fn quality_of(name: &str) -> Result<QualityChoice, String> {
+    QualityChoice::from_name(name).ok_or_else(|| format!("the quality {name:?}"))
 }

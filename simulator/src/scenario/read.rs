@@ -668,7 +668,7 @@ fn crowd(field: &Field<'_>, rooms: &[&str], others: &[CrowdSpec]) -> Result<Crow
         crowd.watch = field.whole(1..=SENSOR_COUNT_MAX as i64)? as usize;
     }
     if let Some(field) = table.field("quality") {
-        let name = field.word("quality", &Quality::ALL.map(Quality::name))?;
+        let name = field.word("quality", &Quality::CHOICES.map(Quality::name))?;
         crowd.quality = Quality::from_name(name).expect("it is one of them");
     }
     if let Some(field) = table.field("form") {

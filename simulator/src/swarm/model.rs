@@ -218,11 +218,6 @@ impl Model {
             self.viewers.remove(&id);
             self.expected.push(format!("viewer {:?} closed, LeaseOver", id.0));
         }
-        if self.load.level != load_before {
-            for stream in self.sensors.values_mut().flat_map(|s| s.streams.values_mut()) {
-                stream.whole_from = stream.held_from(load_before, true);
-            }
-        }
         for &(reason, count) in refused {
             self.received += count;
             self.refused[reason as usize] += count;
@@ -233,6 +228,12 @@ impl Model {
             self.received += 1;
             if !self.accept(sample) {
                 self.unknown += 1;
+            }
+        }
+        // The load is judged behind the intake: what came in was kept as the one before allowed.
+        if self.load.level != load_before {
+            for stream in self.sensors.values_mut().flat_map(|s| s.streams.values_mut()) {
+                stream.whole_from = stream.held_from(load_before, true);
             }
         }
     }
@@ -310,7 +311,7 @@ impl Model {
                 let opened = Viewer {
                     sensors: sensors.clone(),
                     attention: Attention::default(),
-                    quality: *quality,
+                    quality: quality.ceiling(),
                     lease_until: self.now + self.settings.lease_ms * 1000,
                     cursors: BTreeMap::new(),
                 };
@@ -323,7 +324,7 @@ impl Model {
             }
             Command::SetQuality { viewer, quality } => {
                 if let Some(viewer) = self.viewers.get_mut(viewer) {
-                    viewer.quality = *quality;
+                    viewer.quality = quality.ceiling();
                 }
             }
             Command::Attend { viewer, attention } => {
@@ -350,6 +351,8 @@ impl Model {
                 }
             }
             Command::SetLoad(load) => self.load = *load,
+            // Nothing is measured here: what it would change, it does not.
+            Command::ReportHealth { .. } | Command::ReportSockets(_) | Command::Press(_) => {}
         }
     }
 
@@ -703,9 +706,9 @@ impl Model {
         let mut told = Vec::new();
         for notice in &deliveries.notices {
             told.push(match notice {
-                Notice::FeedOpened { feed, level, load } => {
+                Notice::FeedOpened { feed, pacing } => {
                     if let Some(held) = self.feeds.get_mut(feed) {
-                        held.paced = (*level, *load);
+                        held.paced = (pacing.level, pacing.load);
                     }
                     format!("feed {:?} opened", feed.0)
                 }
@@ -713,10 +716,25 @@ impl Model {
                     format!("feed {:?} refused, {refusal:?}", feed.0)
                 }
                 Notice::FeedClosed { feed } => format!("feed {:?} closed", feed.0),
-                Notice::Paced { feed, level, load } => {
+                Notice::Paced { feed, pacing } => {
                     if let Some(held) = self.feeds.get_mut(feed) {
-                        held.paced = (*level, *load);
+                        held.paced = (pacing.level, pacing.load);
                     }
+                    continue;
+                }
+                Notice::LoadChanged { load, .. } => {
+                    must!(
+                        *load == self.load,
+                        "load",
+                        "told of {load:?}, made up was {:?}",
+                        self.load
+                    );
+                    continue;
+                }
+                Notice::QualityGranted { viewer, grant } => {
+                    let asked = self.viewers.get(viewer).map(|viewer| viewer.quality);
+                    let as_asked = Some(grant.strong) == asked && Some(grant.rest) == asked;
+                    must!(as_asked || asked.is_none(), "grant", "{grant:?} for {asked:?}");
                     continue;
                 }
                 Notice::DeviceTold { feed, .. } => format!("tell {:?}", feed.0),
@@ -906,7 +924,7 @@ fn form(kind: AttributeType, quality: Quality, whole: bool) -> Form {
     match (kind, quality) {
         _ if whole => Form::Raw,
         (AttributeType::Button, _) => Form::Raw,
-        (_, Quality::Low | Quality::Minimal) => Form::Digest,
+        (_, Quality::Low | Quality::Minimal | Quality::Trickle) => Form::Digest,
         (AttributeType::Ecg | AttributeType::Respiration, _) => Form::Raw,
         _ => Form::Latest,
     }
@@ -924,6 +942,7 @@ impl Interval for Quality {
             Self::Medium => Some(50_000),
             Self::Low => Some(100_000),
             Self::Minimal => Some(200_000),
+            Self::Trickle => Some(1_000_000),
             Self::Paused => None,
         }
     }

@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
             if let Some(viewer) = self.seats[seat].open {
                 let attention = Box::new(Attention::default());
                 self.say(Command::Attend { viewer, attention });
-                self.say(Command::SetQuality { viewer, quality: Quality::High });
+                self.say(Command::SetQuality { viewer, quality: Quality::High.into() });
             }
         }
         self.tick(QUIET_TICK_US)?;
@@ -317,7 +317,7 @@ impl<'a> Run<'a> {
                     let seat = &mut self.seats[*viewer];
                     *seat = Seat { open: Some(id), last: seat.last, alive: false, stalled: false };
                     let (sensors, quality) = (sensors.clone(), *quality);
-                    self.say(Command::OpenViewer { viewer: id, sensors, quality });
+                    self.say(Command::OpenViewer { viewer: id, sensors, quality: quality.into() });
                 }
             }
             Event::CloseViewer { viewer } => {
@@ -333,7 +333,10 @@ impl<'a> Run<'a> {
                 });
             }
             Event::SetQuality { viewer, quality } => {
-                self.of_viewer(*viewer, |viewer| Command::SetQuality { viewer, quality: *quality });
+                self.of_viewer(*viewer, |viewer| Command::SetQuality {
+                    viewer,
+                    quality: (*quality).into(),
+                });
             }
             Event::Attend { viewer, attention } => {
                 self.of_viewer(*viewer, |viewer| {

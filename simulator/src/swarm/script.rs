@@ -383,7 +383,7 @@ impl World {
     }
 
     fn open(&self, viewer: usize, dice: &mut Dice) -> Event {
-        Event::Open { viewer, sensors: self.sensors(dice), quality: *dice.of(&Quality::ALL) }
+        Event::Open { viewer, sensors: self.sensors(dice), quality: *dice.of(&Quality::CHOICES) }
     }
 
     fn targets(&self, dice: &mut Dice) -> Vec<Target> {
@@ -505,7 +505,7 @@ const KINDS: [(Draw, usize); 20] = [
     (
         |world, dice, script| {
             let viewer = world.viewer(dice);
-            script.push(Event::SetQuality { viewer, quality: *dice.of(&Quality::ALL) });
+            script.push(Event::SetQuality { viewer, quality: *dice.of(&Quality::CHOICES) });
         },
         4,
     ),

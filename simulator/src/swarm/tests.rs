@@ -32,6 +32,7 @@ fn copy(deliveries: &Deliveries) -> Deliveries {
         parts: deliveries.parts.clone(),
         flushes: deliveries.flushes.clone(),
         notices: deliveries.notices.clone(),
+        probes: deliveries.probes.clone(),
     }
 }
 
@@ -59,7 +60,11 @@ fn checked(tamper: impl Fn(&mut Deliveries)) -> Result<(), Broken> {
     }
     for (n, quality) in [Quality::High, Quality::Low].into_iter().enumerate() {
         let viewer = ViewerId(handle(n as u32));
-        inputs.commands.push(Command::OpenViewer { viewer, sensors: SensorSet::All, quality });
+        inputs.commands.push(Command::OpenViewer {
+            viewer,
+            sensors: SensorSet::All,
+            quality: quality.into(),
+        });
     }
     for tick in 1..=2 {
         let mut sent = Vec::new();

@@ -9,7 +9,8 @@ use bevy_ecs::prelude::*;
 use components::ledger::Reason;
 use components::sensor::Streams;
 
-use crate::world::{Books, CurrentLoad, Memory, SensorIndex, Settings};
+use crate::conduct::divide::CurrentBudget;
+use crate::world::{Books, Memory, SensorIndex, Settings};
 
 /// Sensors visited in one tick of a sweep. At 250 ticks a second 100,000 sensors take 0.2 s.
 pub const SWEEP_SENSOR_COUNT: u32 = 2048;
@@ -21,12 +22,12 @@ const RELAX_AT: f64 = 0.4;
 pub fn trim_rings(
     mut memory: ResMut<Memory>,
     mut books: ResMut<Books>,
-    load: Res<CurrentLoad>,
+    current: Res<CurrentBudget>,
     settings: Res<Settings>,
     index: Res<SensorIndex>,
     mut sensors: Query<&mut Streams>,
 ) {
-    let level = load.load.level;
+    let level = current.budget.load.level;
     if level > memory.swept_for {
         memory.sweep_from = Some(0);
     }

@@ -7,27 +7,28 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::attention::{ClaimKind, Level};
+use components::budget::Grant;
 use components::command::{SensorSet, Target};
 use components::id::SensorKey;
-use components::viewer::{Cursors, Quality, Viewer, Watch};
+use components::viewer::{Cursors, Viewer, Watch};
 
-use crate::world::{Attendance, Attendee, Fresh, SensorIndex, ViewerIndex};
+use crate::world::{Attendance, Attendee, SensorIndex, ViewerIndex};
 
 pub fn gather_claims(
     index: ResMut<ViewerIndex>,
-    mut viewers: Query<(Entity, &mut Viewer, &mut Watch, &mut Cursors)>,
+    mut viewers: Query<(Entity, &mut Viewer, &Grant, &mut Watch, &mut Cursors)>,
     mut sensors: ResMut<SensorIndex>,
     mut attendance: ResMut<Attendance>,
-    mut fresh: ResMut<Fresh>,
 ) {
     if index.changed.is_empty() {
         return;
     }
     for &entity in &index.changed {
-        let Ok((entity, mut viewer, mut watch, mut cursors)) = viewers.get_mut(entity) else {
+        let Ok((entity, mut viewer, grant, mut watch, mut cursors)) = viewers.get_mut(entity)
+        else {
             continue;
         };
-        let next = resolve(&viewer, &mut sensors);
+        let next = resolve(&viewer, grant, &mut sensors);
         enter(entity, &watch, &next, &mut attendance);
         // Acquired before released: a name that stays keeps its key.
         for (key, ..) in &watch.claims {
@@ -35,20 +36,16 @@ pub fn gather_claims(
         }
         *watch = next;
         viewer.changed = false;
-        cursors.scan_all = true;
+        cursors.scan_all();
     }
     // `index.changed` is cleared by `rest_cursors`, which needs it too.
-    fresh.wanted = viewers
-        .iter()
-        .filter(|(_, viewer, ..)| viewer.delivering())
-        .fold(0, |bits, (_, viewer, ..)| bits | Fresh::bit(viewer.quality));
 }
 
 /// What `viewer` says, as claims on keys. Acquires a reference for every claim.
-pub(crate) fn resolve(viewer: &Viewer, sensors: &mut SensorIndex) -> Watch {
+pub(crate) fn resolve(viewer: &Viewer, grant: &Grant, sensors: &mut SensorIndex) -> Watch {
     let attention = &viewer.attention;
     let cap = attention.battery.cap();
-    let looking = !attention.hidden && viewer.quality != Quality::Paused;
+    let looking = viewer.is_looking(grant);
     let mut watch = Watch::default();
 
     // The lens, sorted, to tell what is outside it.

@@ -9,18 +9,19 @@ use components::delivery::Notice;
 use components::id::SensorKey;
 use components::sensor::{Attended, Sensor, Streams};
 
-use crate::world::{Attendance, CurrentLoad, Outgoing, SensorIndex};
+use crate::conduct::divide::CurrentBudget;
+use crate::world::{Attendance, Outgoing, SensorIndex};
 
 pub fn derive_levels(
     mut attendance: ResMut<Attendance>,
     index: Res<SensorIndex>,
     mut sensors: Query<(&Sensor, &mut Attended, &mut Streams)>,
-    mut load: ResMut<CurrentLoad>,
+    mut current: ResMut<CurrentBudget>,
     mut out: ResMut<Outgoing>,
 ) {
-    let load_changed = std::mem::take(&mut load.changed);
+    let repaced = std::mem::take(&mut current.changed);
     let mut touched = std::mem::take(&mut attendance.touched);
-    if std::mem::take(&mut attendance.all_touched) || load_changed {
+    if std::mem::take(&mut attendance.all_touched) || repaced {
         touched.clear();
         touched.extend(index.keys());
     } else {
@@ -40,9 +41,10 @@ pub fn derive_levels(
             let sensor_id = Arc::clone(&sensor.card.sensor_id);
             out.0.notices.push(Notice::LevelChanged { sensor_id, level });
         }
-        if changed || load_changed {
+        if changed || repaced {
+            let pacing = current.budget.pacing(level);
             for &feed in &sensor.feeds {
-                out.0.notices.push(Notice::Paced { feed, level, load: load.load });
+                out.0.notices.push(Notice::Paced { feed, pacing });
             }
         }
     }

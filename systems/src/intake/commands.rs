@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::attention::Level;
+use components::budget::Grant;
 use components::command::{Command, SensorCard, SensorSet};
 use components::delivery::{Notice, Refusal, ViewerEnd};
 use components::id::{FeedId, ViewerId};
@@ -13,9 +14,11 @@ use components::sample::EngineTime;
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::viewer::{Cursors, Viewer, Watch};
 
+use crate::conduct::divide::{CurrentBudget, Flow, Share};
+use crate::conduct::judge::Pressed;
+use crate::conduct::pace::{Pace, Reports};
 use crate::world::{
-    Attendance, CurrentLoad, Feed, Feeds, Incoming, Now, Outgoing, SensorIndex, Settings,
-    ViewerIndex,
+    Attendance, Feed, Feeds, Incoming, Now, Outgoing, SensorIndex, Settings, ViewerIndex,
 };
 
 pub fn apply_commands(world: &mut World) {
@@ -39,8 +42,8 @@ fn apply(world: &mut World, command: Command) {
     match command {
         Command::OpenFeed { feed, card, owner } => match open_feed(world, feed, *card, owner) {
             Ok(level) => {
-                let load = world.resource::<CurrentLoad>().load;
-                notice(world, Notice::FeedOpened { feed, level, load });
+                let pacing = world.resource::<CurrentBudget>().budget.pacing(level);
+                notice(world, Notice::FeedOpened { feed, pacing });
             }
             Err(refusal) => notice(world, Notice::FeedRefused { feed, refusal }),
         },
@@ -86,13 +89,17 @@ fn apply(world: &mut World, command: Command) {
                         id: viewer,
                         sensors,
                         attention: Default::default(),
-                        quality,
+                        choice: quality,
                         lease_until,
                         changed: false,
                         busy: false,
                     },
                     Watch::default(),
                     Cursors::default(),
+                    Grant::asked(quality),
+                    Pace::default(),
+                    Share::default(),
+                    Flow::default(),
                 ))
                 .id();
             world.resource_mut::<ViewerIndex>().put(viewer, Some(entity));
@@ -102,7 +109,7 @@ fn apply(world: &mut World, command: Command) {
             change(world, viewer, |viewer| viewer.sensors = sensors);
         }
         Command::SetQuality { viewer, quality } => {
-            change(world, viewer, |viewer| viewer.quality = quality);
+            change(world, viewer, |viewer| viewer.choice = quality);
         }
         Command::Attend { viewer, attention } => {
             change(world, viewer, |viewer| viewer.attention = *attention);
@@ -120,11 +127,16 @@ fn apply(world: &mut World, command: Command) {
         }
         Command::CloseViewer { viewer } => leave(world, viewer, ViewerEnd::Left),
 
-        Command::SetLoad(load) => {
-            let mut current = world.resource_mut::<CurrentLoad>();
-            current.changed |= current.load != load;
-            current.load = load;
+        Command::ReportHealth { viewer, score } => {
+            world.resource_mut::<Reports>().scores.push((viewer, score.min(100)));
         }
+        Command::ReportSockets(reports) => {
+            world.resource_mut::<Reports>().sockets.extend(reports);
+        }
+        Command::Press(pressures) => {
+            world.resource_mut::<Pressed>().pressures = Some(*pressures);
+        }
+        Command::SetLoad(load) => world.resource_mut::<Pressed>().made_up = Some(load),
     }
 }
 

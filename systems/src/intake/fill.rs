@@ -8,21 +8,29 @@ use std::sync::Arc;
 
 use bevy_ecs::entity::Entities;
 use bevy_ecs::prelude::*;
-use components::delivery::StreamCard;
+use components::class::Class;
+use components::delivery::{Probe, StreamCard};
 use components::id::SensorKey;
 use components::ledger::{Ledger, Reason};
 use components::load::LoadLevel;
 use components::ring::Ring;
-use components::sample::{Payload, SampleBatch, Text};
+use components::sample::{Payload, SampleBatch, Text, Timestamp};
 use components::sensor::{Sensor, Stream, Streams};
 use components::shape::Shape;
 use rayon::prelude::*;
 
-use crate::world::{Books, CurrentLoad, Feeds, Fresh, Incoming, Memory, Now, Parallel, Settings};
+use crate::conduct::divide::CurrentBudget;
+use crate::world::{Books, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel, Settings};
 
 /// Below this many samples a batch is written in order of arrival: ordering would cost more than
 /// it gives.
 const ORDERED_SAMPLE_COUNT_MIN: usize = 2048;
+
+/// Samples are marked to be followed this often.
+const PROBE_MS: u64 = 20;
+
+/// Samples that are looked at for one of each class.
+const PROBE_LOOK_COUNT: usize = 64;
 
 /// Sensors in one chunk of parallel work.
 const CHUNK: usize = 256;
@@ -35,6 +43,7 @@ struct Filled {
     unknown: u64,
     bytes: i64,
     offered: u64,
+    by_class: [u64; Class::COUNT],
     pushed: Vec<SensorKey>,
 }
 
@@ -58,11 +67,12 @@ pub fn fill_rings(
     mut memory: ResMut<Memory>,
     mut books: ResMut<Books>,
     mut fresh: ResMut<Fresh>,
-    load: Res<CurrentLoad>,
+    current: Res<CurrentBudget>,
     settings: Res<Settings>,
     now: Res<Now>,
     parallel: Res<Parallel>,
     mut order: Local<Order>,
+    mut out: ResMut<Outgoing>,
 ) {
     let inputs = &mut incoming.0;
     for (reason, count) in inputs.refused.drain(..) {
@@ -102,7 +112,7 @@ pub fn fill_rings(
         batch,
         order_rows: &order.rows,
         order_places: &order.places,
-        load: load.load.level,
+        load: current.budget.load.level,
         memory: &memory,
         may_grow: memory.bytes < settings.ring_bytes_max as i64,
         tick: now.tick,
@@ -141,6 +151,9 @@ pub fn fill_rings(
             whole.forgotten += part.forgotten;
             whole.bytes += part.bytes;
             whole.offered += part.offered;
+            for (whole, part) in whole.by_class.iter_mut().zip(part.by_class) {
+                *whole += part;
+            }
             whole.unknown += part.unknown;
             whole.pushed.extend(part.pushed);
         }
@@ -152,10 +165,45 @@ pub fn fill_rings(
     memory.bytes += filled.bytes;
     count(&mut books.store, &filled);
     books.lens.received += filled.offered;
+    for (whole, part) in books.by_class.iter_mut().zip(filled.by_class) {
+        *whole += part;
+    }
     for key in filled.pushed {
         fresh.mark(key);
     }
+    if filled.offered > 0 && now.passes(PROBE_MS) {
+        mark_probes(&now, order, columns, &mut out.0.probes);
+    }
     batch.clear();
+}
+
+/// Marks one watched sample of each class, from a place in the batch that is another each time.
+fn mark_probes(now: &Now, order: &Order, columns: &[Streams], probes: &mut Vec<Probe>) {
+    let count = order.rows.len();
+    let start = now.tick.wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize % count;
+    let mut marked = [false; Class::COUNT];
+    for at in (start..count).chain(0..start).take(PROBE_LOOK_COUNT) {
+        let row = order.rows[at];
+        if row == NOWHERE {
+            continue;
+        }
+        let stream = columns[row as usize].list.get(usize::from(order.places[at]));
+        let Some(stream) = stream.filter(|stream| stream.alive && stream.readers > 0) else {
+            continue;
+        };
+        let Some(card) = &stream.card else { continue };
+        let class = stream.kind.class() as usize;
+        let ring = &stream.ring;
+        if marked[class] || ring.is_empty() {
+            continue;
+        }
+        marked[class] = true;
+        // The newest of its stream: it came in with this tick, as the one that was hit upon did.
+        let at = ring.count() - 1;
+        let newest = ring.words(at, at + 1).next();
+        let timestamp = Timestamp(newest.map_or(0, |words| words[0] as i64));
+        probes.push(Probe { card: Arc::clone(card), at, timestamp });
+    }
 }
 
 fn count(store: &mut Ledger, filled: &Filled) {
@@ -242,6 +290,7 @@ impl Context<'_> {
             }
         };
         filled.stored += 1;
+        filled.by_class[stream.kind.class() as usize] += 1;
         filled.forgotten += change.forgotten;
         filled.bytes += change.bytes;
         filled.offered += u64::from(stream.readers);

@@ -3,14 +3,17 @@
 use bevy_ecs::entity::Entities;
 use bevy_ecs::prelude::*;
 use components::attribute::AttributeType;
+use components::budget::Grant;
 use components::delivery::Form;
 use components::id::{SensorKey, StreamId};
 use components::ledger::{Ledger, Reason};
+use components::sample::EngineTime;
 use components::sensor::{Stream, Streams};
 use components::viewer::{Cursor, Cursors, Quality, Viewer, Want, Watch};
 use rayon::prelude::*;
 
-use crate::world::{Books, Fresh, Now, Parallel, SensorIndex, Settings};
+use crate::conduct::divide::{CurrentBudget, Flow};
+use crate::world::{Books, Fresh, Now, Parallel, SensorIndex};
 
 /// Viewers in one chunk of parallel work.
 const CHUNK: usize = 8;
@@ -33,11 +36,11 @@ pub fn choose_slices(
     index: Res<SensorIndex>,
     entities: &Entities,
     sensors: Query<&Streams>,
-    mut viewers: Query<(&mut Viewer, &Watch, &mut Cursors)>,
+    mut viewers: Query<(&mut Viewer, &Grant, &Watch, &mut Cursors, &mut Flow)>,
     mut fresh: ResMut<Fresh>,
     mut books: ResMut<Books>,
     mut readers: ResMut<NewReaders>,
-    settings: Res<Settings>,
+    current: Res<CurrentBudget>,
     parallel: Res<Parallel>,
 ) {
     let due: Vec<Quality> = Quality::ALL.into_iter().filter(|q| now.is_due(*q)).collect();
@@ -54,35 +57,43 @@ pub fn choose_slices(
     let columns =
         sensors.contiguous_iter().expect("sensors are stored densely").next().unwrap_or_default();
     let context = Context {
+        now: now.time,
         due: &due,
         index: &index,
         entities,
         columns,
         fresh: &fresh,
-        seed_sample_count_max: settings.seed_sample_count_max,
+        seed_sample_count_max: current.budget.seed_sample_count_max,
     };
-    for (mut who, watch, mut cursors) in
+    for (mut who, grants, watch, mut cursors, mut flows) in
         viewers.contiguous_iter_mut().expect("viewers are stored densely")
     {
         let (who, cursors) = (who.bypass_change_detection(), cursors.bypass_change_detection());
-        let work = |((who, watch), cursors): ((&mut [Viewer], &[Watch]), &mut [Cursors])| {
+        let flows = flows.bypass_change_detection();
+        let work = |((((who, grants), watch), cursors), flows): Chunk<'_>| {
             let mut chosen = Chosen::default();
-            for ((viewer, watch), cursors) in who.iter_mut().zip(watch).zip(cursors) {
-                context.choose(viewer, watch, cursors, &mut chosen);
+            for ((((viewer, grant), watch), cursors), flow) in
+                who.iter_mut().zip(grants).zip(watch).zip(cursors).zip(flows)
+            {
+                context.choose(viewer, grant, watch, cursors, flow, &mut chosen);
                 viewer.busy = false;
             }
             chosen
         };
         let parts: Vec<Chosen> = if parallel.0 && who.len() >= PARALLEL_VIEWER_COUNT_MIN {
             who.par_chunks_mut(CHUNK)
+                .zip(grants.par_chunks(CHUNK))
                 .zip(watch.par_chunks(CHUNK))
                 .zip(cursors.par_chunks_mut(CHUNK))
+                .zip(flows.par_chunks_mut(CHUNK))
                 .map(work)
                 .collect()
         } else {
             who.chunks_mut(CHUNK)
+                .zip(grants.chunks(CHUNK))
                 .zip(watch.chunks(CHUNK))
                 .zip(cursors.chunks_mut(CHUNK))
+                .zip(flows.chunks_mut(CHUNK))
                 .map(work)
                 .collect()
         };
@@ -102,6 +113,7 @@ pub fn choose_slices(
 }
 
 struct Context<'a> {
+    now: EngineTime,
     due: &'a [Quality],
     index: &'a SensorIndex,
     entities: &'a Entities,
@@ -111,31 +123,63 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn choose(&self, viewer: &Viewer, watch: &Watch, cursors: &mut Cursors, chosen: &mut Chosen) {
+    fn choose(
+        &self,
+        viewer: &Viewer,
+        grant: &Grant,
+        watch: &Watch,
+        cursors: &mut Cursors,
+        flow: &mut Flow,
+        chosen: &mut Chosen,
+    ) {
         cursors.wants.clear();
-        if !viewer.delivering() || !self.due.contains(&viewer.quality) {
+        let due = |quality| self.due.contains(&quality);
+        let (strong_due, rest_due) = (due(grant.strong), due(grant.rest));
+        if !viewer.is_looking(grant) || !(strong_due || rest_due) {
             return;
         }
         if viewer.busy {
             // Its cursors wait; what is marked now will not be marked then.
-            cursors.scan_all = true;
+            cursors.scan_strong |= strong_due;
+            cursors.scan_rest |= rest_due;
             return;
         }
-        let scan_all = std::mem::take(&mut cursors.scan_all);
+        if strong_due {
+            flow.strong.at = self.now;
+        }
+        if rest_due {
+            flow.rest.at = self.now;
+        }
+        let scan_strong = strong_due && std::mem::take(&mut cursors.scan_strong);
+        let scan_rest = rest_due && std::mem::take(&mut cursors.scan_rest);
         let mut seeds_left = self.seed_sample_count_max;
-        let mut pass =
-            Pass { context: self, viewer, watch, cursors, chosen, seeds_left: &mut seeds_left };
-        match (watch.all, scan_all) {
-            (true, true) => self.index.keys().for_each(|key| pass.sensor(key)),
-            (true, false) => {
-                self.fresh.lists[viewer.quality as usize].iter().for_each(|key| pass.sensor(*key));
+        let mut pass = Pass {
+            context: self,
+            part: Part::Everything,
+            quality: grant.rest,
+            watch,
+            cursors,
+            flow,
+            chosen,
+            seeds_left: &mut seeds_left,
+        };
+        if grant.strong == grant.rest {
+            return pass.run(scan_strong || scan_rest);
+        }
+        if strong_due {
+            (pass.part, pass.quality) = (Part::Strong, grant.strong);
+            let mut before = None;
+            for (key, _) in &watch.strong {
+                let wanted = scan_strong || self.fresh.is_marked(*key, grant.strong);
+                if wanted && before != Some(*key) {
+                    pass.sensor(*key);
+                }
+                before = Some(*key);
             }
-            (false, true) => watch.keys.iter().for_each(|key| pass.sensor(*key)),
-            (false, false) => watch
-                .keys
-                .iter()
-                .filter(|key| self.fresh.is_marked(**key, viewer.quality))
-                .for_each(|key| pass.sensor(*key)),
+        }
+        if rest_due {
+            (pass.part, pass.quality) = (Part::Rest, grant.rest);
+            pass.run(scan_rest);
         }
     }
 
@@ -145,17 +189,46 @@ impl Context<'_> {
     }
 }
 
+/// Which of a viewer's streams a pass is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Everything,
+    /// What it points at.
+    Strong,
+    /// What is merely visible.
+    Rest,
+}
+
 /// One viewer's pass over its sensors.
 struct Pass<'a, 'c> {
     context: &'a Context<'a>,
-    viewer: &'a Viewer,
+    part: Part,
+    quality: Quality,
     watch: &'a Watch,
     cursors: &'c mut Cursors,
+    flow: &'c mut Flow,
     chosen: &'c mut Chosen,
     seeds_left: &'c mut usize,
 }
 
 impl Pass<'_, '_> {
+    /// Over everything that is watched, or what of it has changed.
+    fn run(&mut self, scan: bool) {
+        let Self { context, watch, quality, .. } = *self;
+        match (watch.all, scan) {
+            (true, true) => context.index.keys().for_each(|key| self.sensor(key)),
+            (true, false) => {
+                context.fresh.lists[quality as usize].iter().for_each(|key| self.sensor(*key));
+            }
+            (false, true) => watch.keys.iter().for_each(|key| self.sensor(*key)),
+            (false, false) => watch
+                .keys
+                .iter()
+                .filter(|key| context.fresh.is_marked(**key, quality))
+                .for_each(|key| self.sensor(*key)),
+        }
+    }
+
     fn sensor(&mut self, key: SensorKey) {
         let Some(row) = self.context.row(key) else { return };
         let streams = &self.context.columns[row as usize].list;
@@ -171,16 +244,19 @@ impl Pass<'_, '_> {
             if !stream.alive || stream.card.is_none() {
                 continue;
             }
+            let strong = self.watch.wants_all_of(key, &stream.attribute_id);
+            if matches!((self.part, strong), (Part::Strong, false) | (Part::Rest, true)) {
+                continue;
+            }
             let ring = &stream.ring;
             let lens = &mut self.chosen.lens;
             let form = if cursor.stream == stream.id && cursor.active {
-                let wants_all = self.watch.wants_all_of(key, &stream.attribute_id);
-                match form(stream, self.viewer.quality, wants_all) {
+                match form(stream, self.quality, strong) {
                     // From figures to the whole: what is held of the time in between comes first,
                     // so that a trace is fine from where it can be, not from now on.
                     Form::Raw if cursor.whole < cursor.next => {
                         if *self.seeds_left == 0 {
-                            self.cursors.scan_all = true;
+                            owe(&mut self.cursors.scan_strong, &mut self.cursors.scan_rest, strong);
                             continue;
                         }
                         let next = cursor.whole.max(ring.oldest()).min(cursor.next);
@@ -199,7 +275,7 @@ impl Pass<'_, '_> {
                 let next = if cursor.stream == stream.id { cursor.next } else { ring.oldest() };
                 let owed = ring.after(next);
                 if *self.seeds_left == 0 {
-                    self.cursors.scan_all = true;
+                    owe(&mut self.cursors.scan_strong, &mut self.cursors.scan_rest, strong);
                     continue;
                 }
                 *self.seeds_left = self.seeds_left.saturating_sub((owed.to - owed.from) as usize);
@@ -209,7 +285,12 @@ impl Pass<'_, '_> {
                 Form::Seed
             };
             let next = cursor.next;
-            settle(stream, form, next, lens);
+            let delivered = settle(stream, form, next, lens);
+            if form != Form::Seed {
+                let passed = if strong { &mut self.flow.strong } else { &mut self.flow.rest };
+                passed.asked += asked(stream, self.quality, strong, ring.count() - next);
+                passed.delivered += delivered;
+            }
             cursor.next = ring.count();
             if matches!(form, Form::Raw | Form::Seed) {
                 cursor.whole = cursor.next;
@@ -232,10 +313,30 @@ fn form(stream: &Stream, quality: Quality, wants_all: bool) -> Form {
     }
 }
 
-/// Enters into the ledger what becomes of the samples from `next` on.
-fn settle(stream: &Stream, form: Form, next: u64, lens: &mut Ledger) {
+/// The past is still owed: to what is pointed at, or to the rest.
+fn owe(scan_strong: &mut bool, scan_rest: &mut bool, strong: bool) {
+    if strong {
+        *scan_strong = true;
+    } else {
+        *scan_rest = true;
+    }
+}
+
+/// How many of `covered` samples, gathered over one interval of `quality`, high quality would have
+/// brought.
+fn asked(stream: &Stream, quality: Quality, strong: bool, covered: u64) -> u64 {
+    if strong || stream.kind.every_sample_matters() {
+        return covered;
+    }
+    let high = Quality::High.interval_ms().unwrap_or(1);
+    covered.min(quality.interval_ms().unwrap_or(0).div_ceil(high))
+}
+
+/// Enters into the ledger what becomes of the samples from `next` on; how many are delivered.
+fn settle(stream: &Stream, form: Form, next: u64, lens: &mut Ledger) -> u64 {
     let run = stream.ring.after(next);
     let held = run.to - run.from;
+    let before = lens.delivered;
     match form {
         Form::Raw | Form::Seed => {
             lens.delivered += held;
@@ -252,4 +353,9 @@ fn settle(stream: &Stream, form: Form, next: u64, lens: &mut Ledger) {
             lens.coalesced += run.missed + held - held.min(1);
         }
     }
+    lens.delivered - before
 }
+
+/// What one chunk of parallel work is about.
+type Chunk<'a> =
+    ((((&'a mut [Viewer], &'a [Grant]), &'a [Watch]), &'a mut [Cursors]), &'a mut [Flow]);

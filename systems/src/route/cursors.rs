@@ -1,6 +1,7 @@
 //! Lays cursors to rest when their stream is out of view, and takes them up again where they were.
 
 use bevy_ecs::prelude::*;
+use components::budget::Grant;
 use components::id::SensorKey;
 use components::ledger::{Ledger, Reason};
 use components::sensor::Streams;
@@ -10,14 +11,14 @@ use crate::world::{Books, SensorIndex, ViewerIndex};
 
 pub fn rest_cursors(
     mut viewers: ResMut<ViewerIndex>,
-    mut watching: Query<(&Viewer, &Watch, &mut Cursors)>,
+    mut watching: Query<(&Viewer, &Grant, &Watch, &mut Cursors)>,
     index: Res<SensorIndex>,
     mut sensors: Query<&mut Streams>,
     mut books: ResMut<Books>,
 ) {
     for entity in viewers.changed.drain(..) {
-        let Ok((viewer, watch, mut cursors)) = watching.get_mut(entity) else { continue };
-        let delivering = viewer.delivering();
+        let Ok((viewer, grant, watch, mut cursors)) = watching.get_mut(entity) else { continue };
+        let delivering = viewer.is_looking(grant);
         let reason = if delivering { Reason::ViewerGone } else { Reason::Paused };
         for (key, places) in &mut cursors.by_sensor {
             let wanted = delivering && (watch.all || watch.keys.binary_search(key).is_ok());

@@ -14,6 +14,7 @@
 //! (u64), then the world; little-endian throughout, whole numbers in the world as LEB128.
 
 mod bytes;
+mod decision;
 mod read;
 mod write;
 
@@ -27,7 +28,7 @@ pub const MAGIC: [u8; 8] = *b"SCTWORLD";
 
 /// Counts up when the form changes. Older and newer forms are refused: a recording is replayed by
 /// the build that made it, or by one whose worlds have the same form.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const HEAD_BYTES: usize = 28;
 

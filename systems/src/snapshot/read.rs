@@ -6,17 +6,19 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::attention::{Battery, Level};
 use components::attribute::AttributeType;
+use components::budget::Grant;
+use components::class::Class;
 use components::command::{Attention, SensorCard, SensorSet, Target};
 use components::delivery::StreamCard;
 use components::id::{FeedId, SensorKey, StreamId, ViewerId};
 use components::ledger::{Ledger, Reason};
 use components::limits;
-use components::load::{Load, LoadLevel};
+use components::load::LoadLevel;
 use components::ring::{Ring, RingParts, TextParts};
 use components::sample::{EngineTime, Text};
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::shape::Shape;
-use components::viewer::{Cursor, Cursors, Quality, Viewer, Watch};
+use components::viewer::{Cursor, Cursors, Quality, QualityChoice, Viewer, Watch};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
@@ -25,8 +27,7 @@ use super::{ROOM_MIN, STREAM_COUNT_LEFT_MIN, SnapshotError, room, unsealed};
 use crate::attend::claims::{enter, resolve};
 use crate::attend::levels::{attribute_level, sensor_level};
 use crate::world::{
-    Attendance, Books, CurrentLoad, Feed, Feeds, Fresh, Memory, Now, SensorIndex, Settings,
-    ViewerIndex,
+    Attendance, Books, Feed, Feeds, Fresh, Memory, Now, SensorIndex, Settings, ViewerIndex,
 };
 
 /// Milliseconds that a setting may say: 35 years.
@@ -56,11 +57,11 @@ pub fn restore(world: &mut World, whole: &[u8]) -> Result<(), SnapshotError> {
     Ok(())
 }
 
-fn time(bytes: &mut Reader<'_>) -> Read<EngineTime> {
+pub(super) fn time(bytes: &mut Reader<'_>) -> Read<EngineTime> {
     bytes.total().map(EngineTime)
 }
 
-fn optional_time(bytes: &mut Reader<'_>) -> Read<Option<EngineTime>> {
+pub(super) fn optional_time(bytes: &mut Reader<'_>) -> Read<Option<EngineTime>> {
     match bytes.option()? {
         Some(time) if time >= super::COUNT_MAX => broken("a time is too late"),
         time => Ok(time.map(EngineTime)),
@@ -86,11 +87,16 @@ fn resources(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
         return broken("its time goes back");
     }
     world.insert_resource(now);
-    let level = bytes.one_of(&LoadLevel::ALL)?;
-    let load = Load { level, memory_protection: bytes.flag()? };
-    world.insert_resource(CurrentLoad { load, changed: false });
     let (store, lens) = (ledger(bytes)?, ledger(bytes)?);
-    world.insert_resource(Books { store, lens });
+    let mut by_class = [0; Class::COUNT];
+    for count in &mut by_class {
+        *count = bytes.total()?;
+    }
+    world.insert_resource(Books { store, lens, by_class });
+    let judgement = super::decision::read_judgement(bytes)?;
+    world.insert_resource(judgement);
+    let budget = super::decision::read_budget(world.resource::<Settings>(), bytes)?;
+    world.insert_resource(budget);
     let squeeze = bytes.number32()?;
     if squeeze > Memory::SQUEEZE_MAX {
         return broken(format!("limits are halved {squeeze} times"));
@@ -370,13 +376,20 @@ fn viewers(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
             id,
             sensors,
             attention: attention(bytes)?,
-            quality: bytes.one_of(&Quality::ALL)?,
+            choice: match bytes.byte()? {
+                0 => QualityChoice::Auto,
+                fixed => match Quality::ALL.get(usize::from(fixed) - 1) {
+                    Some(quality) => QualityChoice::Fixed(*quality),
+                    None => return broken(format!("there is no choice {fixed} of qualities")),
+                },
+            },
             lease_until: time(bytes)?,
             changed: false,
             busy: false,
         };
+        let served = super::decision::read_served(bytes)?;
         let cursors = cursors(world, bytes)?;
-        viewers.push((id, world.spawn((viewer, Watch::default(), cursors)).id()));
+        viewers.push((id, world.spawn((viewer, Watch::default(), cursors, served)).id()));
     }
     let slot_count = bytes.count(1)?;
     let mut index = ViewerIndex::default();
@@ -425,7 +438,7 @@ fn targets(bytes: &mut Reader<'_>) -> Read<Vec<Target>> {
 
 /// A viewer's cursors; streams are told how many read them.
 fn cursors(world: &mut World, bytes: &mut Reader<'_>) -> Read<Cursors> {
-    let scan_all = bytes.flag()?;
+    let (scan_strong, scan_rest) = (bytes.flag()?, bytes.flag()?);
     let count = bytes.count(2)?;
     let mut by_sensor = FxHashMap::with_capacity_and_hasher(count, Default::default());
     for _ in 0..count {
@@ -462,7 +475,7 @@ fn cursors(world: &mut World, bytes: &mut Reader<'_>) -> Read<Cursors> {
             return broken("a viewer has two sets of cursors on one sensor");
         }
     }
-    Ok(Cursors { by_sensor, scan_all, wants: Vec::new() })
+    Ok(Cursors { by_sensor, scan_strong, scan_rest, wants: Vec::new() })
 }
 
 fn fresh(key_count: usize, bytes: &mut Reader<'_>) -> Read<Fresh> {
@@ -494,9 +507,9 @@ fn claims(world: &mut World) -> Read<()> {
     let mut index = std::mem::take(&mut *world.resource_mut::<SensorIndex>());
     let mut attendance = Attendance::default();
     let key_count = index.keys().len();
-    let mut viewers = world.query::<(Entity, &Viewer, &mut Watch)>();
-    for (entity, viewer, mut watch) in viewers.iter_mut(world) {
-        let next = resolve(viewer, &mut index);
+    let mut viewers = world.query::<(Entity, &Viewer, &Grant, &mut Watch)>();
+    for (entity, viewer, grant, mut watch) in viewers.iter_mut(world) {
+        let next = resolve(viewer, grant, &mut index);
         enter(entity, &Watch::default(), &next, &mut attendance);
         *watch = next;
     }

@@ -2,18 +2,20 @@
 
 use bevy_ecs::prelude::*;
 use components::attention::Battery;
+use components::budget::Grant;
 use components::cell::Cell;
 use components::command::{Attention, SensorSet, Target};
 use components::ledger::{Ledger, Reason};
 use components::sensor::{Sensor, Stream, Streams};
-use components::viewer::{Cursors, Viewer};
+use components::viewer::{Cursors, QualityChoice, Viewer};
 use rustc_hash::FxHashMap;
 
 use super::bytes::Writer;
 use super::{HEAD_BYTES, room, seal};
-use crate::world::{
-    Books, CurrentLoad, Feeds, Fresh, Memory, Now, SensorIndex, Settings, ViewerIndex,
-};
+use crate::conduct::divide::{CurrentBudget, Flow, Share};
+use crate::conduct::judge::Judgement;
+use crate::conduct::pace::Pace;
+use crate::world::{Books, Feeds, Fresh, Memory, Now, SensorIndex, Settings, ViewerIndex};
 
 /// The world's bytes, head and all. To be called between two ticks.
 pub fn write(world: &mut World) -> Vec<u8> {
@@ -41,13 +43,12 @@ fn resources(world: &World, out: &mut Writer) {
     out.number(now.time.0);
     out.number(now.before.0);
     out.number(now.tick);
-    let current = world.resource::<CurrentLoad>();
-    debug_assert!(!current.changed, "devices hear of the load within the tick");
-    out.byte(current.load.level as u8);
-    out.flag(current.load.memory_protection);
     let books = world.resource::<Books>();
     ledger(&books.store, out);
     ledger(&books.lens, out);
+    books.by_class.iter().for_each(|count| out.number(*count));
+    super::decision::write_judgement(world.resource::<Judgement>(), out);
+    super::decision::write_budget(world.resource::<CurrentBudget>(), out);
     let memory = world.resource::<Memory>();
     out.number(memory.squeeze.into());
     out.option(memory.sweep_from.map(u64::from));
@@ -178,10 +179,12 @@ fn used<T>(slots: &[Option<T>]) -> usize {
 }
 
 fn viewers(world: &mut World, out: &mut Writer) {
-    let mut viewers = world.query::<(Entity, &Viewer, &Cursors)>();
+    let mut viewers = world.query::<(Entity, &Viewer, &Cursors, &Grant, &Pace, &Share, &Flow)>();
     out.count(viewers.iter(world).len());
     let mut rows = FxHashMap::default();
-    for (row, (entity, viewer, cursors)) in viewers.iter(world).enumerate() {
+    for (row, (entity, viewer, cursors, grant, pace, share, flow)) in
+        viewers.iter(world).enumerate()
+    {
         rows.insert(entity, row as u64);
         debug_assert!(!viewer.changed && !viewer.busy, "both end with the tick");
         out.handle(viewer.id.0);
@@ -193,9 +196,14 @@ fn viewers(world: &mut World, out: &mut Writer) {
             }
         }
         attention(&viewer.attention, out);
-        out.byte(viewer.quality as u8);
+        out.byte(match viewer.choice {
+            QualityChoice::Auto => 0,
+            QualityChoice::Fixed(quality) => 1 + quality as u8,
+        });
         out.number(viewer.lease_until.0);
-        out.flag(cursors.scan_all);
+        super::decision::write_served(grant, pace, share, flow, out);
+        out.flag(cursors.scan_strong);
+        out.flag(cursors.scan_rest);
         let mut by_sensor: Vec<_> = cursors.by_sensor.iter().collect();
         by_sensor.sort_unstable_by_key(|(key, _)| **key);
         out.count(by_sensor.len());

@@ -1,0 +1,243 @@
+//! One conductor: who gives way when the machine is pressed, in which order, and how it comes back.
+
+use components::attention::{Battery, Level};
+use components::budget::{Layer, Pacing};
+use components::command::Attention;
+use components::delivery::{Form, Notice};
+use components::id::ViewerId;
+use components::load::LoadLevel;
+use components::pressure::{Pressures, Resource};
+use components::viewer::{Quality, QualityChoice};
+use tests::{Lab, Received, TICK_MS, target, visible};
+
+/// Between two measurements.
+const MEASURED_MS: u64 = 63 * TICK_MS;
+
+fn pressed(resource: Resource, used: f32) -> Pressures {
+    Pressures::default().with(resource, used)
+}
+
+/// `count` sensors send an ECG sample with every tick, for `ms`; four times a second the machine
+/// is measured as `pressures` says.
+fn live(lab: &mut Lab, count: usize, ms: u64, pressures: impl Fn(&Lab) -> Option<Pressures>) {
+    for _ in 0..ms / TICK_MS {
+        if lab.now_ms().is_multiple_of(MEASURED_MS)
+            && let Some(pressures) = pressures(lab)
+        {
+            lab.press(pressures);
+        }
+        for n in 0..count {
+            let now = lab.now_ms() as i64;
+            lab.send(&format!("s{n}"), "ecg", now, &now.to_string());
+        }
+        lab.tick();
+    }
+}
+
+fn fleet(count: usize) -> Lab {
+    let mut lab = Lab::new();
+    for n in 0..count {
+        lab.join(&format!("s{n}"));
+    }
+    lab
+}
+
+/// Every sample of `sensor` that came whole, in order, and what was missed in between.
+fn whole(received: &[Received], sensor: &str) -> (Vec<i64>, u64) {
+    let slices = received
+        .iter()
+        .filter(|slice| slice.sensor == sensor && matches!(slice.form, Form::Raw | Form::Seed));
+    let mut missed = 0;
+    let samples = slices
+        .inspect(|slice| missed += slice.missed)
+        .flat_map(|slice| slice.samples.iter().map(|(timestamp, _)| *timestamp))
+        .collect();
+    (samples, missed)
+}
+
+/// The longest time between two flushes that brought anything of `sensor`.
+fn longest_gap_ms(received: &[Received], sensor: &str) -> u64 {
+    let at: Vec<u64> =
+        received.iter().filter(|slice| slice.sensor == sensor).map(|slice| slice.at_ms).collect();
+    at.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(u64::MAX)
+}
+
+fn pointing(sensor: &str, others: &[&str]) -> Attention {
+    Attention { hovered: vec![target(sensor)], ..visible(others) }
+}
+
+#[test]
+fn under_any_pressure_what_is_pointed_at_loses_nothing_and_the_rest_gives_way() {
+    let mut lab = fleet(10);
+    let viewer = lab.watch_all(QualityChoice::Auto);
+    lab.attend(viewer, pointing("s0", &["s0", "s1", "s2"]));
+    live(&mut lab, 10, 1_000, |_| None);
+    lab.take(viewer);
+    let began = lab.now_ms() as i64;
+    live(&mut lab, 10, 20_000, |_| Some(pressed(Resource::Tick, 3.0)));
+    lab.settle();
+    let received = lab.take(viewer);
+    let (samples, missed) = whole(&received, "s0");
+    let samples: Vec<i64> = samples.into_iter().filter(|at| *at >= began).collect();
+    let sent: Vec<i64> = (began..began + 20_000).step_by(TICK_MS as usize).collect();
+    assert_eq!((samples, missed), (sent, 0), "each of its samples, once, in order");
+    assert!(longest_gap_ms(&received, "s0") <= 36, "and as soon as ever");
+    let grant = lab.granted(viewer).unwrap();
+    assert_eq!(
+        (grant.strong, grant.rest, grant.limited_by),
+        (Quality::High, Quality::Trickle, Some(Layer::Budget))
+    );
+    let gap = longest_gap_ms(&received, "s1");
+    assert!(gap <= 1_004, "what is merely watched is never dark for more than a second: {gap}");
+}
+
+#[test]
+fn when_the_pressure_ends_everything_is_back_within_fifteen_seconds_and_stays() {
+    let mut lab = fleet(4);
+    let viewers: Vec<ViewerId> = (0..40).map(|_| lab.watch_all(QualityChoice::Auto)).collect();
+    live(&mut lab, 4, 6_000, |_| Some(pressed(Resource::Broadcast, 2.0)));
+    assert!(viewers.iter().all(|v| lab.granted(*v).unwrap().rest == Quality::Trickle));
+    let ended = lab.now_ms();
+    lab.notices.clear();
+    live(&mut lab, 4, 15_000, |_| Some(pressed(Resource::Broadcast, 0.2)));
+    assert!(viewers.iter().all(|v| lab.granted(*v).unwrap().rest == Quality::High));
+    // Four steps each, and none of them back.
+    assert_eq!(changes(&lab), 4 * viewers.len());
+    live(&mut lab, 4, 30_000, |_| Some(pressed(Resource::Broadcast, 0.2)));
+    assert_eq!(changes(&lab), 4 * viewers.len(), "nothing changes any more since {ended}");
+}
+
+/// A machine whose pressure follows from what it delivers, as real ones' does.
+fn plant(lab: &Lab, viewers: &[ViewerId], capacity: f64) -> Pressures {
+    let cost = |quality: Quality| match quality {
+        Quality::High => 1.0,
+        Quality::Medium => 0.8,
+        Quality::Low => 0.5,
+        Quality::Minimal => 0.3,
+        Quality::Trickle => 0.1,
+        Quality::Paused => 0.0,
+    };
+    let spent: f64 = viewers
+        .iter()
+        .map(|viewer| cost(lab.granted(*viewer).map_or(Quality::High, |grant| grant.rest)))
+        .sum();
+    pressed(Resource::Tick, (spent / capacity) as f32)
+}
+
+/// How often anybody was granted anything else.
+fn changes(lab: &Lab) -> usize {
+    lab.notices.iter().filter(|n| matches!(n, Notice::QualityGranted { .. })).count()
+}
+
+#[test]
+fn a_step_in_load_settles_within_a_few_changes() {
+    for capacity in [12.0, 20.0, 28.0] {
+        let mut lab = fleet(2);
+        let viewers: Vec<ViewerId> = (0..40).map(|_| lab.watch_all(QualityChoice::Auto)).collect();
+        live(&mut lab, 2, 30_000, |lab| Some(plant(lab, &viewers, capacity)));
+        let settled = changes(&lab);
+        live(&mut lab, 2, 30_000, |lab| Some(plant(lab, &viewers, capacity)));
+        let changes = changes(&lab) - settled;
+        assert!(
+            changes <= viewers.len(),
+            "capacity {capacity}: {changes} changes of {} viewers in the second half minute",
+            viewers.len()
+        );
+        let pressure = f64::from(plant(&lab, &viewers, capacity).used[Resource::Tick as usize]);
+        assert!(pressure < 1.0, "capacity {capacity}: it still overruns, {pressure}");
+        assert!(pressure > 0.3, "capacity {capacity}: it cut far more than was needed, {pressure}");
+    }
+}
+
+#[test]
+fn whoever_asks_for_little_is_served_whole_while_whoever_asks_for_much_gives_way() {
+    let mut lab = fleet(20);
+    let modest = lab.watch(&["s0"], QualityChoice::Auto);
+    let greedy = lab.watch_all(QualityChoice::Auto);
+    // Half of what is asked for can be carried.
+    live(&mut lab, 20, 4_000, |lab| {
+        let cut = lab.granted(greedy).is_some_and(|grant| grant.rest < Quality::Medium);
+        Some(pressed(Resource::Tick, if cut { 0.7 } else { 1.4 }))
+    });
+    assert!(lab.granted(greedy).unwrap().rest < Quality::Medium);
+    assert_eq!(lab.granted(modest), None, "its one sensor was never the trouble");
+}
+
+#[test]
+fn a_slow_line_costs_its_own_viewer_and_nobody_else() {
+    let mut lab = fleet(2);
+    let slow = lab.watch_all(QualityChoice::Auto);
+    let quick = lab.watch_all(QualityChoice::Auto);
+    for _ in 0..8 {
+        lab.waits(slow, 600);
+        live(&mut lab, 2, 252, |_| Some(pressed(Resource::Broadcast, 0.1)));
+    }
+    let grant = lab.granted(slow).unwrap();
+    assert_eq!((grant.strong, grant.limited_by), (Quality::Minimal, Some(Layer::Socket)));
+    assert_eq!(lab.granted(quick), None);
+    lab.waits(slow, 0);
+    live(&mut lab, 2, 10_000, |_| Some(pressed(Resource::Broadcast, 0.1)));
+    assert_eq!(lab.granted(slow).unwrap().rest, Quality::High, "it climbs back");
+}
+
+#[test]
+fn a_viewer_that_has_stopped_reading_claims_nothing_until_it_reads() {
+    let mut lab = fleet(1);
+    let viewer = lab.watch_all(QualityChoice::Auto);
+    live(&mut lab, 1, 100, |_| None);
+    assert_eq!(lab.level("s0"), Level::Medium);
+    lab.waits(viewer, 4_000);
+    live(&mut lab, 1, 100, |_| None);
+    assert_eq!(lab.granted(viewer).unwrap().strong, Quality::Paused);
+    assert_eq!(lab.level("s0"), Level::None, "nothing is spent on it, at the device either");
+    lab.take(viewer);
+    lab.waits(viewer, 0);
+    live(&mut lab, 1, 1_000, |_| None);
+    assert_eq!(lab.level("s0"), Level::Medium);
+    assert!(!lab.take(viewer).is_empty());
+}
+
+#[test]
+fn memory_pressure_shortens_rings_and_paces_devices_but_not_what_is_watched() {
+    let mut lab = fleet(2);
+    let viewer = lab.watch(&["s0"], QualityChoice::Auto);
+    lab.attend(viewer, pointing("s0", &["s0"]));
+    live(&mut lab, 2, 8_000, |_| None);
+    let full = lab.engine.report().ring_bytes;
+    live(&mut lab, 2, 1_000, |_| Some(pressed(Resource::Memory, 0.97)));
+    let (watched, idle) = (lab.feed("s0"), lab.feed("s1"));
+    let pacing = lab.pacing(watched).unwrap();
+    assert_eq!(pacing.load.level, LoadLevel::Critical);
+    assert!(pacing.load.memory_protection && !pacing.paused);
+    assert!(pacing.window_ms <= 200, "{pacing:?}");
+    let idle = lab.pacing(idle).unwrap();
+    assert!(idle.paused, "{idle:?}");
+    assert!(lab.engine.report().ring_bytes < full / 2, "rings are cut without another write");
+    live(&mut lab, 2, 20_000, |_| Some(pressed(Resource::Memory, 0.2)));
+    let pacing = lab.pacing(watched).unwrap();
+    assert_eq!(pacing, Pacing::of(Level::High, Default::default()), "and it ends by itself");
+}
+
+#[test]
+fn a_dying_phone_is_the_first_to_give_way_and_harms_nobody() {
+    let mut lab = fleet(10);
+    let dying = lab.watch_all(QualityChoice::Auto);
+    lab.attend(dying, Attention { battery: Battery::Critical, ..Attention::default() });
+    let well = lab.watch_all(QualityChoice::Auto);
+    live(&mut lab, 10, 3_000, |lab| {
+        let cut = lab.granted(dying).is_some_and(|grant| grant.rest < Quality::Medium);
+        Some(pressed(Resource::Tick, if cut { 0.7 } else { 1.1 }))
+    });
+    let rest = |viewer| lab.granted(viewer).map_or(Quality::High, |grant| grant.rest);
+    assert!(rest(dying) < rest(well), "{:?} {:?}", rest(dying), rest(well));
+}
+
+#[test]
+fn measurements_that_stop_coming_hold_nobody_down() {
+    let mut lab = fleet(2);
+    let viewer = lab.watch_all(QualityChoice::Auto);
+    live(&mut lab, 2, 2_000, |_| Some(pressed(Resource::Tick, 2.0)));
+    assert!(lab.granted(viewer).unwrap().rest < Quality::High);
+    live(&mut lab, 2, 6_000, |_| None);
+    assert_eq!(lab.granted(viewer).unwrap().rest, Quality::High);
+}
