@@ -75,7 +75,7 @@ fn main() -> std::io::Result<()> {
         inputs.commands.push(Command::OpenViewer {
             viewer: ViewerId(Handle { slot: viewer, generation: 0 }),
             sensors: SensorSet::Ids(ids),
-            quality: Quality::High,
+            quality: Quality::High.into(),
         });
     }
     tick(&mut engine, &mut inputs);
