@@ -5,14 +5,17 @@
 //! the same deliveries, bit for bit, on any number of threads.
 
 use bevy_app::App;
+pub use components::budget::Budget;
 pub use components::command::{Command, Inputs};
 pub use components::delivery::{Deliveries, Notice, TickReport};
+use components::id::ViewerId;
 pub use components::sample::EngineTime;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
 use systems::conduct::divide::CurrentBudget;
 use systems::conduct::judge::{Advice, Judgement, Pressed};
 use systems::conduct::pace::Reports;
+pub use systems::figures::{Decision, Figures, Flowed, Link, SensorFigures, ViewerFigures};
 pub use systems::snapshot::SnapshotError;
 pub use systems::world::Settings;
 use systems::world::{
@@ -69,6 +72,7 @@ fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel) -> App {
         .init_resource::<Advice>()
         .init_resource::<Judgement>()
         .init_resource::<Reports>()
+        .init_resource::<systems::figures::Walked>()
         .init_resource::<systems::route::choose::NewReaders>();
     systems::install(&mut app);
     app
@@ -164,6 +168,27 @@ impl Engine {
             store: books.store,
             lens: books.lens,
         }
+    }
+
+    /// The budget in force: what doors hold themselves to.
+    pub fn budget(&self) -> &Budget {
+        &self.app.world().resource::<CurrentBudget>().budget
+    }
+
+    /// Asked, allowed, delivered, and by whom it was limited; rates of sensors are since this was
+    /// last called.
+    pub fn figures(&mut self) -> Figures {
+        systems::figures::figures(self.app.world_mut())
+    }
+
+    /// Why a sensor's attribute (or its busiest) comes to a viewer as it does.
+    pub fn decision(
+        &mut self,
+        viewer: ViewerId,
+        sensor_id: &str,
+        attribute_id: Option<&str>,
+    ) -> Option<Decision> {
+        systems::figures::decision(self.app.world_mut(), viewer, sensor_id, attribute_id)
     }
 
     /// Both ledgers, complete, counted by walking rings and cursors: dear, but not as dear as

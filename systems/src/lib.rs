@@ -10,6 +10,7 @@ pub mod audit;
 pub mod bio;
 pub mod conduct;
 pub mod devices;
+pub mod figures;
 pub mod intake;
 pub mod reap;
 pub mod route;

@@ -92,6 +92,28 @@ fn under_any_pressure_what_is_pointed_at_loses_nothing_and_the_rest_gives_way() 
 }
 
 #[test]
+fn for_any_stream_it_can_be_told_what_was_asked_and_who_made_it_less() {
+    let mut lab = fleet(3);
+    let viewer = lab.watch_all(QualityChoice::Auto);
+    lab.attend(viewer, pointing("s0", &["s0", "s1"]));
+    live(&mut lab, 3, 3_000, |_| Some(pressed(Resource::Tick, 2.0)));
+    let mut ask = |sensor| lab.engine.decision(viewer, sensor, None).unwrap();
+    let (pointed_at, visible, elsewhere) = (ask("s0"), ask("s1"), ask("s2"));
+    assert_eq!((pointed_at.asked_hz, pointed_at.allowed_hz), (250.0, 250.0));
+    assert_eq!((pointed_at.limited_by, pointed_at.form), (None, Some(Form::Raw)));
+    assert_eq!((visible.asked_hz, visible.allowed_hz), (250.0, 1.0));
+    assert_eq!((visible.limited_by, visible.form), (Some(Layer::Budget), Some(Form::Digest)));
+    assert_eq!((elsewhere.allowed_hz, elsewhere.limited_by), (0.0, Some(Layer::Asked)));
+    assert_eq!(lab.engine.decision(viewer, "nobody", None), None);
+    let figures = lab.engine.figures();
+    let [(_, high), (_, medium), _] = figures.levels;
+    assert_eq!((high.asked_sps.round(), high.delivered_sps.round()), (250.0, 250.0));
+    assert_eq!((medium.asked_sps.round(), medium.delivered_sps.round()), (250.0, 1.0));
+    assert_eq!(figures.took[Layer::Budget as usize].round(), 249.0, "and who took it");
+    assert_eq!(figures.limited_by[Layer::Budget as usize], 1);
+}
+
+#[test]
 fn when_the_pressure_ends_everything_is_back_within_fifteen_seconds_and_stays() {
     let mut lab = fleet(4);
     let viewers: Vec<ViewerId> = (0..40).map(|_| lab.watch_all(QualityChoice::Auto)).collect();

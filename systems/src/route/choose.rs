@@ -301,7 +301,7 @@ impl Pass<'_, '_> {
 }
 
 /// In what form a stream goes to a viewer whose quality and claims are these.
-fn form(stream: &Stream, quality: Quality, wants_all: bool) -> Form {
+pub(crate) fn form(stream: &Stream, quality: Quality, wants_all: bool) -> Form {
     if wants_all || stream.kind == AttributeType::Button {
         Form::Raw
     } else if quality.digests() {
