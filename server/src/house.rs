@@ -10,6 +10,7 @@ use simulator::scenario::Scenario;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::ages::Ages;
 use crate::auth::Mode;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -95,6 +96,7 @@ impl House {
             counts: Counts::default(),
             connections: Arc::clone(&connections),
             pump: pump.report(),
+            ages: Arc::new(Ages::default()),
             shutdown: shutdown.clone(),
         });
         let more =

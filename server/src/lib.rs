@@ -1,5 +1,6 @@
 //! The doors: sockets, HTTP, the clock, the pump.
 
+pub mod ages;
 pub mod auth;
 mod bucket;
 mod channel;

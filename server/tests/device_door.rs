@@ -108,6 +108,7 @@ impl Setup {
             counts: Counts::default(),
             connections: Arc::default(),
             pump: Arc::default(),
+            ages: Arc::default(),
             shutdown: shutdown.clone(),
         });
         let pulse = Arc::new(Pulse::default());
