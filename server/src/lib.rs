@@ -9,6 +9,7 @@ pub mod config;
 pub mod crowd;
 pub mod device;
 pub mod gather;
+pub mod gauge;
 pub mod health;
 pub mod house;
 pub mod http;

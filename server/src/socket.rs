@@ -34,6 +34,7 @@ use crate::bucket::Bucket;
 use crate::channel::Channels;
 use crate::crowd::Crowd;
 use crate::device::{DeviceDesk, Events, SocketEvent};
+use crate::gauge::Board;
 use crate::intake::Intake;
 use crate::listen::{Connection, DoorCounts, asked_to_end};
 use crate::origin::Origins;
@@ -138,6 +139,7 @@ pub struct Doors {
     pub connections: Arc<DoorCounts>,
     pub pump: Arc<PumpReport>,
     pub ages: Arc<Ages>,
+    pub board: Board,
     /// True once the server is shutting down.
     pub shutdown: watch::Receiver<bool>,
 }
