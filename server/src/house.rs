@@ -3,21 +3,23 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig};
 use simulator::scenario::Scenario;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::ages::Ages;
 use crate::auth::Mode;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::device::DeviceDesk;
+use crate::gauge::{Board, Gauge};
 use crate::health::Pulse;
 use crate::intake::Intake;
 use crate::listen::DoorCounts;
-use crate::pump::{NoticeSink, Pump, PumpParts};
+use crate::pump::{NoticeSink, Pump, PumpParts, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{self, Recorder, RecorderConfig, Tape};
 use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
@@ -32,6 +34,7 @@ pub struct House {
     down: watch::Sender<bool>,
     serving: JoinHandle<()>,
     pump: Pump,
+    gauge: Gauge,
     simulator: Arc<Simulator>,
     recorder: Arc<Recorder>,
 }
@@ -95,8 +98,15 @@ impl House {
             counts: Counts::default(),
             connections: Arc::clone(&connections),
             pump: pump.report(),
+            ages: Arc::new(Ages::default()),
+            board: Board::default(),
             shutdown: shutdown.clone(),
         });
+        let gauge = Gauge::start(
+            Arc::clone(&doors),
+            Duration::from_secs(1) / config.tick_hz.clamp(TICK_HZ_MIN, TICK_HZ_MAX),
+        )
+        .map_err(|error| format!("cannot start measuring: {error}"))?;
         let more =
             api::router(Arc::clone(&simulator), Arc::clone(recorder.library()), Arc::clone(&doors))
                 .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)));
@@ -117,7 +127,7 @@ impl House {
                 begin(&begun, scenario).await;
             }
         });
-        Ok(Self { address, down, serving, pump, simulator, recorder })
+        Ok(Self { address, down, serving, pump, gauge, simulator, recorder })
     }
 
     pub fn simulator(&self) -> Arc<Simulator> {
@@ -129,6 +139,7 @@ impl House {
     pub async fn close(self) {
         let _ = self.down.send(true);
         let (_, ()) = tokio::join!(self.serving, self.simulator.close());
+        drop(self.gauge);
         self.pump.stop();
         self.recorder.close().await;
     }

@@ -6,9 +6,10 @@
 //! before. Taken the other way round, a feed opened between the two takes would find its first
 //! samples in a tick that does not know it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use components::command::{Command, Inputs};
 use components::ledger::Reason;
@@ -54,12 +55,39 @@ impl Default for IntakeLimits {
     }
 }
 
+/// What has waited for a tick, at its worst. The last three are fractions of their bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Backlog {
+    /// For how long the oldest sample did.
+    pub age: Duration,
+    pub samples: f64,
+    pub bytes: f64,
+    pub commands: f64,
+}
+
+/// Samples, and since when the first of them waits.
+#[derive(Debug, Default)]
+struct Waiting {
+    batch: SampleBatch,
+    since: Option<Instant>,
+}
+
+/// The worst since the gauge last asked, as the pump found it.
+#[derive(Debug, Default)]
+struct Peaks {
+    age_micros: AtomicU64,
+    samples: AtomicUsize,
+    bytes: AtomicUsize,
+    commands: AtomicUsize,
+}
+
 /// Shared by every door and the pump.
 #[derive(Debug, Default)]
 pub struct Intake {
     limits: IntakeLimits,
     commands: Mutex<Vec<Command>>,
-    samples: Mutex<SampleBatch>,
+    samples: Mutex<Waiting>,
+    peaks: Peaks,
     refused: [AtomicU64; Reason::COUNT],
     /// The pump sleeps until something comes. Only then is waking it worth a call to the kernel.
     napping: AtomicBool,
@@ -96,11 +124,16 @@ impl Intake {
     /// ([`refuse`](Self::refuse) with [`Reason::IntakeFull`]).
     pub fn samples<R>(&self, add: impl FnOnce(&mut SampleBatch) -> R) -> Result<R, IntakeFull> {
         let added = {
-            let mut samples = lock(&self.samples);
-            if samples.len() >= self.limits.samples || samples.bytes() >= self.limits.sample_bytes {
+            let mut waiting = lock(&self.samples);
+            let Waiting { batch, since } = &mut *waiting;
+            if batch.len() >= self.limits.samples || batch.bytes() >= self.limits.sample_bytes {
                 return Err(IntakeFull);
             }
-            add(&mut samples)
+            let added = add(batch);
+            if since.is_none() && !batch.is_empty() {
+                *since = Some(Instant::now());
+            }
+            added
         };
         self.wake();
         Ok(added)
@@ -111,35 +144,66 @@ impl Intake {
         self.refused[reason as usize].fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Moves everything that waits into `inputs`, samples first (see the module).
-    pub fn take(&self, inputs: &mut Inputs) {
-        self.take_around(inputs, || ());
+    /// Moves everything that waits into `inputs`, samples first (see the module). How long the
+    /// oldest of the samples has waited.
+    pub fn take(&self, inputs: &mut Inputs) -> Duration {
+        let age = self.take_around(inputs, || ());
         for reason in Reason::ALL {
             let count = self.refused[reason as usize].swap(0, Ordering::Relaxed);
             if count > 0 {
                 inputs.refused.push((reason, count));
             }
         }
+        age
+    }
+
+    /// The worst backlog since this was last asked; what waits now belongs to it, so that a pump that
+    /// stands still is seen.
+    pub fn take_backlog(&self, now: Instant) -> Backlog {
+        let (since, samples, bytes) = {
+            let waiting = lock(&self.samples);
+            (waiting.since, waiting.batch.len(), waiting.batch.bytes())
+        };
+        let commands = lock(&self.commands).len();
+        let age = Duration::from_micros(self.peaks.age_micros.swap(0, Ordering::Relaxed));
+        let waits = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let part = |peak: &AtomicUsize, now: usize, bound: usize| {
+            peak.swap(0, Ordering::Relaxed).max(now) as f64 / bound.max(1) as f64
+        };
+        Backlog {
+            age: age.max(waits),
+            samples: part(&self.peaks.samples, samples, self.limits.samples),
+            bytes: part(&self.peaks.bytes, bytes, self.limits.sample_bytes),
+            commands: part(&self.peaks.commands, commands, self.limits.commands),
+        }
     }
 
     /// `between` stands for the doors that go on while the pump takes.
-    fn take_around(&self, inputs: &mut Inputs, between: impl FnOnce()) {
-        self.take_samples(inputs);
+    fn take_around(&self, inputs: &mut Inputs, between: impl FnOnce()) -> Duration {
+        let age = self.take_samples(inputs);
         between();
         self.take_commands(inputs);
+        age
     }
 
-    fn take_samples(&self, inputs: &mut Inputs) {
-        let mut samples = lock(&self.samples);
+    fn take_samples(&self, inputs: &mut Inputs) -> Duration {
+        let mut waiting = lock(&self.samples);
+        let Some(since) = waiting.since.take() else { return Duration::ZERO };
+        let age = since.elapsed();
+        self.peaks.age_micros.fetch_max(age.as_micros() as u64, Ordering::Relaxed);
+        self.peaks.samples.fetch_max(waiting.batch.len(), Ordering::Relaxed);
+        self.peaks.bytes.fetch_max(waiting.batch.bytes(), Ordering::Relaxed);
         if inputs.samples.is_empty() {
-            std::mem::swap(&mut *samples, &mut inputs.samples);
+            std::mem::swap(&mut waiting.batch, &mut inputs.samples);
         } else {
-            inputs.samples.append(&mut samples);
+            inputs.samples.append(&mut waiting.batch);
         }
+        age
     }
 
     fn take_commands(&self, inputs: &mut Inputs) {
         let mut commands = lock(&self.commands);
+        self.peaks.commands.fetch_max(commands.len(), Ordering::Relaxed);
         if inputs.commands.is_empty() {
             std::mem::swap(&mut *commands, &mut inputs.commands);
         } else {
@@ -148,7 +212,7 @@ impl Intake {
     }
 
     fn is_empty(&self) -> bool {
-        lock(&self.samples).is_empty() && lock(&self.commands).is_empty()
+        lock(&self.samples).batch.is_empty() && lock(&self.commands).is_empty()
     }
 
     /// Sleeps until something waits, or `doze` returns. For the pump's thread only; `doze` is
@@ -192,7 +256,6 @@ mod tests {
     use components::load::Load;
     use components::sample::{Payload, Timestamp};
     use std::sync::Arc;
-    use std::time::{Duration, Instant};
 
     fn feed(slot: u32) -> FeedId {
         FeedId(Handle { slot, generation: 0 })
@@ -243,6 +306,28 @@ mod tests {
         assert_eq!((inputs.commands.len(), inputs.samples.len()), (3, 3));
         intake.command(Command::SetLoad(Load::default())).unwrap();
         sample(&intake, 0).unwrap();
+    }
+
+    #[test]
+    fn the_worst_backlog_is_told_once_and_what_waits_now_belongs_to_it() {
+        let intake = Intake::new(IntakeLimits { commands: 4, samples: 10, sample_bytes: 1 << 20 });
+        let later = |ms| Instant::now() + Duration::from_millis(ms);
+        assert_eq!(intake.take_backlog(later(50)), Backlog::default());
+        for _ in 0..5 {
+            sample(&intake, 0).unwrap();
+        }
+        intake.command(open(0)).unwrap();
+        let backlog = intake.take_backlog(later(60_000));
+        assert!(backlog.age >= Duration::from_secs(60), "nobody takes it: {backlog:?}");
+        assert_eq!((backlog.samples, backlog.commands), (0.5, 0.25));
+        assert!(backlog.bytes > 0.0);
+        let mut inputs = Inputs::default();
+        let age = intake.take(&mut inputs);
+        let backlog = intake.take_backlog(later(60_000));
+        assert_eq!((backlog.samples, backlog.commands), (0.5, 0.25), "taken, but it did wait");
+        assert_eq!(backlog.age.as_micros(), age.as_micros());
+        assert_eq!(intake.take_backlog(later(60_000)), Backlog::default());
+        assert_eq!(intake.take(&mut inputs), Duration::ZERO);
     }
 
     #[test]

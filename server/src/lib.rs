@@ -1,5 +1,6 @@
 //! The doors: sockets, HTTP, the clock, the pump.
 
+pub mod ages;
 pub mod auth;
 mod bucket;
 mod channel;
@@ -8,6 +9,7 @@ pub mod config;
 pub mod crowd;
 pub mod device;
 pub mod gather;
+pub mod gauge;
 pub mod health;
 pub mod house;
 pub mod http;

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
@@ -19,7 +20,7 @@ use components::wire::viewer::{self, Encoded};
 
 use crate::clock::Now;
 use crate::intake::Intake;
-use crate::outbox::{Outgoing, SendError};
+use crate::outbox::{Letter, Outgoing, Unsent};
 use crate::roster::{Lens, ROSTER_INTERVAL_MS, Roster, RosterView};
 use crate::viewer::{Form, Kicked, Seat, ViewerDesk, kicked_by, quality_body};
 
@@ -42,6 +43,9 @@ pub const SLOW_CLOSE_CODE: u16 = 4008;
 /// tick delivered to it.
 pub const LANE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Time between two looks at how well the sockets keep up.
+const LINE_LOOK_MS: u64 = 250;
+
 /// What happened in the mail during one tick.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct MailFigures {
@@ -58,6 +62,10 @@ pub struct MailFigures {
     pub lost_frames: u64,
     /// Sockets closed because nobody read.
     pub slow: u64,
+    /// How long the oldest message waits at the sockets of the slower quarter, in microseconds.
+    pub line_micros: u64,
+    /// Bytes that wait in all lanes.
+    pub lane_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -69,13 +77,25 @@ pub struct Mail {
     waiting_bytes: usize,
     figures: MailFigures,
     looked_at: EngineTime,
+    lines: Lines,
+}
+
+/// How well the viewers' sockets keep up, looked at four times a second.
+#[derive(Debug, Default)]
+struct Lines {
+    looked_at: Option<EngineTime>,
+    /// How long the oldest message waits at each; kept for its room.
+    ages: Vec<Duration>,
+    /// See [`slower_quarter`].
+    age: Duration,
 }
 
 #[derive(Debug)]
 struct Lane {
     seat: Arc<Seat>,
     /// What did not fit into the outbox yet.
-    waiting: VecDeque<Outgoing>,
+    waiting: VecDeque<Letter>,
+    waiting_bytes: usize,
     /// For how many microseconds nothing was read, and how many messages were left at the last look.
     stuck: Option<(u64, usize)>,
     busy: bool,
@@ -116,11 +136,30 @@ impl Mail {
                 self.figures.slow += 1;
                 let close = Outgoing::Close(SLOW_CLOSE_CODE, "slow");
                 // If even this does not fit, the kick tells the socket.
-                let _ = lane.seat.outbox.try_send(close);
+                let _ = lane.seat.outbox.post(close.into());
                 lane.seat.evict(Kicked::Slow, Some(intake));
                 lane.forget(&mut self.waiting_bytes);
             }
         }
+        self.look_at_lines(now.engine);
+        self.figures.line_micros = self.lines.age.as_micros() as u64;
+        self.figures.lane_bytes = self.waiting_bytes;
+    }
+
+    fn look_at_lines(&mut self, now: EngineTime) {
+        let Self { lanes, lines, .. } = self;
+        if lines.looked_at.is_some_and(|at| now < at.plus_millis(LINE_LOOK_MS)) {
+            return;
+        }
+        lines.looked_at = Some(now);
+        lines.ages.clear();
+        let at = Instant::now();
+        for lane in lanes.iter().flatten() {
+            if lane.seat.is_begun() && !lane.seat.is_gone() {
+                lines.ages.push(lane.seat.outbox.take_report(at).age);
+            }
+        }
+        lines.age = slower_quarter(&mut lines.ages);
     }
 
     fn admit(&mut self, seat: Arc<Seat>) {
@@ -135,6 +174,7 @@ impl Mail {
         let lane = Lane {
             seat,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             stuck: None,
             busy: true,
             announced,
@@ -287,23 +327,25 @@ impl Post<'_> {
         if lane.seat.is_gone() {
             return;
         }
-        let size = message_bytes(&message);
+        let size = message.bytes();
         self.figures.messages += 1;
         self.figures.bytes += size as u64;
         lane.seat.figures.messages.fetch_add(1, Ordering::Relaxed);
         lane.seat.figures.bytes.fetch_add(size as u64, Ordering::Relaxed);
+        let mut letter = Letter::from(message);
         if lane.waiting.is_empty() {
-            match lane.seat.outbox.try_send(message.clone()) {
+            match lane.seat.outbox.post(letter) {
                 // A closed outbox: its socket is about to drop the seat.
-                Ok(()) | Err(SendError::Closed) => return,
-                Err(SendError::Full) => {}
+                Ok(()) | Err(Unsent::Closed) => return,
+                Err(Unsent::Full(back)) => letter = back,
             }
         }
         if *self.waiting_bytes + size > LANE_BYTES_MAX {
             return self.lose(lane);
         }
         *self.waiting_bytes += size;
-        lane.waiting.push_back(message);
+        lane.waiting_bytes += size;
+        lane.waiting.push_back(letter);
     }
 
     fn lose(&mut self, lane: &mut Lane) {
@@ -315,19 +357,20 @@ impl Post<'_> {
 
 impl Lane {
     fn send_waiting(&mut self, waiting_bytes: &mut usize) {
-        while let Some(message) = self.waiting.front() {
-            if self.seat.outbox.try_send(message.clone()) == Err(SendError::Full) {
+        while let Some(letter) = self.waiting.pop_front() {
+            let size = letter.message.bytes();
+            if let Err(Unsent::Full(back)) = self.seat.outbox.post(letter) {
+                self.waiting.push_front(back);
                 return;
             }
-            *waiting_bytes -= message_bytes(message);
-            self.waiting.pop_front();
+            self.waiting_bytes -= size;
+            *waiting_bytes -= size;
         }
     }
 
     fn forget(&mut self, waiting_bytes: &mut usize) {
-        for message in self.waiting.drain(..) {
-            *waiting_bytes -= message_bytes(&message);
-        }
+        self.waiting.clear();
+        *waiting_bytes -= std::mem::take(&mut self.waiting_bytes);
     }
 
     fn is_busy(&self) -> bool {
@@ -352,12 +395,15 @@ impl Lane {
     }
 }
 
-fn message_bytes(message: &Outgoing) -> usize {
-    match message {
-        Outgoing::Text(text) => text.len(),
-        Outgoing::Binary(bytes) => bytes.len(),
-        Outgoing::Close(..) => 0,
+/// The age that a quarter of them reach, and two at least: one slow viewer is its own trouble, were
+/// it the only one.
+fn slower_quarter(ages: &mut [Duration]) -> Duration {
+    let count = ages.len().div_ceil(4).max(2);
+    if ages.len() < count {
+        return Duration::ZERO;
     }
+    let at = ages.len() - count;
+    *ages.select_nth_unstable(at).1
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! `GET /metrics`: what the server holds, has done and has dropped, in Prometheus' text format.
-//! Bounded: no name that a client chose is a label.
+//! `GET /metrics`: what the server holds, has done and has dropped, in Prometheus' text format and
+//! by its conventions: base units, `_total` on what only grows, a sentence for each name. Bounded: no
+//! name that a client chose is a label.
 
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -8,8 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use components::class::Class;
 use components::ledger::{Ledger, Reason};
 
+use crate::ages::{Ages, BOUNDS_MICROS, Counts, Stage};
+use crate::gauge::Measured;
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
 
@@ -19,11 +23,12 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     let mut page = Page::default();
     connections(&mut page, &doors);
     pump(&mut page, &doors);
-    page.gauge(
-        "engine_inspected",
-        "1 when the engine answered in time",
-        u8::from(inspected.is_some()),
-    );
+    ages(&mut page, &doors.ages);
+    if let Some(measured) = doors.board.newest() {
+        pressures(&mut page, &measured);
+    }
+    let answered = u8::from(inspected.is_some());
+    page.gauge("engine_inspected", "Whether the engine answered in time: 1 or 0.", answered);
     if let Some(inspected) = inspected {
         world(&mut page, &inspected.1);
     }
@@ -32,101 +37,210 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
 
 fn connections(page: &mut Page, doors: &Doors) {
     let (door, counts) = (&doors.connections, &doors.counts);
-    page.gauge("connections_open", "TCP connections", read(&door.open));
-    page.counter("connections_accepted_total", "", read(&door.accepted));
-    page.counter("connections_turned_away_total", "Beyond a limit", read(&door.turned_away));
-    page.counter("accepts_failed_total", "For want of descriptors", read(&door.failed));
+    page.gauge("connections_open", "TCP connections that are open.", read(&door.open));
+    page.counter("connections_accepted_total", "TCP connections taken.", read(&door.accepted));
+    page.counter(
+        "connections_turned_away_total",
+        "TCP connections beyond a limit.",
+        read(&door.turned_away),
+    );
+    page.counter(
+        "accepts_failed_total",
+        "TCP connections not taken for want of file descriptors.",
+        read(&door.failed),
+    );
     // Ended first: a socket that opens in between must not make the difference negative.
     let ended = counts.ended();
-    page.gauge("sockets_open", "WebSockets", read(&counts.sockets).saturating_sub(ended));
-    page.counter("sockets_opened_total", "", read(&counts.sockets));
-    page.head("sockets_ended_total", "counter", "By close code, or who left");
+    let open = read(&counts.sockets).saturating_sub(ended);
+    page.gauge("sockets_open", "WebSockets that are open.", open);
+    page.counter("sockets_opened_total", "WebSockets opened.", read(&counts.sockets));
+    page.head("sockets_ended_total", "counter", "WebSockets ended, by close code or who left.");
     for (name, count) in ENDS.iter().zip(&counts.ends) {
-        page.labelled("sockets_ended_total", "how", name, read(count));
+        page.sample("sockets_ended_total", &[("how", name)], read(count));
     }
-    page.counter("sockets_slow_total", "Closed because nothing was read", read(&counts.slow));
-    page.counter("sockets_overrun_total", "Behind the engine's words", read(&counts.overruns));
+    page.counter(
+        "sockets_slow_total",
+        "WebSockets closed because nothing was read.",
+        read(&counts.slow),
+    );
+    page.counter(
+        "sockets_overrun_total",
+        "WebSockets closed because they were behind the engine's words.",
+        read(&counts.overruns),
+    );
     page.gauge(
         "sockets_crowded",
-        "1 while they wait for each other",
+        "Whether the sockets wait for each other: 1 or 0.",
         u8::from(counts.crowd.is_crowded()),
     );
-    page.counter("crowded_looks_total", "Of twenty a second", counts.crowd.look_count());
-    page.gauge("feeds", "Device feeds, those that close included", doors.devices.feed_count());
-    page.gauge("viewer_tokens", "", doors.viewers.minted_count());
+    page.counter(
+        "crowded_looks_total",
+        "Looks, of twenty a second, that found the sockets waiting for each other.",
+        counts.crowd.look_count(),
+    );
+    page.gauge(
+        "feeds",
+        "Device feeds, those that are closing included.",
+        doors.devices.feed_count(),
+    );
+    page.gauge("viewer_tokens", "Viewer tokens that are out.", doors.viewers.minted_count());
     page.counter(
         "viewer_tokens_forgotten_total",
-        "Never joined, and made room for others",
+        "Viewer tokens that were never joined and made room for others.",
         doors.viewers.forgotten_count(),
     );
-    let dropped = "measurement messages that lacked a member and were ignored";
-    page.counter("measurements_incomplete_total", dropped, read(&counts.incomplete));
-    page.counter("measurements_refused_total", "Answered with an error", read(&counts.refused));
-    page.counter("answers_lost_total", "To words before a join", read(&counts.answers));
-    page.counter("shouts_lost_total", "Found an outbox full", doors.topics.lost());
+    page.counter(
+        "measurements_incomplete_total",
+        "Measurement messages that lacked a member and were ignored.",
+        read(&counts.incomplete),
+    );
+    page.counter(
+        "measurements_refused_total",
+        "Measurement messages answered with an error.",
+        read(&counts.refused),
+    );
+    page.counter(
+        "answers_lost_total",
+        "Answers to what was said before a join was decided, more than are kept.",
+        read(&counts.answers),
+    );
+    page.counter("shouts_lost_total", "Shouts that found an outbox full.", doors.topics.lost());
 }
 
 fn pump(page: &mut Page, doors: &Doors) {
     let pump = &doors.pump;
     let seconds = |micros: &AtomicU64| read(micros) as f64 / 1e6;
-    page.counter("ticks_total", "", read(&pump.ticks));
-    page.counter("ticks_missed_total", "Deadlines while a tick ran", read(&pump.missed_ticks));
-    page.counter("tick_seconds_total", "Whole ticks", seconds(&pump.tick_micros));
-    page.counter("engine_seconds_total", "Within the engine", seconds(&pump.engine_micros));
-    page.counter("samples_total", "Given to the engine", read(&pump.samples));
-    page.gauge("viewers_open", "Channels", read(&pump.viewers_open));
-    page.gauge("viewers_busy", "With too much waiting", read(&pump.viewers_busy));
-    page.counter("messages_total", "Sent to viewers", read(&pump.messages));
-    page.counter("sent_bytes_total", "To viewers", read(&pump.bytes));
-    page.counter("encoded_bytes_total", "Once, however often sent", read(&pump.encoded_bytes));
-    page.counter("missed_samples_total", "Aged before a viewer's turn", read(&pump.missed_samples));
-    page.counter("frames_lost_total", "Viewers closed for them", read(&pump.lost_frames));
-    page.counter("viewers_slow_total", "Closed with 4008", read(&pump.slow_viewers));
+    page.counter("ticks_total", "Ticks done.", read(&pump.ticks));
+    page.counter(
+        "ticks_missed_total",
+        "Ticks left out because another still ran.",
+        read(&pump.missed_ticks),
+    );
+    page.counter(
+        "tick_seconds_total",
+        "Time of whole ticks: engine, encoding, handing out.",
+        seconds(&pump.tick_micros),
+    );
+    page.counter("engine_seconds_total", "Time within the engine.", seconds(&pump.engine_micros));
+    page.counter("samples_total", "Samples given to the engine.", read(&pump.samples));
+    page.gauge("viewers_open", "Viewer channels that are open.", read(&pump.viewers_open));
+    page.gauge("viewers_busy", "Viewer channels with too much waiting.", read(&pump.viewers_busy));
+    page.counter("messages_total", "Messages sent to viewers.", read(&pump.messages));
+    page.counter("sent_bytes_total", "Bytes sent to viewers.", read(&pump.bytes));
+    page.counter(
+        "encoded_bytes_total",
+        "Bytes encoded for viewers, once however often sent.",
+        read(&pump.encoded_bytes),
+    );
+    page.counter(
+        "missed_samples_total",
+        "Samples that aged out before a viewer's turn.",
+        read(&pump.missed_samples),
+    );
+    page.counter(
+        "frames_lost_total",
+        "Frames that could not be kept; their viewers were closed.",
+        read(&pump.lost_frames),
+    );
+    page.counter(
+        "viewers_slow_total",
+        "Viewers closed with 4008 because they read nothing.",
+        read(&pump.slow_viewers),
+    );
+}
+
+fn ages(page: &mut Page, ages: &Ages) {
+    let name = "sample_age_seconds";
+    page.head(
+        name,
+        "histogram",
+        "Time that followed samples spend in each stage of their way, and in delivery altogether.",
+    );
+    let counts = ages.counts();
+    for stage in Stage::ALL {
+        for class in Class::ALL {
+            let labels = [("stage", stage.name()), ("class", class.name())];
+            page.histogram(name, &labels, &counts[stage as usize][class as usize]);
+        }
+    }
+    let name = "message_wait_seconds";
+    page.head(name, "histogram", "Time that messages wait for their sockets.");
+    page.histogram(name, &[], &ages.messages());
+}
+
+fn pressures(page: &mut Page, measured: &Measured) {
+    page.head(
+        "pressure_ratio",
+        "gauge",
+        "Part of its limit that is used of each resource; beyond 1 something waits.",
+    );
+    for measure in &measured.measures {
+        page.sample("pressure_ratio", &[("resource", measure.resource.name())], measure.used);
+    }
+    page.head(
+        "pressure_source",
+        "gauge",
+        "Where each pressure was measured, or which of several it is: always 1.",
+    );
+    for measure in &measured.measures {
+        let labels = [("resource", measure.resource.name()), ("source", measure.source)];
+        page.sample("pressure_source", &labels, 1);
+    }
 }
 
 fn world(page: &mut Page, Inspection { report, ledgers }: &Inspection) {
-    page.gauge("sensors", "", report.sensor_count);
-    page.gauge("viewers", "As the engine counts them", report.viewer_count);
-    page.gauge("ring_bytes", "Of all rings", report.ring_bytes);
+    page.gauge("sensors", "Sensors that are there.", report.sensor_count);
+    page.gauge("viewers", "Viewers, as the engine counts them.", report.viewer_count);
+    page.gauge("ring_bytes", "Bytes of all rings.", report.ring_bytes);
     page.head(
         "system_seconds",
         "gauge",
-        "Each system of the engine in the last tick, in their order",
+        "Time of each system of the engine in the last tick, in their order.",
     );
     for (system, nanos) in &report.systems {
-        page.labelled("system_seconds", "system", system, *nanos as f64 / 1e9);
+        page.sample("system_seconds", &[("system", system)], *nanos as f64 / 1e9);
     }
-    page.gauge("books_balanced", "0: a promise is broken", u8::from(ledgers.is_ok()));
+    let balanced = u8::from(ledgers.is_ok());
+    page.gauge("books_balanced", "Whether every sample is accounted for: 1 or 0.", balanced);
     match ledgers {
         Ok(audit) => {
-            ledger(page, "store", &audit.store);
-            ledger(page, "lens", &audit.lens);
+            ledger(page, "store", "the rings", &audit.store);
+            ledger(page, "lens", "the viewers' lenses", &audit.lens);
         }
         Err(what) => tracing::error!(%what, "the books do not balance"),
     }
 }
 
 /// Received = delivered + coalesced + dropped + kept.
-fn ledger(page: &mut Page, name: &str, ledger: &Ledger) {
+fn ledger(page: &mut Page, name: &str, what: &str, ledger: &Ledger) {
     let each = [
-        ("received_total", "counter", ledger.received),
-        ("delivered_total", "counter", ledger.delivered),
-        ("coalesced_total", "counter", ledger.coalesced),
-        ("kept", "gauge", ledger.kept),
+        ("received_total", "counter", ledger.received, "Samples that came to"),
+        ("delivered_total", "counter", ledger.delivered, "Samples that left whole from"),
+        ("coalesced_total", "counter", ledger.coalesced, "Samples that left within others from"),
+        ("kept", "gauge", ledger.kept, "Samples that are still with"),
     ];
-    for (what, kind, count) in each {
-        page.one(&format!("{name}_{what}"), kind, "", count);
+    for (suffix, kind, count, said) in each {
+        page.one(&format!("{name}_{suffix}"), kind, &format!("{said} {what}."), count);
     }
     let dropped = format!("{name}_dropped_total");
-    page.head(&dropped, "counter", "");
+    page.head(&dropped, "counter", &format!("Samples dropped from {what}, by reason."));
     for reason in Reason::ALL {
-        page.labelled(&dropped, "reason", reason.name(), ledger.dropped(reason));
+        page.sample(&dropped, &[("reason", reason.name())], ledger.dropped(reason));
     }
 }
 
 fn read(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
+
+/// The bounds that are shown of each histogram, in microseconds: three a decade, and the 150 ms that
+/// are promised. Buckets are cumulative, so that the rest may be left out.
+const SHOWN_MICROS: [u64; 14] = [
+    1_000, 2_200, 4_700, 10_000, 22_000, 47_000, 100_000, 150_000, 220_000, 470_000, 1_000_000,
+    2_200_000, 4_700_000, 10_000_000,
+];
+
+const _: () = assert!(SHOWN_MICROS[13] == BOUNDS_MICROS[BOUNDS_MICROS.len() - 1]);
 
 /// The page in the making. Writing to a string cannot fail.
 #[derive(Default)]
@@ -145,17 +259,38 @@ impl Page {
 
     fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.head(name, kind, help);
-        let _ = writeln!(self.text, "sensocto_{name} {value}");
+        self.sample(name, &[], value);
     }
 
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        if !help.is_empty() {
-            let _ = writeln!(self.text, "# HELP sensocto_{name} {help}");
-        }
+        let _ = writeln!(self.text, "# HELP sensocto_{name} {help}");
         let _ = writeln!(self.text, "# TYPE sensocto_{name} {kind}");
     }
 
-    fn labelled(&mut self, name: &str, label: &str, of: &str, value: impl Display) {
-        let _ = writeln!(self.text, "sensocto_{name}{{{label}=\"{of}\"}} {value}");
+    /// Values of labels are words of ours, and need no escaping.
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let _ = write!(self.text, "sensocto_{name}");
+        for (index, (label, of)) in labels.iter().enumerate() {
+            let before = if index == 0 { '{' } else { ',' };
+            let _ = write!(self.text, "{before}{label}=\"{of}\"");
+        }
+        let after = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{after} {value}");
+    }
+
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], counts: &Counts) {
+        let mut bucket = |bound: &str, count: u64| {
+            let of: Vec<_> = labels.iter().copied().chain([("le", bound)]).collect();
+            self.sample(&format!("{name}_bucket"), &of, count);
+        };
+        for micros in SHOWN_MICROS {
+            bucket(&(micros as f64 / 1e6).to_string(), counts.at_most(micros));
+        }
+        bucket("+Inf", counts.total());
+        self.sample(&format!("{name}_sum"), labels, counts.seconds());
+        self.sample(&format!("{name}_count"), labels, counts.total());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -308,6 +308,9 @@ pub struct PumpReport {
     pub missed_samples: AtomicU64,
     pub lost_frames: AtomicU64,
     pub slow_viewers: AtomicU64,
+    /// See [`MailFigures`].
+    pub line_micros: AtomicU64,
+    pub lane_bytes: AtomicU64,
     /// Somebody waits for an inspection.
     wanted: AtomicBool,
     inspections: watch::Sender<Option<Arc<(Instant, Inspection)>>>,
@@ -337,6 +340,8 @@ impl PumpReport {
         self.tick_micros_max.fetch_max(micros, Ordering::Relaxed);
         self.viewers_open.store(mail.open as u64, Ordering::Relaxed);
         self.viewers_busy.store(mail.busy as u64, Ordering::Relaxed);
+        self.line_micros.store(mail.line_micros, Ordering::Relaxed);
+        self.lane_bytes.store(mail.lane_bytes as u64, Ordering::Relaxed);
         // Last: whoever sees the tick counted sees its figures.
         self.ticks.fetch_add(1, Ordering::Release);
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{self, Duration};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -28,15 +28,17 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
 
+use crate::ages::{Ages, Stamp};
 use crate::auth::Auth;
 use crate::bucket::Bucket;
 use crate::channel::Channels;
 use crate::crowd::Crowd;
 use crate::device::{DeviceDesk, Events, SocketEvent};
+use crate::gauge::Board;
 use crate::intake::Intake;
 use crate::listen::{Connection, DoorCounts, asked_to_end};
 use crate::origin::Origins;
-use crate::outbox::{OutboxReader, Outgoing, outbox};
+use crate::outbox::{Letter, OutboxReader, Outgoing, outbox};
 use crate::pump::PumpReport;
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
@@ -136,6 +138,8 @@ pub struct Doors {
     pub counts: Counts,
     pub connections: Arc<DoorCounts>,
     pub pump: Arc<PumpReport>,
+    pub ages: Arc<Ages>,
+    pub board: Board,
     /// True once the server is shutting down.
     pub shutdown: watch::Receiver<bool>,
 }
@@ -320,6 +324,9 @@ static SOCKET_SERIAL: AtomicU64 = AtomicU64::new(0);
 struct Socket {
     ws: Ws,
     channels: Channels,
+    reader: OutboxReader,
+    /// Of the letters that are being written: since when they wait, and what they carry.
+    written: Vec<(time::Instant, Vec<Stamp>)>,
     doors: Arc<Doors>,
     heard_at: Instant,
     ping_at: Instant,
@@ -340,6 +347,8 @@ impl Socket {
         let mut socket = Self {
             ws,
             channels: Channels::new(Arc::clone(&doors), serial, version, outbox, events),
+            reader,
+            written: Vec::new(),
             heard_at: now,
             ping_at: now + doors.limits.ping_period,
             ping_count: 0,
@@ -348,7 +357,7 @@ impl Socket {
             read_at: None,
             doors,
         };
-        let end = socket.serve(reader, heard).await;
+        let end = socket.serve(heard).await;
         tracing::debug!(serial, ?end, "socket ends");
         socket.channels.leave_all();
         let Self { ws, doors, .. } = socket;
@@ -356,11 +365,7 @@ impl Socket {
         finish(ws, end, doors.limits.close_deadline).await;
     }
 
-    async fn serve(
-        &mut self,
-        mut reader: OutboxReader,
-        mut heard: mpsc::Receiver<SocketEvent>,
-    ) -> End {
+    async fn serve(&mut self, mut heard: mpsc::Receiver<SocketEvent>) -> End {
         let mut shutdown = self.doors.shutdown.clone();
         // Made once: a future of its own for every wake-up would enter and leave a list each time.
         let ended = asked_to_end(&mut shutdown);
@@ -388,16 +393,17 @@ impl Socket {
                         self.channels.event(event);
                     }
                 }
-                Some(outgoing) = reader.recv() => {
-                    let mut next = Some(outgoing);
+                Some(letter) = self.reader.recv() => {
+                    let mut next = Some(letter);
                     let mut bytes = 0;
-                    while let Some(outgoing) = next {
-                        bytes += outgoing.bytes();
-                        if let Some(end) = self.forward(outgoing) {
+                    while let Some(letter) = next {
+                        bytes += letter.message.bytes();
+                        if let Some(end) = self.forward(letter) {
                             let _ = self.flush().await;
                             return end;
                         }
-                        next = if bytes < FORWARD_BYTES_MAX { reader.try_recv() } else { None };
+                        let more = bytes < FORWARD_BYTES_MAX;
+                        next = if more { self.reader.try_recv() } else { None };
                     }
                 }
                 () = &mut timer => {}
@@ -523,8 +529,9 @@ impl Socket {
         }
     }
 
-    fn forward(&mut self, outgoing: Outgoing) -> Option<End> {
-        match outgoing {
+    fn forward(&mut self, letter: Letter) -> Option<End> {
+        self.written.push((letter.queued, letter.stamps));
+        match letter.message {
             Outgoing::Text(text) => self.channels.out.push(text_message(text.into())),
             Outgoing::Binary(bytes) => self.channels.out.push(WsMessage::Binary(bytes)),
             Outgoing::Close(code, why) => return Some(End::close(code, why)),
@@ -551,13 +558,30 @@ impl Socket {
             ws.flush().await
         };
         match timeout(self.doors.limits.write_deadline, write).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.note_written();
+                Ok(())
+            }
             Ok(Err(WsError::Io(error))) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(self.slow())
             }
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(self.slow()),
         }
+    }
+
+    /// The kernel has all that was forwarded.
+    fn note_written(&mut self) {
+        if self.written.is_empty() {
+            return;
+        }
+        let now = time::Instant::now();
+        let waited = self
+            .written
+            .drain(..)
+            .map(|(queued, stamps)| self.doors.ages.written(queued, &stamps, now));
+        let slowest = waited.max().unwrap_or_default();
+        self.reader.written(slowest);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::ws::Utf8Bytes;
 use components::wire::phoenix::{self, Vsn};
 
-use crate::outbox::{Outbox, Outgoing, SendError};
+use crate::outbox::{Outbox, Outgoing, Unsent};
 
 #[derive(Debug, Default)]
 pub struct Topics {
@@ -56,7 +56,8 @@ impl Topics {
                 phoenix::broadcast(&mut out, member.version, topic, event, payload);
                 String::from_utf8(out).unwrap_or_default().into()
             });
-            if member.outbox.try_send(Outgoing::Text(frame.clone())) == Err(SendError::Full) {
+            let sent = member.outbox.post(Outgoing::Text(frame.clone()).into());
+            if matches!(sent, Err(Unsent::Full(_))) {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
         }

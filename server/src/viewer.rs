@@ -5,6 +5,7 @@
 //! the engine through the intake, and hands open seats to the pump's [mail](crate::mail).
 
 pub mod api;
+pub mod browser;
 pub mod words;
 
 use std::collections::HashMap;

@@ -21,6 +21,7 @@ use server::auth::{Auth, Mode, NamedToken};
 use server::clock::Clock;
 use server::config::Given;
 use server::device::DeviceDesk;
+use server::gauge::Board;
 use server::health::Pulse;
 use server::house::House;
 use server::intake::Intake;
@@ -109,6 +110,8 @@ impl Setup {
             counts: Counts::default(),
             connections: Arc::default(),
             pump: Arc::default(),
+            ages: Arc::default(),
+            board: Board::default(),
             shutdown: shutdown.clone(),
         });
         let pulse = Arc::new(Pulse::default());

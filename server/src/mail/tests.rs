@@ -111,7 +111,7 @@ fn event(message: &Outgoing) -> (String, Value) {
 }
 
 fn all(reader: &mut OutboxReader) -> Vec<Outgoing> {
-    std::iter::from_fn(|| reader.try_recv()).collect()
+    std::iter::from_fn(|| reader.try_recv()).map(|letter| letter.message).collect()
 }
 
 #[test]
@@ -196,6 +196,7 @@ fn what_does_not_fit_waits_and_nothing_is_lost_or_out_of_order() {
         assert_eq!(event(message).1["sensor_id"], format!("s{index}"));
     }
     assert_eq!(room.mail.waiting_bytes, 0);
+    assert_eq!(room.mail.lanes[0].as_ref().unwrap().waiting_bytes, 0);
     assert!(room.kicks.lock().unwrap().is_empty());
 }
 
@@ -311,4 +312,50 @@ fn viewers_of_one_stream_share_its_bytes() {
         assert_eq!(all(&mut reader).len(), 3);
         assert_eq!(seat.figures().slices.load(Ordering::Relaxed), 1);
     }
+}
+
+#[test]
+fn the_age_of_what_waits_is_that_of_a_quarter_of_the_viewers_and_never_of_one() {
+    let of = |ms: &[u64]| {
+        let mut ages: Vec<Duration> = ms.iter().copied().map(Duration::from_millis).collect();
+        slower_quarter(&mut ages).as_millis()
+    };
+    assert_eq!(of(&[]), 0);
+    assert_eq!(of(&[9000]), 0, "one slow viewer is its own trouble, were it the only one");
+    assert_eq!(of(&[9000, 40]), 40);
+    assert_eq!(of(&[0, 9000, 0, 0, 0, 0, 70, 0]), 70);
+    assert_eq!(of(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]), 10, "three of twelve");
+}
+
+#[test]
+fn how_long_sockets_are_waited_for_is_looked_at_four_times_a_second() {
+    let mut room = Room::new();
+    let seats: Vec<_> = (0..2).map(|_| room.join("{}")).collect();
+    room.tick(&Deliveries::default());
+    assert_eq!(room.mail.figures.line_micros, 0);
+    for (_, reader) in &seats {
+        reader.written(Duration::from_millis(70));
+    }
+    room.tick(&Deliveries::default());
+    assert_eq!(room.mail.figures.line_micros, 0, "not yet");
+    room.ms += 250;
+    room.tick(&Deliveries::default());
+    assert_eq!(room.mail.figures.line_micros, 70_000);
+    room.ms += 250;
+    room.tick(&Deliveries::default());
+    assert_eq!(room.mail.figures.line_micros, 0, "and now they keep up");
+}
+
+#[test]
+fn what_waits_in_lanes_is_counted() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join("{}");
+    room.tick(&seeds(&[seat.viewer()], 600, 1));
+    room.tick(&Deliveries::default());
+    assert!(room.mail.figures.lane_bytes > 0);
+    assert_eq!(room.mail.figures.lane_bytes, room.mail.waiting_bytes);
+    while !all(&mut reader).is_empty() {
+        room.tick(&Deliveries::default());
+    }
+    assert_eq!(room.mail.figures.lane_bytes, 0);
 }

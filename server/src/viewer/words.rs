@@ -22,7 +22,7 @@ pub struct WordsError {
 }
 
 impl WordsError {
-    fn new(field: &'static str, problem: impl Into<String>) -> Self {
+    pub(super) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self { field, problem: problem.into() }
     }
 }
