@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use components::command::Command;
 use components::pressure::{Pressures, Resource};
 
 use crate::ages::{AllCounts, Counts, Recent, Stage};
@@ -126,7 +127,15 @@ impl Gauge {
                 let now = Instant::now();
                 let measures = meter.measure(now, &machine.read(), &Seen::now(&doors, now));
                 let ages = Box::new(recent.look(now, &doors.ages.counts()));
-                doors.board.put(Measured { measures, ages });
+                let measured = Measured { measures, ages };
+                let (unix_ms, offset) = local_time();
+                let press = Command::Press(Box::new(measured.pressures(unix_ms, offset)));
+                doors.board.put(measured);
+                if doors.intake.command(press).is_err() {
+                    tracing::debug!(
+                        "the intake is full: the engine judges without this measurement"
+                    );
+                }
                 std::thread::park_timeout(READ_PERIOD);
             }
         })?;
@@ -142,6 +151,13 @@ impl Drop for Gauge {
             let _ = thread.join();
         }
     }
+}
+
+/// Unix milliseconds, and minutes east of Greenwich by the machine's own time zone.
+fn local_time() -> (i64, i16) {
+    let now = jiff::ZonedDateTime::now();
+    let minutes = now.offset().seconds() / 60;
+    (now.timestamp().as_millisecond(), minutes as i16)
 }
 
 /// Once, so that an operator sees whose limits are believed.

@@ -67,6 +67,7 @@ impl House {
             clock.clone(),
             Arc::clone(&intake),
         );
+        let ages = Arc::new(Ages::default());
         let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
         let pump = Pump::start(
             move || Engine::new(engine_config),
@@ -79,6 +80,7 @@ impl House {
                 simulator: Some(simulation),
                 pulse: Arc::clone(&pulse),
                 tape: Tape::new(Arc::clone(&recorder)),
+                ages: Arc::clone(&ages),
             },
         )
         .map_err(|error| format!("cannot start the engine: {error}"))?;
@@ -98,7 +100,7 @@ impl House {
             counts: Counts::default(),
             connections: Arc::clone(&connections),
             pump: pump.report(),
-            ages: Arc::new(Ages::default()),
+            ages,
             board: Board::default(),
             shutdown: shutdown.clone(),
         });

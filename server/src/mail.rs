@@ -4,6 +4,8 @@
 //! channel must close: a frame that finds the outbox full waits in its lane, the viewer counts as
 //! busy, and the engine delivers no more until it has gone.
 
+mod follow;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,22 +14,28 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
 use components::budget::Grant;
-use components::command::Inputs;
+use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Flush, Notice};
 use components::id::ViewerId;
+use components::pressure::SocketReport;
 use components::sample::EngineTime;
 use components::wire::viewer::{self, Encoded};
 
+use crate::ages::{Ages, Stamp};
 use crate::clock::Now;
 use crate::intake::Intake;
-use crate::outbox::{Letter, Outgoing, Unsent};
+use crate::outbox::{Letter, LineReport, Outgoing, Unsent};
 use crate::roster::{Lens, ROSTER_INTERVAL_MS, Roster, RosterView};
 use crate::viewer::{Form, Kicked, Seat, ViewerDesk, kicked_by, quality_body};
+use follow::Following;
 
 /// A viewer with more than this waiting for its socket is busy: half a second's frames at high
 /// quality.
 pub const BUSY_MESSAGE_COUNT: usize = 16;
 pub const BUSY_BYTES: usize = 512 * 1024;
+
+/// The engine hears of sockets at which something waits this long.
+const REPORTED_AGE_MS: u32 = 50;
 
 /// A viewer that reads nothing for this long, while something waits for it, is let go.
 pub const SLOW_MS_MAX: u64 = 10_000;
@@ -78,6 +86,7 @@ pub struct Mail {
     figures: MailFigures,
     looked_at: EngineTime,
     lines: Lines,
+    following: Following,
 }
 
 /// How well the viewers' sockets keep up, looked at four times a second.
@@ -99,6 +108,8 @@ struct Lane {
     /// For how many microseconds nothing was read, and how many messages were left at the last look.
     stuck: Option<(u64, usize)>,
     busy: bool,
+    /// The engine has heard that something waits here.
+    reported: bool,
     announced: Option<Grant>,
     /// What it is served, as the engine said last.
     grant: Grant,
@@ -141,12 +152,12 @@ impl Mail {
                 lane.forget(&mut self.waiting_bytes);
             }
         }
-        self.look_at_lines(now.engine);
+        self.look_at_lines(now.engine, inputs);
         self.figures.line_micros = self.lines.age.as_micros() as u64;
         self.figures.lane_bytes = self.waiting_bytes;
     }
 
-    fn look_at_lines(&mut self, now: EngineTime) {
+    fn look_at_lines(&mut self, now: EngineTime, inputs: &mut Inputs) {
         let Self { lanes, lines, .. } = self;
         if lines.looked_at.is_some_and(|at| now < at.plus_millis(LINE_LOOK_MS)) {
             return;
@@ -154,12 +165,26 @@ impl Mail {
         lines.looked_at = Some(now);
         lines.ages.clear();
         let at = Instant::now();
-        for lane in lanes.iter().flatten() {
-            if lane.seat.is_begun() && !lane.seat.is_gone() {
-                lines.ages.push(lane.seat.outbox.take_report(at).age);
+        let mut reports = Vec::new();
+        for lane in lanes.iter_mut().flatten() {
+            if !lane.seat.is_begun() || lane.seat.is_gone() {
+                continue;
             }
+            let LineReport { age, bytes } = lane.seat.outbox.take_report(at);
+            lines.ages.push(age);
+            let age_ms = u32::try_from(age.as_millis()).unwrap_or(u32::MAX);
+            let waits = age_ms >= REPORTED_AGE_MS;
+            // Once more when nothing waits any longer: the engine is to know.
+            if waits || lane.reported {
+                let bytes = u32::try_from(bytes + lane.waiting_bytes).unwrap_or(u32::MAX);
+                reports.push(SocketReport { viewer: lane.seat.viewer, age_ms, bytes });
+            }
+            lane.reported = waits;
         }
         lines.age = slower_quarter(&mut lines.ages);
+        if !reports.is_empty() {
+            inputs.commands.push(Command::ReportSockets(reports.into()));
+        }
     }
 
     fn admit(&mut self, seat: Arc<Seat>) {
@@ -177,6 +202,7 @@ impl Mail {
             waiting_bytes: 0,
             stuck: None,
             busy: true,
+            reported: false,
             announced,
             grant,
             lens: served.lens,
@@ -195,6 +221,8 @@ impl Mail {
         desk: &ViewerDesk,
         intake: &Intake,
         deliveries: &Deliveries,
+        waited: Duration,
+        ages: &Ages,
     ) -> MailFigures {
         for notice in &deliveries.notices {
             self.roster.notice(notice);
@@ -220,8 +248,9 @@ impl Mail {
             self.announce(slot, now.engine, intake);
         }
         self.encoded.begin(deliveries);
+        self.following.begin(now, waited, deliveries, ages);
         for flush in &deliveries.flushes {
-            self.flush(flush, deliveries, now, intake);
+            self.flush(flush, deliveries, now, intake, ages);
         }
         self.figures.encoded_bytes = self.encoded.bytes() as u64;
         self.figures
@@ -264,8 +293,15 @@ impl Mail {
         }
     }
 
-    fn flush(&mut self, flush: &Flush, deliveries: &Deliveries, now: Now, intake: &Intake) {
-        let Self { lanes, encoded, waiting_bytes, figures, .. } = self;
+    fn flush(
+        &mut self,
+        flush: &Flush,
+        deliveries: &Deliveries,
+        now: Now,
+        intake: &Intake,
+        ages: &Ages,
+    ) {
+        let Self { lanes, encoded, waiting_bytes, figures, following, .. } = self;
         let lane = lanes.get_mut(flush.viewer.0.slot as usize).and_then(Option::as_mut);
         let Some(lane) = lane.filter(|lane| lane.seat.viewer == flush.viewer) else { return };
         if lane.seat.is_gone() {
@@ -277,20 +313,25 @@ impl Mail {
         lane.seat.figures.slices.fetch_add(u64::from(flush.part_count), Ordering::Relaxed);
         let seat = Arc::clone(&lane.seat);
         let mut post = Post { waiting_bytes, figures, intake };
+        // Held back by one: the last message is known when there is no other.
+        let mut last: Option<Outgoing> = None;
         match &seat.form {
             Form::Binary { head } => {
                 encoded.binary(deliveries, flush, head, now.unix_ms as f64, &mut |frame| {
-                    post.send(lane, Outgoing::Binary(Bytes::from(frame)));
+                    post.send_held(lane, &mut last, Outgoing::Binary(Bytes::from(frame)));
                 });
             }
             Form::Json => encoded.text(deliveries, flush, &seat.envelope, &mut |text| {
-                post.send_text(lane, text);
+                post.send_held_text(lane, &mut last, text);
             }),
             Form::Receiver => {
                 viewer::measurements(deliveries, flush, &seat.envelope, &mut |text| {
-                    post.send_text(lane, text);
+                    post.send_held_text(lane, &mut last, text);
                 });
             }
+        }
+        if let Some(last) = last {
+            post.send_stamped(lane, last, following.stamps(flush, deliveries, ages));
         }
     }
 }
@@ -313,17 +354,37 @@ impl Post<'_> {
     }
 
     fn send_text(&mut self, lane: &mut Lane, text: Vec<u8>) {
+        if let Some(message) = self.text_message(lane, text) {
+            self.send_stamped(lane, message, Vec::new());
+        }
+    }
+
+    fn text_message(&mut self, lane: &mut Lane, text: Vec<u8>) -> Option<Outgoing> {
         match Utf8Bytes::try_from(text) {
-            Ok(text) => self.send(lane, Outgoing::Text(text)),
+            Ok(text) => Some(Outgoing::Text(text)),
             Err(_) => {
                 debug_assert!(false, "what we write is UTF-8");
                 self.lose(lane);
+                None
             }
         }
     }
 
+    fn send_held_text(&mut self, lane: &mut Lane, held: &mut Option<Outgoing>, text: Vec<u8>) {
+        if let Some(message) = self.text_message(lane, text) {
+            self.send_held(lane, held, message);
+        }
+    }
+
+    /// Holds `message`, and sends what was held before it.
+    fn send_held(&mut self, lane: &mut Lane, held: &mut Option<Outgoing>, message: Outgoing) {
+        if let Some(before) = held.replace(message) {
+            self.send_stamped(lane, before, Vec::new());
+        }
+    }
+
     /// Into the outbox, or behind what waits for it.
-    fn send(&mut self, lane: &mut Lane, message: Outgoing) {
+    fn send_stamped(&mut self, lane: &mut Lane, message: Outgoing, stamps: Vec<Stamp>) {
         if lane.seat.is_gone() {
             return;
         }
@@ -332,7 +393,7 @@ impl Post<'_> {
         self.figures.bytes += size as u64;
         lane.seat.figures.messages.fetch_add(1, Ordering::Relaxed);
         lane.seat.figures.bytes.fetch_add(size as u64, Ordering::Relaxed);
-        let mut letter = Letter::from(message);
+        let mut letter = Letter { stamps, ..Letter::from(message) };
         if lane.waiting.is_empty() {
             match lane.seat.outbox.post(letter) {
                 // A closed outbox: its socket is about to drop the seat.

@@ -13,6 +13,7 @@ use engine::{Audit, Engine};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::ages::Ages;
 use crate::clock::{Clock, Now};
 use crate::health::Pulse;
 use crate::intake::Intake;
@@ -104,6 +105,8 @@ pub struct PumpParts {
     pub simulator: Option<Box<dyn Simulation>>,
     pub pulse: Arc<Pulse>,
     pub tape: Tape,
+    /// How old what is delivered is.
+    pub ages: Arc<Ages>,
 }
 
 /// A running pump. Stopped when dropped.
@@ -220,7 +223,7 @@ impl<W: World> Run<W> {
     fn step(&mut self, now: Now) -> bool {
         let Self { world, parts, inputs, mail, report, .. } = self;
         parts.tape.follow(world);
-        parts.intake.take(inputs);
+        let waited = parts.intake.take(inputs);
         if let Some(simulator) = &mut parts.simulator {
             simulator.act(now.unix_ms, inputs);
         }
@@ -239,7 +242,8 @@ impl<W: World> Run<W> {
         if let Some(simulator) = &mut parts.simulator {
             simulator.hear(&deliveries.notices);
         }
-        let figures = mail.deliver(now, &parts.viewers, &parts.intake, deliveries);
+        let figures =
+            mail.deliver(now, &parts.viewers, &parts.intake, deliveries, waited, &parts.ages);
         // What the world left would be told twice.
         inputs.busy.clear();
         inputs.refused.clear();

@@ -655,6 +655,7 @@ impl ViewerSeat {
                 words::read_set_visible_sensors(text).map(|ids| Change::Visible(Some(ids)))
             }
             "ping" => return EventReply::Ok(payload.to_owned()),
+            "client_health" => return self.client_health(text),
             "device_command" => return self.device_command(text),
             _ => return EventReply::Silent,
         };
@@ -671,6 +672,19 @@ impl ViewerSeat {
             Err(DeskError::IntakeFull) => EventReply::Error(reason("busy", None)),
             // It is closing; `phx_close` is the answer.
             Err(DeskError::Unknown | DeskError::NoRandom) => EventReply::Silent,
+        }
+    }
+
+    /// How its browser fares (`reference/core.md` 10).
+    fn client_health(&self, text: &str) -> EventReply {
+        let score = match browser::read_client_health(text) {
+            Ok(report) => report.score(),
+            Err(error) => return EventReply::Error(invalid(&error)),
+        };
+        let viewer = self.seat.viewer;
+        match self.desk.intake.command(Command::ReportHealth { viewer, score }) {
+            Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
+            Err(IntakeFull) => EventReply::Error(reason("busy", None)),
         }
     }
 

@@ -2,7 +2,7 @@ use components::attribute::AttributeType;
 use components::budget::Layer;
 use components::cell::Cell;
 use components::command::{Command, SensorCard};
-use components::delivery::{Form as SliceForm, Slice, StreamCard, ViewerEnd};
+use components::delivery::{Form as SliceForm, Probe, Slice, StreamCard, ViewerEnd};
 use components::id::StreamId;
 use components::sample::Timestamp;
 use components::shape::Shape;
@@ -24,6 +24,7 @@ struct Room {
     mail: Mail,
     ms: u64,
     kicks: Arc<Mutex<Vec<Kicked>>>,
+    ages: Ages,
 }
 
 impl Room {
@@ -31,7 +32,14 @@ impl Room {
         let intake = Arc::new(Intake::default());
         let clock = Clock::made_up(|| Now { engine: EngineTime(0), unix_ms: 0 });
         let desk = ViewerDesk::new(Arc::clone(&intake), clock, 8);
-        Self { desk, intake, mail: Mail::default(), ms: 0, kicks: Arc::default() }
+        Self {
+            desk,
+            intake,
+            mail: Mail::default(),
+            ms: 0,
+            kicks: Arc::default(),
+            ages: Ages::default(),
+        }
     }
 
     fn join(&self, params: &str) -> (ViewerSeat, OutboxReader) {
@@ -59,7 +67,8 @@ impl Room {
         self.ms += 4;
         let mut inputs = Inputs::default();
         self.mail.prepare(self.now(), &self.desk, &self.intake, &mut inputs);
-        self.mail.deliver(self.now(), &self.desk, &self.intake, deliveries);
+        let waited = Duration::from_millis(3);
+        self.mail.deliver(self.now(), &self.desk, &self.intake, deliveries, waited, &self.ages);
         inputs.busy
     }
 
@@ -358,4 +367,30 @@ fn what_waits_in_lanes_is_counted() {
         room.tick(&Deliveries::default());
     }
     assert_eq!(room.mail.figures.lane_bytes, 0);
+}
+
+/// The engine marks a sample; the last message of the flush that brings it carries the mark, and the
+/// socket that writes it notes its age.
+#[test]
+fn a_marked_sample_is_followed_to_the_socket_that_writes_it() {
+    let mut room = Room::new();
+    let (seat, mut reader) = room.join("{}");
+    let mut deliveries = seeds(&[seat.viewer()], 1, 2);
+    deliveries.slices[0].form = SliceForm::Raw;
+    let card = Arc::clone(&deliveries.slices[0].card);
+    let marked = |at| Probe { card: Arc::clone(&card), at, timestamp: Timestamp(1) };
+    deliveries.probes = vec![marked(1)];
+    room.tick(&deliveries);
+    let letter = std::iter::from_fn(|| reader.try_recv()).last().unwrap();
+    assert_eq!(letter.stamps.len(), 1);
+    room.ages.written(letter.queued, &letter.stamps, letter.queued + Duration::from_millis(7));
+    let trace = &room.ages.traces()[0];
+    assert_eq!((&*trace.sample.sensor_id, trace.sample.at, trace.viewers()), ("s0", 1, 1));
+    assert!(trace.written().unwrap() >= Duration::from_millis(10), "three waiting, seven written");
+    // The next flush goes on behind it.
+    deliveries.probes.clear();
+    (deliveries.slices[0].from, deliveries.slices[0].to) = (2, 4);
+    room.tick(&deliveries);
+    let later = std::iter::from_fn(|| reader.try_recv()).last().unwrap();
+    assert!(later.stamps.is_empty());
 }

@@ -46,7 +46,8 @@ fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation
     let intake = Arc::new(Intake::default());
     let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
     let (pulse, tape) = (Arc::default(), Tape::default());
-    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse, tape }
+    let ages = Arc::default();
+    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse, tape, ages }
 }
 
 /// One sample a tick.
