@@ -215,6 +215,10 @@ async fn a_name_is_never_a_path_and_an_order_needs_its_form() {
     }
     let (status, answer) = place.ask("GET", "/api/recordings/none", "").await;
     assert_eq!((status, &answer["code"]), (404, &json!("recording_not_found")));
+    for (method, path) in [("PUT", ""), ("GET", "/stop"), ("DELETE", "/stop"), ("POST", "/none")] {
+        let (status, answer) = place.ask(method, &format!("/api/recordings{path}"), "{}").await;
+        assert_eq!((status, &answer["code"]), (405, &json!("method_not_allowed")), "{path}");
+    }
     let bad = [
         ("[]", "bad_json"),
         ("{", "bad_json"),

@@ -352,7 +352,7 @@ impl Scenarios {
 }
 
 /// `4586`, `6.8`, `0.05`.
-fn rounded(rate: f64) -> String {
+pub(crate) fn rounded(rate: f64) -> String {
     let digits = if rate >= 100.0 || rate == 0.0 { 0 } else { 2 };
     let text = format!("{rate:.digits$}");
     if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::address::Address;
-use crate::cli::out;
+use crate::cli::{out, rounded};
 use crate::period;
 
 /// A switch of large worlds takes seconds; a server that is silent for longer is not there.
@@ -206,7 +206,7 @@ fn list(answer: &Value) -> String {
             word(&scenario["name"]),
             word(&scenario["people"]),
             word(&scenario["sensors"]),
-            rounded(&scenario["samples_per_second"]),
+            rate(&scenario["samples_per_second"]),
             word(&scenario["viewers"]),
             word(&scenario["origin"]),
             about,
@@ -227,7 +227,7 @@ fn running(entry: &Value) -> Vec<String> {
         word(&entry["id"]),
         word(&entry["state"]),
         format!("{}/{}", word(&entry["sensors_live"]), word(&entry["sensors"])),
-        rounded(&entry["samples_per_second"]),
+        rate(&entry["samples_per_second"]),
         word(&entry["speed"]),
         time,
         word(&entry["seed"]),
@@ -292,8 +292,8 @@ fn word(value: &Value) -> String {
     }
 }
 
-fn rounded(value: &Value) -> String {
-    value.as_f64().map_or("-".into(), |number| format!("{number:.0}"))
+fn rate(value: &Value) -> String {
+    value.as_f64().map_or("-".into(), rounded)
 }
 
 fn seconds(value: &Value) -> String {
@@ -338,7 +338,7 @@ mod tests {
                 {"name": "few", "description": "Eight people.", "people": 8, "sensors": 32,
                  "samples_per_second": 2426.4, "viewers": 0, "origin": "shipped", "error": null},
                 {"name": "mine", "description": "", "people": 0, "sensors": 0,
-                 "samples_per_second": 0, "viewers": 0, "origin": "yours",
+                 "samples_per_second": 0.05, "viewers": 0, "origin": "yours",
                  "error": "mine.toml:1: no"},
             ],
         });
@@ -349,7 +349,7 @@ replay:morning  paused   3/4      10         2.0    0.5s of 60.0s  -     0.0s
 
 SCENARIO  PEOPLE  SENSORS  SAMPLES/S  VIEWERS  FROM     DESCRIPTION
 few       8       32       2426       0        shipped  Eight people.
-mine      0       0        0          0        yours    cannot be used: mine.toml:1: no
+mine      0       0        0.05       0        yours    cannot be used: mine.toml:1: no
 ";
         assert_eq!(Order::List.text(&answer), expected);
         let nothing = json!({ "running": [], "scenarios": [] });

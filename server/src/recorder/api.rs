@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use serde_json::{Value, json};
 
 use super::library::{Entry, LibraryError};
@@ -33,13 +33,20 @@ struct Api {
 /// All of it asks for a viewer's authority; orders are taken from pages of ours only.
 pub fn router(recorder: Arc<Recorder>, doors: Arc<Doors>) -> Router {
     let api = Api { recorder };
+    let order = |method: MethodRouter<Api>| method.fallback(wrong_method);
     Router::new()
-        .route("/api/recordings", get(list).post(start))
-        .route("/api/recordings/stop", post(stop))
-        .route("/api/recordings/{name}", get(download).delete(delete))
+        .route("/api/recordings", order(get(list).post(start)))
+        .route("/api/recordings/stop", order(post(stop)))
+        .route("/api/recordings/{name}", order(get(download).delete(delete)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(doors, let_in))
         .with_state(api)
+}
+
+async fn wrong_method() -> Problem {
+    let problem =
+        "not by this method: GET lists and fetches, POST records and stops, DELETE deletes";
+    error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", problem)
 }
 
 async fn list(State(api): State<Api>) -> Answer {

@@ -34,6 +34,9 @@ const VALUE_COUNT: usize = 16;
 /// shifted.
 const SHIFTED_SAMPLES_MAX: i64 = 4096;
 
+/// How far apart the clocks of a run's processes may be.
+const CLOCKS_APART_MS_MAX: i64 = 10;
+
 /// When each of the latest samples of every stream was sent, told by the sender to the listener of
 /// one process.
 #[derive(Debug)]
@@ -195,13 +198,13 @@ impl Checker {
             return;
         }
         let expected = track.whole.max(track.latest);
-        let Some(k) = self.identify(stream, device, unix_ms, expected, now) else {
+        let Some((k, is_true)) = self.identify(stream, unix_ms, said, expected, now) else {
             return all.at(now).add(Count::Wrong, 1);
         };
         let due = u64::try_from(self.world.due_us(stream, k) - self.began_unix_us).unwrap_or(0);
         let sent = self.sent.get(stream, k).unwrap_or(due);
         let figures = all.at(sent);
-        if !self.is_true(stream, k, said) {
+        if !is_true {
             figures.add(Count::Wrong, 1);
         }
         if how == How::Latest {
@@ -303,37 +306,41 @@ impl Checker {
         last
     }
 
-    /// Which sample has this stamp. That of a device whose clock is wrong by plan is looked for
-    /// behind the one that came last.
+    /// Which sample has this stamp, and whether this is its value. Of a device whose clock is wrong
+    /// by plan several may have it, of those that were measured since the run began: it is the one
+    /// that is true, and if none is, the one nearest to what came last.
     fn identify(
-        &self,
+        &mut self,
         stream: usize,
-        device: usize,
         unix_ms: i64,
+        said: Said<'_>,
         before: Option<i64>,
         now: u64,
-    ) -> Option<i64> {
-        let cadence = &self.world.streams[stream].cadence;
-        let began_ms = self.began_unix_us.div_euclid(1000);
-        let shift = |ms: i64| self.world.faults_at(device, ms - began_ms).clock_offset_ms;
-        let as_sent = |k: i64| {
-            let stamp = cadence.stamp(k).0;
-            stamp + shift(stamp) == unix_ms
-        };
+    ) -> Option<(i64, bool)> {
+        let world = Arc::clone(&self.world);
+        let cadence = &world.streams[stream].cadence;
+        let device = world.device_of(stream);
         if !self.afflicted[device] {
-            return cadence.index_of(Timestamp(unix_ms));
+            let k = cadence.index_of(Timestamp(unix_ms))?;
+            return Some((k, self.is_true(stream, k, said)));
         }
-        if let Some(k) = cadence.index_of(Timestamp(unix_ms)).filter(|k| as_sent(*k)) {
-            return Some(k);
-        }
-        // The clock is as wrong as a moment ago; or it was set in the meantime.
+        let began_ms = self.began_unix_us.div_euclid(1000);
         let now_ms = began_ms + (now / 1000) as i64;
-        let guess = cadence.index_of(Timestamp(unix_ms - shift(now_ms)));
-        if let Some(k) = guess.filter(|k| as_sent(*k)) {
-            return Some(k);
-        }
+        let shift = |ms: i64| world.faults_at(device, ms - began_ms).clock_offset_ms;
+        let as_sent = |k: &i64| {
+            let stamp = cadence.stamp(*k).0;
+            (began_ms..=now_ms + CLOCKS_APART_MS_MAX).contains(&stamp)
+                && stamp + shift(stamp) == unix_ms
+        };
         let near = before.unwrap_or_else(|| cadence.first_after(Timestamp(now_ms)));
-        (1..SHIFTED_SAMPLES_MAX).flat_map(|n| [near + n, near - n + 1]).find(|k| as_sent(*k))
+        let nearby = (1..SHIFTED_SAMPLES_MAX).flat_map(|n| [near + n, near - n + 1]);
+        // Further away: its clock was right, or as wrong as it is now.
+        let far = [unix_ms, unix_ms - shift(now_ms)].map(|ms| cadence.index_of(Timestamp(ms)));
+        let mut candidates = nearby.chain(far.into_iter().flatten()).filter(as_sent);
+        let nearest = candidates.next()?;
+        let is_true = |k: &i64| self.is_true(stream, *k, said);
+        let found = std::iter::once(nearest).chain(candidates).find(is_true);
+        Some((found.unwrap_or(nearest), found.is_some()))
     }
 
     /// Whether this is the value of the k-th sample.
@@ -413,8 +420,12 @@ mod tests {
 
     impl Lab {
         fn new(specs: &[FaultSpec]) -> Self {
-            let mut world = World::uniform(2, 1, 100.0, "ecg");
-            world.faults = FaultPlan::new(specs, 1);
+            Self::with(100.0, FaultPlan::new(specs, 1))
+        }
+
+        fn with(rate_hz: f64, faults: FaultPlan) -> Self {
+            let mut world = World::uniform(2, 1, rate_hz, "ecg");
+            world.faults = faults;
             let world = Arc::new(world);
             let sent = Arc::new(SentTimes::new(&world));
             let first = world.streams[0].cadence.first_after(Timestamp(BEGAN / 1000));
@@ -434,7 +445,11 @@ mod tests {
         }
 
         fn hear(&mut self, heard: Heard<'_>) {
-            self.checker.take(heard, 500_000, &mut self.viewer, &mut self.all);
+            self.hear_at(1_000_000, heard);
+        }
+
+        fn hear_at(&mut self, now: u64, heard: Heard<'_>) {
+            self.checker.take(heard, now, &mut self.viewer, &mut self.all);
         }
 
         fn sample(&mut self, n: i64, how: How) {
@@ -566,6 +581,39 @@ mod tests {
         assert_eq!(lab.counts(LOSSES), [89, 0, 0, 0, 0]);
         assert_eq!(lab.counts([Count::FaultyGaps]), [1]);
         assert_eq!(lab.all.total(0..9).age.count(), 0, "its ages say nothing of the server");
+    }
+
+    /// A clock that was late from the beginning had its samples taken for those of before the run,
+    /// and one that was set back for those it had sent already: `storm` was all WRONG.
+    #[test]
+    fn a_stamp_that_two_samples_could_have_is_the_true_ones() {
+        let (mut late, mut early) = (0, 0);
+        for (lasts_s, seed) in
+            [f64::INFINITY, 0.9].into_iter().flat_map(|lasts| (0..6).map(move |seed| (lasts, seed)))
+        {
+            let skew = FaultSpec {
+                kind: FaultKind::Skew,
+                share: 1.0,
+                every_s: (3.0, 3.0),
+                lasts_s: (lasts_s, lasts_s),
+                amount: 1_500.0,
+            };
+            // Of a thousand a second there is one for each stamp.
+            let mut lab = Lab::with(1000.0, FaultPlan::new(&[skew], seed));
+            for n in 0..6_000 {
+                let (value, stamp) = (lab.value(n), lab.stamp(n));
+                let since_ms = stamp - BEGAN / 1000;
+                let offset = lab.checker.world.faults_at(0, since_ms).clock_offset_ms;
+                late += usize::from(offset < 0);
+                early += usize::from(offset > 0);
+                let (unix_ms, said) = (stamp + offset, Said::Json(&value));
+                let heard = Heard::Sample { stream: 0, unix_ms, said, how: How::Raw };
+                lab.hear_at((since_ms + 20) as u64 * 1000, heard);
+            }
+            lab.hear(Heard::End);
+            assert_eq!(lab.counts(LOSSES), [6_000, 0, 0, 0, 0], "{lasts_s} s, seed {seed}");
+        }
+        assert!(late > 5_000 && early > 5_000, "{late} late, {early} early");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::cli::Form;
 use crate::crowd::{BatteryHabit, CrowdSpec, Network};
 use crate::fault::{FaultKind, FaultSpec};
 use crate::person::PARAMETERS;
-use crate::signal::{Model, Parameter, Sort, models};
+use crate::signal::{self, Model, Parameter, Sort, models};
 
 /// Bytes of an id in a file, so that one of a body and a device has room for both.
 const ID_BYTES_MAX: usize = 96;
@@ -342,9 +342,15 @@ fn attribute(field: &Field<'_>) -> Result<Attribute, Mistake> {
 fn named_model(field: &Field<'_>) -> Result<&'static Model, Mistake> {
     let name = field.text()?;
     // By its own name: one that is only near is a slip here.
-    models().iter().find(|model| model.name == name).ok_or_else(|| {
-        let known: Vec<&str> = models().iter().map(|model| model.name).collect();
-        field.mistake(&format!("`{name}`: {}", no_such("model", name, &known)))
+    signal::named(name).ok_or_else(|| {
+        let what = match signal::model(name) {
+            Some(meant) => format!("there is no such model; did you mean `{}`?", meant.name),
+            None => {
+                let known: Vec<&str> = models().iter().map(|model| model.name).collect();
+                no_such("model", name, &known)
+            }
+        };
+        field.mistake(&format!("`{name}`: {what}"))
     })
 }
 

@@ -165,6 +165,10 @@ fn a_mistake_is_told_with_file_line_and_key_and_what_was_meant() {
              mean `respiration`?",
         ),
         (
+            "[device.x]\nattribute = [\"motion\"]\n",
+            "bad.toml:2: `device.x.attribute`: `motion`: there is no such model; did you mean `imu`?",
+        ),
+        (
             "[[people]]\nid = \"a\"\ndevices = \"ecg\"\nactivity = \"sits\"\n",
             "bad.toml:4: `people.activity`: `sits`: there is no such word; did you mean `sit`?",
         ),
@@ -807,6 +811,26 @@ fn the_original_s_form_is_read_with_every_key() {
     assert_eq!(scenario.warnings.len(), 8, "{warnings}");
 }
 
+/// What the original's Python helper made, and what it let all its motion sensors be.
+#[test]
+fn the_original_s_words_for_a_type_mean_ours() {
+    for (word, meant) in [
+        ("rsp", "respiration"),
+        ("respiratory", "respiration"),
+        ("motion", "imu"),
+        ("emg", "emg"),
+        ("latitude", "latitude"),
+        ("mood", "numeric"),
+    ] {
+        let text = format!(
+            "connectors:\n  c:\n    sensors:\n      s:\n        attributes:\n          \
+             a: {{ sensor_type: {word} }}\n"
+        );
+        let printed = Scenario::parse_yaml("one.yaml", &text).unwrap().text().to_owned();
+        assert!(printed.contains(&format!("model = \"{meant}\"")), "{word}: {printed}");
+    }
+}
+
 #[test]
 fn an_imported_scenario_is_the_same_as_toml() {
     let imported = Scenario::parse_yaml("walk.yaml", EVERY_KEY).unwrap();
@@ -893,6 +917,10 @@ fn a_mistake_in_the_original_s_form_is_told_with_its_line() {
         ("a: b: c\n".into(), "bad.yaml:1: "),
         ("a: [1, 2\n".into(), "bad.yaml:"),
         (bomb, "bad.yaml:"),
+        (
+            "connectors: &all\n  c: *all\n".into(),
+            "bad.yaml:2: an alias within what it stands for: a circular reference",
+        ),
         (format!("a: {}", "[".repeat(5000)), "bad.yaml:1: "),
     ];
     for (text, expected) in cases {
@@ -914,7 +942,7 @@ const WANTED: &str = "ecg hrv hr heartrate spo2 respiration imu accelerometer gy
     temperature humidity pressure light proximity gas air_quality color battery button led speaker \
     microphone body_location rich_presence steps calories distance vibrate rotate linear status \
     eye_gaze eye_blink eye_worn eye_aperture \
-    blood_pressure accelerometer_x accelerometer_y accelerometer_z gyroscope_x gyroscope_y \
+    ppg eda emg blood_pressure accelerometer_x accelerometer_y accelerometer_z gyroscope_x gyroscope_y \
     gyroscope_z sound latitude longitude water_temperature sea_surface_temperature salinity ph \
     light_par dissolved_oxygen turbidity depth nitrate phosphate ammonia alkalinity current_speed \
     current_direction wave_height wind_speed solar_irradiance fish_count species_diversity \

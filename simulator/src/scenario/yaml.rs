@@ -13,11 +13,11 @@ use serde_saphyr::Spanned;
 
 use components::attribute::AttributeType;
 
-use super::error::{Mistake, no_such};
+use super::error::Mistake;
 use super::toml;
 use super::tree::{Field, Key, Node, Table, Value};
 use crate::person::PARAMETERS;
-use crate::signal::{Model, Sort, models};
+use crate::signal::{self, Model, Sort};
 
 /// Events of the parser: the original's largest file has some 20,000.
 const EVENT_COUNT_MAX: usize = 1_000_000;
@@ -74,6 +74,7 @@ const UNUSED: &[(&str, &str)] = &[
     ("duration", "a signal is made when it is asked for, not in steps"),
     ("dummy_data", "there is one generator for each signal"),
     ("unit", "a model has its own unit"),
+    ("no_loop", "a track is gone to its end and back: there is no leap to its beginning"),
     ("hydro_station_id", "no web service is asked: the river is made up"),
 ];
 
@@ -86,7 +87,6 @@ const RENAMED: &[(&str, &[&str])] = &[
     ("track_name", &["track"]),
     ("playback_speed", &["playback_speed"]),
     ("random_start", &["random_start"]),
-    ("no_loop", &["no_loop"]),
     ("track_duration", &["duration"]),
 ];
 
@@ -107,7 +107,12 @@ pub(super) fn parse(file: &str, text: &str) -> Result<(Node, Vec<String>), Mista
     };
     let tree: Spanned<Tree> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let what = error.to_string();
+            let what = match &error {
+                serde_saphyr::Error::RecursiveReferencesRequireWeakTypes { .. } => {
+                    "an alias within what it stands for: a circular reference".to_owned()
+                }
+                other => other.to_string(),
+            };
             Mistake {
                 file: file.to_owned(),
                 line: error.location().map_or(1, |location| location.line() as usize),
@@ -280,7 +285,7 @@ impl Import {
             Some(field) => field.text()?.to_owned(),
             None => key.name.clone(),
         };
-        let model = self.model(key, attribute, &id)?;
+        let model = self.model(attribute, &id)?;
         wearer.is_person |= is_of_a_person(model.kind, model.name);
         let mut ours = vec![
             entry(line, "id", Value::Text(id)),
@@ -322,33 +327,19 @@ impl Import {
     }
 
     /// The model that comes nearest to what the original calls it.
-    fn model(&self, key: &Key, attribute: &Table<'_>, id: &str) -> Result<&'static Model, Mistake> {
-        let (word, place) = match given(attribute, "sensor_type") {
-            Some(field) => (field.text()?.to_owned(), Some(field)),
-            None => (id.to_owned(), None),
+    fn model(&self, attribute: &Table<'_>, id: &str) -> Result<&'static Model, Mistake> {
+        let word = match given(attribute, "sensor_type") {
+            Some(field) => field.text()?.to_owned(),
+            None => id.to_owned(),
         };
         if word == "hydro_api" {
             return self.river(attribute);
         }
-        let named = |name: &str| models().iter().find(|model| model.name == name);
-        let inferred = AttributeType::infer(&word, None);
-        let by_kind =
-            (inferred != AttributeType::Numeric).then(|| named(inferred.name())).flatten();
-        let synonym = match word.as_str() {
-            "respiratory" => named("respiration"),
-            "latitude" | "longitude" => named("geolocation"),
-            _ => None,
-        };
-        // "any other" of 21.4 wanders in a range, and so does a numeric one of ours.
-        let found = named(&word).or(by_kind).or(synonym).or_else(|| named("numeric"));
-        found.ok_or_else(|| {
-            let known: Vec<&str> = models().iter().map(|model| model.name).collect();
-            let what = format!("`{word}`: {}", no_such("model", &word, &known));
-            match place {
-                Some(field) => field.mistake(&what),
-                None => attribute.mistake_at(key, what),
-            }
-        })
+        match signal::model(&word) {
+            Some(model) => Ok(model),
+            // "any other" of 21.4 wanders in a range, and so does a numeric one of ours.
+            None => named("numeric", attribute),
+        }
     }
 
     /// What the Swiss river service would have been asked for.
@@ -363,8 +354,7 @@ impl Import {
             word if word.contains("discharge") || word.contains("flow") => "discharge",
             _ => "water_level",
         };
-        let found = models().iter().find(|model| model.name == name);
-        found.ok_or_else(|| attribute.mistake(&format!("there is no model `{name}`")))
+        named(name, attribute)
     }
 
     fn note_unused(&mut self, table: &Table<'_>) {
@@ -439,6 +429,10 @@ impl Wearer {
             self.settings.push(setting);
         }
     }
+}
+
+fn named(name: &str, attribute: &Table<'_>) -> Result<&'static Model, Mistake> {
+    signal::named(name).ok_or_else(|| attribute.mistake(&format!("there is no model `{name}`")))
 }
 
 /// The value of the key, if there is one.

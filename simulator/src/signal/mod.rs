@@ -15,6 +15,7 @@ mod hydrology;
 mod location;
 mod marine;
 mod motion;
+mod muscle;
 mod numeric;
 mod payload;
 mod skeleton;
@@ -112,6 +113,7 @@ pub fn models() -> &'static [Model] {
         [
             heart::MODELS,
             skin::MODELS,
+            muscle::MODELS,
             wearable::MODELS,
             eye::MODELS,
             skeleton::MODELS,
@@ -130,13 +132,18 @@ pub fn models() -> &'static [Model] {
     &ALL
 }
 
-/// The model of this name, or of the type that devices mean by it (`gps`, `bpm`, `gaze`).
+/// The model of exactly this name.
+pub fn named(name: &str) -> Option<&'static Model> {
+    models().iter().find(|model| model.name == name)
+}
+
+/// The model of this name, or of what devices and NeuroKit2 mean by it (`gps`, `bpm`, `rsp`).
 pub fn model(name: &str) -> Option<&'static Model> {
-    let of = |name: &str| models().iter().find(|model| model.name == name);
-    of(name).or_else(|| match AttributeType::infer(name, None) {
+    named(name).or_else(|| match (name, AttributeType::infer(name, None)) {
+        ("rsp" | "respiratory", _) => named("respiration"),
         // Of what it means nothing is known.
-        AttributeType::Numeric => None,
-        kind => of(kind.name()),
+        (_, AttributeType::Numeric) => None,
+        (_, kind) => named(kind.name()),
     })
 }
 
@@ -270,8 +277,15 @@ mod tests {
             assert!(model.rate_hz > 0.0 && model.rate_hz <= model.rate_hz_max, "{}", model.name);
             assert!(!model.source.is_empty() && model.sentence.ends_with('.'), "{}", model.name);
         }
-        for (name, meant) in [("gps", "geolocation"), ("bpm", "heartrate"), ("gaze", "eye_gaze")] {
+        for (name, meant) in [
+            ("gps", "geolocation"),
+            ("bpm", "heartrate"),
+            ("gaze", "eye_gaze"),
+            ("motion", "imu"),
+            ("rsp", "respiration"),
+        ] {
             assert_eq!(model(name).unwrap().name, meant);
+            assert!(named(name).is_none(), "{name} is not its name");
         }
         assert!(model("nonsense").is_none());
     }

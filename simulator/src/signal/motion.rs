@@ -169,6 +169,15 @@ impl Motion {
         }
     }
 
+    pub(super) fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// Of the sensor's own noise.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Steps since the beginning, with fractions; a stroke of the pedals counts as one.
     pub(super) fn steps(&self, now: f64) -> f64 {
         if self.cadence_hz == 0.0 {

@@ -5,7 +5,7 @@ import { Hues, in_order, matches, trace_attribute, value_attribute } from "./ros
 import { cell_names, payload_text } from "./stream/shape";
 import { FrameLoop } from "./stream/frame";
 import type { RosterSensor } from "./stream/messages";
-import { age_text, count_text, number_text, payload_words } from "./strings";
+import { age_text, count_text, number_text, payload_words, rate_text } from "./strings";
 import { HASH, view_of } from "./route";
 import { walk } from "./walk";
 
@@ -69,6 +69,7 @@ describe("the page", () => {
   it("writes numbers that keep their width", () => {
     expect([number_text(71.6, "heartrate"), number_text(1.234), number_text(33.44), number_text(NaN), number_text(-0.001)]).toEqual(["72", "1.23", "33.4", "–", "0.00"]);
     expect([count_text(24_500), count_text(0.2), count_text(0)]).toEqual(["24,500", "0.2", "0"]);
+    expect([rate_text(13_055.2), rate_text(6.8), rate_text(0.05), rate_text(0)]).toEqual(["13,055", "6.8", "0.05", "0"]);
     expect([age_text(240), age_text(12_300), age_text(180_000), age_text(-5)]).toEqual(["0.2 s", "12 s", "3 min", "0.0 s"]);
     expect(payload_words('{"payload":{"title":"Xtal","n":2}}')).toBe("title: Xtal\nn: 2");
   });

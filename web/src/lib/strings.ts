@@ -288,6 +288,13 @@ export function count_text(value: number): string {
   return whole.format(Math.max(0, value));
 }
 
+const some = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+
+/** Samples per second: `13,055`, `6.8`, `0.05`. */
+export function rate_text(value: number): string {
+  return value < 100 ? some.format(Math.max(0, value)) : count_text(value);
+}
+
 export function age_text(ms: number): string {
   if (!Number.isFinite(ms)) return "–";
   const s = Math.max(0, ms) / 1000;
