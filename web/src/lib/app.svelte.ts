@@ -1,5 +1,6 @@
 /** The page's one state: who is here, how the link is, what is looked at. Samples are not in it. */
 
+import { Asker } from "./ask";
 import { Attention, battery_of } from "./stream/attention";
 import { FrameLoop } from "./stream/frame";
 import { Hub, type WorkerLike } from "./stream/hub";
@@ -39,6 +40,7 @@ class App {
   bearer = $state(sessionStorage.getItem(BEARER_KEY));
 
   readonly hub: Hub;
+  readonly server = new Asker(location.href, () => this.bearer, (input, init) => fetch(input, init));
   readonly frame = new FrameLoop(requestAnimationFrame.bind(window), () => performance.now());
   readonly attention: Attention;
   readonly hues = new Hues();

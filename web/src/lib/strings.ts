@@ -210,7 +210,7 @@ const REFUSALS: Record<string, string> = {
   unconfirmed: "The server said yes, but it has not happened yet.",
 };
 
-/** A fault in words. `kind`, `code` and `sentence` are those of `simulator/client.ts`. */
+/** A fault in words. `kind`, `code` and `sentence` are those of `ask.ts`. */
 export function fault_text(fault: { kind: string; status: number; code: string; sentence: string }): string {
   switch (fault.kind) {
     case "denied": return "The server asks for an access token.";
