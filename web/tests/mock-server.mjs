@@ -1,5 +1,5 @@
 /**
- * A server that speaks docs/wire.md 2.1 to 2.5, and the simulator's interface, with made-up hearts: for tests of
+ * A server that speaks docs/wire.md 2.1 to 2.5, the simulator's interface and `/api/system`, with made-up hearts: for tests of
  * the page alone (losing the line, refusing a token, a hundred strips), and for working on it without
  * building the rest. Samples are functions of their number, so nothing is kept and nothing can be lost.
  */
@@ -9,6 +9,7 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
 import { MockSimulator } from "./mock-simulator.mjs";
+import { MockSystem } from "./mock-system.mjs";
 
 export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'";
@@ -81,7 +82,7 @@ class Writer {
   done() { return Buffer.from(this.buffer.subarray(0, this.at)); }
 }
 
-export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator() } = {}) {
+export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator(), system = new MockSystem() } = {}) {
   const epoch = Date.now() - 60_000;
   const sensors = room({ ecgs, others });
   const viewers = new Map();
@@ -105,6 +106,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       return;
     }
     if (simulator !== null && (await simulator.answer(request, response, url, bearer))) return;
+    if (system !== null && (await system.answer(request, response, url, bearer))) return;
     const path = normalize(url.pathname === "/" ? "/index.html" : url.pathname);
     try {
       const bytes = await readFile(join(dist, path));
@@ -261,6 +263,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
     viewers,
     heard,
     simulator,
+    system,
     /** Everyone's line drops, and all tokens are forgotten when asked. */
     drop({ forget = false } = {}) {
       if (forget) viewers.clear();
@@ -279,7 +282,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
   const { url } = await start_mock({
     port: Number(process.env.PORT ?? 4000), dist: process.env.DIST ?? "dist",
     ecgs: Number(process.env.ECGS ?? 12), others: Number(process.env.OTHERS ?? 12), bearer: process.env.BEARER ?? null,
-    simulator: MockSimulator.lived_in(),
+    simulator: MockSimulator.lived_in(), system: new MockSystem(process.env.SCENE ?? "calm"),
   });
   process.stdout.write(`${url}\n`);
 }

@@ -13,7 +13,7 @@ import { HASH, view_of, type View } from "./route";
 const BEARER_KEY = "sensocto.bearer";
 const THEME_KEY = "sensocto.theme";
 /** What each view asks for. The lobby sees digests; what is looked at in it comes in full anyway. */
-const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "high", simulator: "low" };
+const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "high", simulator: "low", system: "low" };
 
 const timers = {
   set_timer: (act: () => void, ms: number): unknown => setTimeout(act, ms),
