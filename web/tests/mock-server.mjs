@@ -62,6 +62,19 @@ function room({ ecgs, others }) {
   return sensors;
 }
 
+const one_of = (...words) => (value) => words.includes(value);
+const is = (type) => (value) => typeof value === type;
+const HEALTH = {
+  fps: (value) => value >= 0 && value <= 1_000, droppedFrames: (value) => Number.isInteger(value) && value >= 0,
+  cpuPressure: one_of("nominal", "fair", "serious", "critical"), memoryPressure: (value) => value >= 0 && value <= 1, batteryLevel: (value) => value >= 0 && value <= 100,
+  batteryCharging: is("boolean"), networkEffectiveType: one_of("slow-2g", "2g", "3g", "4g"), saveData: is("boolean"),
+};
+/** What of a browser's report cannot be so; null when all of it can. */
+function health_wrong(report) {
+  for (const key of ["fps", "droppedFrames"]) if (!(key in report)) return `${key}: absent`;
+  return Object.keys(report).find((key) => !HEALTH[key]?.(report[key])) ?? null;
+}
+
 class Writer {
   constructor() {
     this.buffer = Buffer.alloc(1 << 20);
@@ -88,6 +101,8 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
   const viewers = new Map();
   let minted = 0;
   const heard = [];
+  /** What viewers are given instead of what they asked for, and why; null: what they asked for. */
+  let granted = null;
 
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://mock");
@@ -127,7 +142,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       const viewer = viewers.get(topic.replace("viewer:data:", ""));
       if (viewer === undefined) return reply("error", { reason: "unauthorized" });
       if (event === "phx_join") {
-        viewer.channel = { socket, join_ref, topic, next: new Map(), due: 0, level: null, levels: new Map() };
+        viewer.channel = { socket, join_ref, topic, next: new Map(), due: 0, said: "", levels: new Map() };
         reply("ok", { form: "binary", version: 1, now: Date.now() });
         const listed = sensors.map(({ attributes, ...s }) => ({
           ...s,
@@ -146,6 +161,9 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       } else if (event === "set_sensors") {
         viewer.lens = payload.sensors;
         reply("ok", {});
+      } else if (event === "client_health") {
+        const wrong = health_wrong(payload);
+        reply(wrong === null ? "ok" : "error", wrong === null ? {} : { reason: "invalid_payload", detail: wrong });
       } else if (event === "ping") reply("ok", payload);
     });
   });
@@ -155,10 +173,12 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
   function flush(viewer, now) {
     const { channel } = viewer;
     if (channel === null || channel.socket.readyState !== 1) return;
-    const level = viewer.quality === "auto" ? "high" : viewer.quality;
-    if (level !== channel.level) {
-      channel.level = level;
-      say(viewer, "quality_changed", { level, reason: "requested" });
+    const asked = viewer.quality === "auto" ? "high" : viewer.quality;
+    const grant = granted ?? { level: asked, reason: viewer.quality === "auto" ? "auto" : "asked", focused: "high" };
+    const { level } = grant;
+    if (JSON.stringify(grant) !== channel.said) {
+      channel.said = JSON.stringify(grant);
+      say(viewer, "quality_changed", grant);
     }
     const full = new Set([...viewer.hovered, ...viewer.focused, ...viewer.pinned]);
     const levels = {};
@@ -264,6 +284,10 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
     heard,
     simulator,
     system,
+    /** `{ level, reason, focused }` for everyone; null gives them what they ask for again. */
+    grant(what) {
+      granted = what;
+    },
     /** Everyone's line drops, and all tokens are forgotten when asked. */
     drop({ forget = false } = {}) {
       if (forget) viewers.clear();

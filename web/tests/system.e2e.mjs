@@ -1,5 +1,6 @@
 /**
- * The System page in a real browser: one visit as a person would have it, against SENSOCTO_URL, a server started from SENSOCTO_BIN, or the mock; then, against the mock,
+ * The System page in a real browser, and what a page says and hears of its own quality: one visit as a person
+ * would have it, against SENSOCTO_URL, a server started from SENSOCTO_BIN, or the mock; then, against the mock,
  * every level of load and all that goes wrong. Nothing sleeps: everything waits for what should become true.
  */
 
@@ -306,6 +307,93 @@ await it("a token is asked for, and sent", async () => {
   await strict.stop();
 });
 
+await it("how the browser is doing is said every two seconds while the page is seen", async () => {
+  const t = await open(mock.url);
+  const reports = () => mock.heard.filter(({ event, at }) => event === "client_health" && at > begun);
+  const begun = Date.now();
+  const heard = async (n) => {
+    await after(t.page, 0);
+    for (let k = 0; k < 150 && reports().length < n; k++) await after(t.page, 100);
+    must(reports().length >= n, `${reports().length} of ${n} reports`);
+  };
+  await until(t.page, () => __sensocto.link === "live");
+  await heard(3);
+  const [first, second] = reports();
+  must(second.at - first.at > 1_500, `${second.at - first.at} ms between two`);
+  must(reports().every(({ payload }) => payload.fps > 0 && Number.isInteger(payload.droppedFrames)), JSON.stringify(first.payload));
+  const n = reports().length;
+  await t.page.evaluate(() => {
+    const end = performance.now() + 300;
+    while (performance.now() < end);
+  });
+  await heard(n + 1);
+  must(reports().slice(n - 1).some(({ payload }) => payload.droppedFrames > 0), "a frame of 300 ms was late");
+  await hide(t.page, true);
+  await after(t.page, 500);
+  const away = reports().length;
+  await after(t.page, 4_500);
+  must(reports().length === away, "hidden, it says nothing");
+  await hide(t.page, false);
+  await heard(away + 1);
+  // A report that the server refuses is complained of.
+  must(t.account.complaints.length === 0, t.account.complaints.join("\n"));
+  await t.close();
+  return JSON.stringify(reports().at(-1).payload);
+});
+
+await it("what holds this page back stands in the header, with the reason", async () => {
+  const t = await open(mock.url);
+  await text(t.page, ".chip .quality", "low quality");
+  await t.page.click(".chip .quality button");
+  await text(t.page, "#quality-menu", "That is all this view needs.");
+  await text(t.page, "#quality-menu", "What you look at closely comes at high quality.");
+  await axe(t.page, "quality menu");
+  await t.page.keyboard.press("Escape");
+  await until(t.page, () => !document.querySelector("#quality-menu").matches(":popover-open"));
+  must(await t.page.evaluate(() => document.activeElement?.matches(".chip .quality button")), "the focus is back");
+  for (const [reason, short, sentence] of [
+    ["socket", "slow line", "Your line does not take more"], ["budget", "busy server", "The server is busy"], ["health", "busy browser", "Your browser reports"],
+  ]) {
+    mock.grant({ level: "minimal", reason, focused: "medium" });
+    await text(t.page, ".chip .quality button", `minimal · ${short}`);
+    await t.page.keyboard.press("Enter");
+    await text(t.page, "#quality-menu", sentence);
+    await text(t.page, "#quality-menu", "comes at medium quality");
+    await t.page.keyboard.press("Escape");
+  }
+  mock.grant(null);
+  await text(t.page, ".chip .quality", "low quality");
+  await t.page.click(".chip .quality button");
+  await t.page.click('#quality-menu button:has-text("what the server decides")');
+  await t.page.waitForSelector("#pressures canvas");
+  await t.close();
+});
+
+await it("a person may ask for another quality, in any view, until Auto again", async () => {
+  const t = await open(mock.url);
+  await until(t.page, () => __sensocto.quality.level === "low");
+  const asked = () => [...mock.viewers.values()].at(-1).quality;
+  await t.page.focus(".chip .quality button");
+  await t.page.keyboard.press("Enter");
+  // Into the menu, and from Auto to High.
+  await t.page.keyboard.press("Tab");
+  await t.page.keyboard.press("ArrowDown");
+  await until(t.page, () => __sensocto.quality.level === "high");
+  await text(t.page, "#quality-menu", "That is what you asked for.");
+  must(asked() === "high", asked());
+  await t.page.check("#quality-menu input[value=minimal]");
+  await until(t.page, () => __sensocto.quality.level === "minimal");
+  await t.page.keyboard.press("Escape");
+  await t.page.click('nav button:has-text("ECG")');
+  await until(t.page, () => document.querySelector(".field canvas") !== null && __sensocto.quality.level === "minimal");
+  await t.page.reload();
+  await until(t.page, () => __sensocto.quality.level === "minimal");
+  await t.page.click(".chip .quality button");
+  await t.page.check("#quality-menu input[value=auto]");
+  await until(t.page, () => __sensocto.quality.level === "high" && __sensocto.quality.reason === "auto");
+  await t.close();
+});
+
 await it("at 320 px nothing runs out of the page", async () => {
   system.scene = "critical";
   const t = await open(mock.url, { size: [320, 640], touch: true, hash: HASH });
@@ -318,6 +406,10 @@ await it("at 320 px nothing runs out of the page", async () => {
   const small = await t.page.evaluate(() => [...document.querySelectorAll("main button")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.textContent.trim()));
   must(small.length === 0, `too small for a finger: ${small.join("; ")}`);
   await axe(t.page, "320 px");
+  await t.page.tap('nav button:has-text("Lobby")');
+  await t.page.tap(".chip .quality button");
+  const menu = await t.page.locator("#quality-menu").boundingBox();
+  must(menu.x >= 0 && menu.x + menu.width <= 320 && menu.y + menu.height <= 640, JSON.stringify(menu));
   await t.close();
 });
 
