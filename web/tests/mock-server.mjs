@@ -1,5 +1,5 @@
 /**
- * A server that speaks docs/wire.md 2.1 to 2.5, and the simulator's interface, with made-up hearts: for tests of
+ * A server that speaks docs/wire.md 2.1 to 2.5, the simulator's interface and `/api/system`, with made-up hearts: for tests of
  * the page alone (losing the line, refusing a token, a hundred strips), and for working on it without
  * building the rest. Samples are functions of their number, so nothing is kept and nothing can be lost.
  */
@@ -9,6 +9,7 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
 import { MockSimulator } from "./mock-simulator.mjs";
+import { MockSystem } from "./mock-system.mjs";
 
 export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'";
@@ -61,6 +62,19 @@ function room({ ecgs, others }) {
   return sensors;
 }
 
+const one_of = (...words) => (value) => words.includes(value);
+const is = (type) => (value) => typeof value === type;
+const HEALTH = {
+  fps: (value) => value >= 0 && value <= 1_000, droppedFrames: (value) => Number.isInteger(value) && value >= 0,
+  cpuPressure: one_of("nominal", "fair", "serious", "critical"), memoryPressure: (value) => value >= 0 && value <= 1, batteryLevel: (value) => value >= 0 && value <= 100,
+  batteryCharging: is("boolean"), networkEffectiveType: one_of("slow-2g", "2g", "3g", "4g"), saveData: is("boolean"),
+};
+/** What of a browser's report cannot be so; null when all of it can. */
+function health_wrong(report) {
+  for (const key of ["fps", "droppedFrames"]) if (!(key in report)) return `${key}: absent`;
+  return Object.keys(report).find((key) => !HEALTH[key]?.(report[key])) ?? null;
+}
+
 class Writer {
   constructor() {
     this.buffer = Buffer.alloc(1 << 20);
@@ -81,12 +95,14 @@ class Writer {
   done() { return Buffer.from(this.buffer.subarray(0, this.at)); }
 }
 
-export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator() } = {}) {
+export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator(), system = new MockSystem() } = {}) {
   const epoch = Date.now() - 60_000;
   const sensors = room({ ecgs, others });
   const viewers = new Map();
   let minted = 0;
   const heard = [];
+  /** What viewers are given instead of what they asked for, and why; null: what they asked for. */
+  let granted = null;
 
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://mock");
@@ -105,6 +121,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       return;
     }
     if (simulator !== null && (await simulator.answer(request, response, url, bearer))) return;
+    if (system !== null && (await system.answer(request, response, url, bearer))) return;
     const path = normalize(url.pathname === "/" ? "/index.html" : url.pathname);
     try {
       const bytes = await readFile(join(dist, path));
@@ -125,7 +142,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       const viewer = viewers.get(topic.replace("viewer:data:", ""));
       if (viewer === undefined) return reply("error", { reason: "unauthorized" });
       if (event === "phx_join") {
-        viewer.channel = { socket, join_ref, topic, next: new Map(), due: 0, level: null, levels: new Map() };
+        viewer.channel = { socket, join_ref, topic, next: new Map(), due: 0, said: "", levels: new Map() };
         reply("ok", { form: "binary", version: 1, now: Date.now() });
         const listed = sensors.map(({ attributes, ...s }) => ({
           ...s,
@@ -144,6 +161,9 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       } else if (event === "set_sensors") {
         viewer.lens = payload.sensors;
         reply("ok", {});
+      } else if (event === "client_health") {
+        const wrong = health_wrong(payload);
+        reply(wrong === null ? "ok" : "error", wrong === null ? {} : { reason: "invalid_payload", detail: wrong });
       } else if (event === "ping") reply("ok", payload);
     });
   });
@@ -153,10 +173,12 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
   function flush(viewer, now) {
     const { channel } = viewer;
     if (channel === null || channel.socket.readyState !== 1) return;
-    const level = viewer.quality === "auto" ? "high" : viewer.quality;
-    if (level !== channel.level) {
-      channel.level = level;
-      say(viewer, "quality_changed", { level, reason: "requested" });
+    const asked = viewer.quality === "auto" ? "high" : viewer.quality;
+    const grant = granted ?? { level: asked, reason: viewer.quality === "auto" ? "auto" : "asked", focused: "high" };
+    const { level } = grant;
+    if (JSON.stringify(grant) !== channel.said) {
+      channel.said = JSON.stringify(grant);
+      say(viewer, "quality_changed", grant);
     }
     const full = new Set([...viewer.hovered, ...viewer.focused, ...viewer.pinned]);
     const levels = {};
@@ -261,6 +283,11 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
     viewers,
     heard,
     simulator,
+    system,
+    /** `{ level, reason, focused }` for everyone; null gives them what they ask for again. */
+    grant(what) {
+      granted = what;
+    },
     /** Everyone's line drops, and all tokens are forgotten when asked. */
     drop({ forget = false } = {}) {
       if (forget) viewers.clear();
@@ -279,7 +306,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
   const { url } = await start_mock({
     port: Number(process.env.PORT ?? 4000), dist: process.env.DIST ?? "dist",
     ecgs: Number(process.env.ECGS ?? 12), others: Number(process.env.OTHERS ?? 12), bearer: process.env.BEARER ?? null,
-    simulator: MockSimulator.lived_in(),
+    simulator: MockSimulator.lived_in(), system: new MockSystem(process.env.SCENE ?? "calm"),
   });
   process.stdout.write(`${url}\n`);
 }

@@ -1,18 +1,26 @@
 /** The page's one state: who is here, how the link is, what is looked at. Samples are not in it. */
 
+import { Asker } from "./ask";
 import { Attention, battery_of } from "./stream/attention";
 import { FrameLoop } from "./stream/frame";
+import { Health, REPORT_MS } from "./stream/health";
 import { Hub, type WorkerLike } from "./stream/hub";
-import { wall_ms, type DetailRow, type Level, type Quality, type RosterSensor, type Stats } from "./stream/messages";
+import { wall_ms, type DetailRow, type Granted, type Level, type Quality, type RosterSensor, type Stats } from "./stream/messages";
 import type { Link } from "./stream/phoenix";
 import type { Theme } from "./draw/palette";
+import { Told } from "./machine";
 import { Hues } from "./roster";
 import { HASH, view_of, type View } from "./route";
 
 const BEARER_KEY = "sensocto.bearer";
 const THEME_KEY = "sensocto.theme";
-/** What each view asks for. The lobby sees digests; what is looked at in it comes in full anyway. */
-const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "high", simulator: "low" };
+const CHOICE_KEY = "sensocto.quality";
+/** What each view asks for by itself. The lobby sees digests; what is looked at in it comes in full anyway. */
+const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "auto", simulator: "low", system: "low" };
+
+/** What a person may ask for instead; `auto` is what the view needs. */
+export const CHOICES = ["auto", "high", "medium", "low", "minimal"] as const;
+export type Choice = (typeof CHOICES)[number];
 
 const timers = {
   set_timer: (act: () => void, ms: number): unknown => setTimeout(act, ms),
@@ -25,7 +33,9 @@ class App {
   link = $state<Link>("connecting");
   sensors = $state.raw<RosterSensor[]>([]);
   total = $state(0);
-  quality = $state.raw({ level: "", reason: "" });
+  quality = $state.raw<Granted>({ level: "", reason: "", focused: "" });
+  /** Kept in this tab only: the next one may be on another screen, for another purpose. */
+  choice = $state<Choice>(choice_of(sessionStorage.getItem(CHOICE_KEY)));
   stats = $state.raw<Stats | null>(null);
   /** Counts changes of attention levels, which are read off the hub: they come too often to sort by. */
   private levels = $state(0);
@@ -39,9 +49,11 @@ class App {
   bearer = $state(sessionStorage.getItem(BEARER_KEY));
 
   readonly hub: Hub;
+  readonly server = new Asker(location.href, () => this.bearer, (input, init) => fetch(input, init));
   readonly frame = new FrameLoop(requestAnimationFrame.bind(window), () => performance.now());
   readonly attention: Attention;
   readonly hues = new Hues();
+  private readonly health: Health;
 
   constructor() {
     const worker = new Worker(new URL("./stream/worker.ts", import.meta.url), { type: "module" });
@@ -60,7 +72,7 @@ class App {
         this.total = this.hub.total;
         if (this.focused !== null && !this.hub.sensors.has(this.focused)) this.focus(null);
       },
-      quality: (level, reason) => (this.quality = { level, reason }),
+      quality: (granted) => (this.quality = granted),
       stats: (stats) => {
         this.stats = stats;
         this.tick++;
@@ -72,11 +84,13 @@ class App {
     this.frame.add("read", () => this.hub.read());
     this.follow_theme();
     this.follow_page();
-    void this.follow_battery();
+    const told = new Told(REPORT_MS, (level, charging) => this.attention.set_battery(battery_of(level, charging)));
+    this.health = new Health(() => this.frame.counts(), () => told.now());
+    setInterval(() => this.say_health(), REPORT_MS);
   }
 
   start(): void {
-    this.hub.start(location.href, this.bearer, QUALITY[this.view]);
+    this.hub.start(location.href, this.bearer, this.wanted);
   }
 
   enter(bearer: string): void {
@@ -100,7 +114,17 @@ class App {
     // Nothing until the new view has said what it shows.
     this.attention.show_exactly([]);
     this.view = view;
-    this.hub.set_quality(QUALITY[view]);
+    this.hub.set_quality(this.wanted);
+  }
+
+  choose(choice: Choice): void {
+    this.choice = choice;
+    sessionStorage.setItem(CHOICE_KEY, choice);
+    this.hub.set_quality(this.wanted);
+  }
+
+  private get wanted(): Quality {
+    return this.choice === "auto" ? QUALITY[this.view] : this.choice;
   }
 
   focus(sensor_id: string | null): void {
@@ -147,27 +171,26 @@ class App {
 
   private follow_page(): void {
     const hidden = (): void => this.attention.set_hidden(document.visibilityState === "hidden");
-    document.addEventListener("visibilitychange", hidden);
+    document.addEventListener("visibilitychange", () => {
+      hidden();
+      this.frame.rest();
+      this.health.rest();
+    });
     hidden();
     window.addEventListener("online", () => this.hub.nudge());
     // Back, forward, and an address typed over.
     window.addEventListener("popstate", () => this.change(view_of(location.hash)));
   }
 
-  private async follow_battery(): Promise<void> {
-    type Manager = EventTarget & { level: number; charging: boolean };
-    const get = (navigator as { getBattery?: () => Promise<Manager> }).getBattery;
-    if (get === undefined) return;
-    try {
-      const battery = await get.call(navigator);
-      const say = (): void => this.attention.set_battery(battery_of(battery.level, battery.charging));
-      battery.addEventListener("levelchange", say);
-      battery.addEventListener("chargingchange", say);
-      say();
-    } catch {
-      // Not every browser tells; then it counts as charged.
-    }
+  private say_health(): void {
+    if (document.visibilityState === "hidden") return;
+    const report = this.health.report(performance.now());
+    if (report !== null) this.hub.health(report);
   }
+}
+
+function choice_of(kept: string | null): Choice {
+  return CHOICES.find((choice) => choice === kept) ?? "auto";
 }
 
 export const app = new App();

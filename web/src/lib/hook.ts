@@ -1,6 +1,7 @@
 /** What tests may read of the page, as `window.__sensocto`. Nothing here can change anything. */
 
 import { app } from "./app.svelte";
+import { system } from "./system/state.svelte";
 
 export const hook = Object.freeze({
   get link() {
@@ -20,6 +21,10 @@ export const hook = Object.freeze({
   },
   get quality() {
     return { ...app.hub.quality };
+  },
+  /** How many points the System page's plots have. */
+  get points() {
+    return system.history.length;
   },
   get frames() {
     return app.frame.stats();

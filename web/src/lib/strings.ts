@@ -8,6 +8,7 @@ export const strings = {
   lobby: "Lobby",
   all_ecg: "All ECG",
   simulator_view: "Simulator",
+  system_view: "System",
   link: {
     connecting: "Connecting",
     live: "Live",
@@ -22,8 +23,21 @@ export const strings = {
   samples_per_s: (n: string) => `${n} samples/s`,
   kb_per_s: (n: string) => `${n} kB/s`,
   age_p50: (n: string) => `${n} ms old`,
-  quality: (level: string) => `${level} quality`,
-  quality_why: (reason: string) => `Quality in force. Reason: ${reason}`,
+  quality: (level: string, short: string) => (short === "" ? `${level} quality` : `${level} · ${short}`),
+  quality_title: "Quality",
+  quality_now: (level: string) => `What is merely seen comes at ${level} quality.`,
+  quality_focused: (level: string) => `What you look at closely comes at ${level} quality.`,
+  quality_none: "The server has not said yet.",
+  quality_ask: "Ask for",
+  choices: { auto: "Auto", high: "High", medium: "Medium", low: "Low", minimal: "Minimal" },
+  choice_hints: {
+    auto: "What this view needs, as far as line, browser and server carry it",
+    high: "All of waveforms and the latest of the rest, thirty times a second",
+    medium: "The same, twenty times a second",
+    low: "Summaries, ten times a second",
+    minimal: "Summaries, five times a second",
+  },
+  to_system: "See what the server decides, and why",
   age_why: "Median age of samples on arrival",
   theme: { dark: "Dark", light: "Light", to: (theme: string) => `Switch to ${theme} theme` },
   filter: "Filter sensors",
@@ -65,7 +79,27 @@ export const strings = {
   enter: "Enter",
   frames: (fps: string) => `${fps} frames/s`,
   skip_simulator: "Skip to the simulator",
+  skip_system: "Skip to the system",
 };
+
+/** Which layer gave this viewer least, short and in a sentence. */
+const LIMITS: Record<string, [short: string, sentence: string]> = {
+  auto: ["", "Nothing holds it back."],
+  device: ["device's pace", "The devices send no more."],
+  intake: ["intake limit", "The server takes in no more of it: a limit protects the others."],
+  storage: ["short memory", "The server keeps too little of the past to catch up."],
+  budget: ["busy server", "The server is busy and gives everyone a little less."],
+  socket: ["slow line", "Your line does not take more: data wait for it."],
+  health: ["busy browser", "Your browser reports that it is at its limit."],
+};
+export function limit_short(reason: string): string {
+  return LIMITS[reason]?.[0] ?? "";
+}
+/** `chosen`: a person asked for it, not the view. */
+export function limit_sentence(reason: string, chosen: boolean): string {
+  if (reason === "asked" || reason === "requested") return chosen ? "That is what you asked for." : "That is all this view needs.";
+  return LIMITS[reason]?.[1] ?? (reason === "" ? "" : `Reason: ${reason.replaceAll("_", " ")}.`);
+}
 
 const many = (n: number, one: string, more = `${one}s`): string => `${count_text(n)} ${n === 1 ? one : more}`;
 
@@ -195,6 +229,264 @@ export const simulator_strings = {
   keys_time_bar: "Arrow keys move by 1 second, with Shift by 10, Page Up and Page Down by a minute, Home and End to the ends.",
 };
 
+/** What the System page says. */
+export const system_strings = {
+  title: "System",
+  intro: "How hard this server works, and what becomes of every sample that somebody asks for.",
+  loading: "Asking the server…",
+  absent: "This server tells nothing of itself: it is too old for this page.",
+  malformed: "The server answers, but not in a way this page can read. Page and server may be of different versions: reload the page.",
+  stale: (age: string | null) =>
+    age === null ? "The server does not answer. Trying again…" : `The server does not answer. What you see is from ${age} ago. Trying again…`,
+  failed: (why: string, age: string | null) => (age === null ? `${why} Trying again…` : `${why} What you see is from ${age} ago. Trying again…`),
+  not_told: "The server does not say.",
+  pause: "Pause",
+  resume: "Resume",
+  paused: "Paused: nothing is asked, and nothing moves.",
+  version: (version: string, up: string) => `Version ${version}, running for ${up}`,
+
+  levels: { normal: "Normal", elevated: "Elevated", high: "High", critical: "Critical" },
+  headline: (level: string, by: string | null) => (by === null ? level : `${level}: ${by}`),
+  means: {
+    normal: "There is enough for everyone.",
+    elevated: "What is merely seen comes a little less often.",
+    high: "What is merely seen comes less often. What is looked at closely comes in full.",
+    critical: "What is merely seen comes seldom. What is looked at closely still comes in full.",
+  },
+  level_is: (level: "normal" | "elevated" | "high" | "critical", by: string | null): string =>
+    `Load is now ${level}${by === null ? "" : `: ${RESOURCE_SHORT[by] ?? by}`}.`,
+  protection_is: (on: boolean) => (on ? "Memory protection is on." : "Memory protection is off."),
+  pressure_now: "Pressure now",
+  pressure_why: "The worst of the six below; the level follows it.",
+  since: "For",
+  weighted: "Weighted",
+  weighted_why: (parts: string) => `Mean by the weights ${parts}. A figure to compare with; no level follows from it alone.`,
+  protection: "Memory protection",
+  on: "On",
+  off: "Off",
+  protection_why: "On, devices are slowed down so that memory lasts.",
+  moved: "Thresholds moved",
+  moved_why: "By learning from delivery ages, and by the time of day. 0: as configured.",
+  not_moved: "Not moved",
+
+  pressures: "Pressures",
+  pressures_hint: "Each as a share of its own limit. A level begins at its solid line and ends below its dashed one.",
+  resources: {
+    cpu: "Processor, this server", cpu_system: "Processor, whole machine", queue: "Queues inside", tick: "Time for a tick",
+    broadcast: "Lines to viewers", memory: "Memory",
+  },
+  resource_whys: {
+    cpu: "Processor time this server uses, of what it may use",
+    cpu_system: "Processor time of the whole machine",
+    queue: "How long samples wait inside before they are taken: the worst queue",
+    tick: "Time that one round of all work takes, of the time there is",
+    broadcast: "How long data wait at most of the viewers' lines",
+    memory: "Memory, of what this server may use",
+  },
+  of: (measured: string, limit: string) => `${measured} of ${limit}`,
+  cores: (n: string) => `${n} ${n === "1" ? "core" : "cores"}`,
+  decides: "decides",
+  read_plot: (name: string) => `Read the plot: ${name}`,
+  plot_label: (name: string) => `${name}, the last five minutes`,
+  now: "now",
+  ago: (age: string) => `${age} ago`,
+  minutes_ago: "5 min ago",
+  read_at: (age: string) => `All plots are read ${age} ago.`,
+  back_to_now: "Back to now",
+  as_table: "As a table",
+  as_plots: "As plots",
+  time: "Time",
+  level: "Level",
+  no_point: "nothing known",
+
+  flow: "From asked to delivered",
+  flow_hint: "Samples a second that viewers ask for, by how closely they look, and what becomes of them.",
+  flow_none: "Nobody is looking: nothing is asked for.",
+  flow_full: (n: string) => `Nothing is taken: all ${n} samples a second that are asked for are delivered.`,
+  flow_part: (delivered: string, asked: string, share: string) => `${delivered} of ${asked} samples a second are delivered (${share}).`,
+  flow_took: (parts: string) => `Taken: ${parts}.`,
+  contended: (n: string | null) => (n === null ? "There is not enough for all: it is shared out." : `There is not enough for all: ${n} samples a second are shared out.`),
+  attentions: { high: "Looked at closely", medium: "Seen", low: "In the background" },
+  attentions_short: { high: "Closely", medium: "Seen", low: "Background" },
+  attention_names: { none: "not watched", low: "low", medium: "medium", high: "high" } as Record<string, string>,
+  asked: "Asked",
+  allowed: "Allowed",
+  delivered: "Delivered",
+  per_s: (n: string) => `${n}/s`,
+  asked_n: (n: string) => `${n}/s asked`,
+  delivered_n: (n: string) => `${n}/s delivered`,
+  taken_n: (n: string) => `−${n}/s`,
+  took: "Taken",
+  took_n: (layer: string, n: string) => `${layer}: ${n}/s`,
+  layers: {
+    asked: "Viewers' own choice", device: "Devices' pace", intake: "Intake limits", storage: "Memory for samples", budget: "Budget of the server",
+    socket: "Viewers' lines", health: "Viewers' browsers", other: "On the way, or not told",
+  } as Record<string, string>,
+  /** Where there is little room. */
+  layers_short: {
+    asked: "Choice", device: "Devices", intake: "Intake", storage: "Memory", budget: "Budget", socket: "Lines", health: "Browsers", other: "Other",
+  } as Record<string, string>,
+  by_attention: "By attention",
+  by_layer: "By layer",
+  layer: "Layer",
+  flow_plot: "Asked and delivered",
+  samples_per_s: "samples/s",
+
+  classes: "What comes in, by class",
+  classes_hint: "Each class has a queue and a share of its own, so that a flood of one does not hold up another.",
+  class: "Class",
+  class_names: {
+    bio: "Body", motion: "Motion", location: "Location", environment: "Surroundings", device: "Devices", all: "All",
+  } as Record<string, string>,
+  class_columns: { in: "In/s", accepted: "Accepted/s", dropped: "Dropped/s", quota: "Quota/s", queued: "Waiting" },
+  no_limit: "no limit",
+
+  storage: "Memory for samples",
+  storage_of: (bytes: string, limit: string) => `${bytes} of ${limit}`,
+  storage_hot: "Recent samples kept",
+  storage_warm: "Older samples kept",
+  storage_times: (n: string) => `${n} of usual`,
+  squeeze: "Squeezed",
+  squeeze_n: (n: number) => (n === 0 ? "no" : `${n} ${n === 1 ? "time" : "times"} over`),
+  storage_why: "How far buffers are cut so that memory lasts",
+
+  pacing: "Pace of devices",
+  pacing_hint: "What devices are told, by how closely anyone looks at them.",
+  pacing_columns: { level: "Attention", window: "Every", batch: "Samples at once", paused: "State" },
+  device_paused: "paused",
+  device_sends: "sends",
+
+  viewers: "Viewers",
+  viewers_open: (n: string) => `${n} ${n === "1" ? "viewer" : "viewers"} connected.`,
+  viewers_none: "No viewer is connected.",
+  by_quality: "By quality",
+  by_limit: "Held back by",
+  unlimited: "nothing",
+  qualities: { high: "High", medium: "Medium", low: "Low", minimal: "Minimal", paused: "Paused" } as Record<string, string>,
+  top_viewers: "Top viewers",
+  top_sensors: "Top sensors",
+  no_sensors: "No sensor is sending.",
+  viewer: "Viewer",
+  sensor: "Sensor",
+  viewer_columns: {
+    choice: "Asks for", strong: "Closely", rest: "Seen", limited: "Held back by", asked: "Asked/s", allowed: "Allowed/s", delivered: "Delivered/s", waiting: "Waiting", health: "Browser",
+  },
+  sensor_columns: { class: "Class", level: "Attention", in: "In/s", viewers: "Viewers" },
+  points: (n: string) => `${n} of 100`,
+  sort_by: (column: string) => `Sort by ${column}`,
+  pick_viewer: (n: number) => `Explain viewer ${n}`,
+  pick_sensor: (id: string) => `Explain sensor ${id}`,
+
+  decision: "Why does a viewer get what it gets?",
+  decision_hint: "Choose a viewer and a sensor in the tables above.",
+  decision_of: (viewer: number, sensor: string) => `Viewer ${viewer}, sensor ${sensor}`,
+  decision_viewer: (viewer: number) => `Viewer ${viewer} is chosen. Now choose a sensor.`,
+  decision_sensor: (sensor: string) => `Sensor ${sensor} is chosen. Now choose a viewer.`,
+  decision_unknown: "The server no longer knows this viewer or this sensor.",
+  signal: "Signal",
+  all_signals: "All signals",
+  clear: "Clear",
+  forms: { raw: "every sample", latest: "the latest", digest: "summaries", none: "nothing" } as Record<string, string>,
+  decision_is: (asked: string, allowed: string, delivered: string, form: string) =>
+    `Asked ${asked}/s, allowed ${allowed}/s, delivered ${delivered}/s, as ${form}.`,
+  decision_limit: (layer: string) => `Held back by: ${layer}.`,
+  decision_free: "Nothing holds it back.",
+  allows: (n: string | null) => (n === null ? "no limit" : `${n}/s`),
+  limits_here: "limits",
+
+  bio: "What it learns",
+  bio_hint: "Each part is useful by itself, and the rest goes on without it.",
+  bio_names: {
+    novelty: "Novelty", forecast: "Forecast", correlation: "Seen together", homeostasis: "Balance", arbiter: "Sharing", circadian: "Time of day",
+  },
+  novelty_is: (lifted: number, events: number) =>
+    events === 0 ? "Nothing out of the ordinary since the start." : `${many(events, "surprise")} since the start; ${lifted === 0 ? "no signal is" : `${many(lifted, "signal is", "signals are")}`} lifted now.`,
+  forecast_is: (known: number, warmed: number) => `Knows the habits of ${many(known, "signal")}; ${warmed === 0 ? "none is" : many(warmed, "is", "are")} warmed up ahead of time now.`,
+  forecast_off: "Off: tried on the past, it does not beat having no forecast.",
+  forecast_learning: (known: number) => `Learning: it has seen ${many(known, "signal")}, and is not yet tried on the past.`,
+  forecast_score: (score: string, baseline: string) => `Hits ${score}, without forecast ${baseline}.`,
+  correlation_is: (pairs: number) => (pairs === 0 ? "Knows no signals yet that are looked at together." : `Knows ${many(pairs, "pair")} of signals that are looked at together.`),
+  correlation_off: "Off: tried on the past, it does not help the forecast.",
+  homeostasis_is: (p99: string | null, target: string) => (p99 === null ? `Nothing delivered to judge by; aims at ${target}.` : `99 of 100 deliveries take ${p99} or less; aims at ${target}.`),
+  homeostasis_moves: (offset: string) => `Thresholds moved by ${offset}.`,
+  homeostasis_drops: (share: string) => `${share} dropped.`,
+  homeostasis_saturated: "It may move them no further.",
+  arbiter_enough: "There is enough: nothing is shared out.",
+  arbiter_shares: (budget: string | null, parts: string) => `${budget === null ? "Shares out what there is" : `Shares out ${budget} updates a second`}: ${parts}.`,
+  arbiter_part: (level: string, count: string, share: string) => `${level} (${count}) gets ${share} of what it asks`,
+  circadian_is: (hour: string, factor: number, confidence: string) =>
+    `At ${hour} it expects ${Math.abs(factor - 1) < 0.005 ? "the usual load" : `${Math.abs(Math.round((factor - 1) * 100))} % ${factor > 1 ? "more" : "less"} load than usual`}; ${confidence} sure.`,
+  novelties: "Recent surprises",
+  no_novelties: "None yet.",
+  novelty_columns: { when: "When", sensor: "Sensor", signal: "Signal", z: "How unusual", boost: "Lifted for" },
+  sigmas: (z: number) => `${z < 0 ? "−" : ""}${Math.abs(z).toFixed(1)} σ`,
+
+  ages: "How old samples are",
+  ages_hint: "From the moment each stage begins to its end, in milliseconds. 99 of 100 are younger than p99.",
+  ages_none: "No sample has been followed yet.",
+  age_of: (stage: string, of: string) => `${stage}, ${of.toLowerCase()}`,
+  ages_columns: { stage: "Stage", p50: "p50", p95: "p95", p99: "p99", count: "Samples" },
+  stages: { device: "From the device", intake: "Taken in", route: "Routed", outbox: "Waiting for the line", delivery: "In all" } as Record<string, string>,
+  ages_plot: "Delivery age, p99",
+
+  engine: "Systems of the engine",
+  engine_hint: "What runs in each tick. One that fails is restarted, and at last switched off; the rest goes on.",
+  engine_columns: { name: "System", state: "State", micros: "Time", panics: "Failures" },
+  running: "runs",
+  switched_off: "switched off",
+  micros: (n: string) => `${n} µs`,
+  some_off: (n: number) => `${many(n, "is", "are")} switched off.`,
+
+  drops: "Dropped, by reason",
+  drops_none: "Nothing has been dropped.",
+  drops_columns: { reason: "Reason", ledger: "Where", per_s: "Now/s", count: "Since the start" },
+  ledgers: { store: "in memory", lens: "on the way out", door: "at the door" } as Record<string, string>,
+  balanced: "The books balance: every sample that came in was delivered, kept or is counted here.",
+  unbalanced: "The books do not balance: a sample went missing without a reason. This is a fault of the server.",
+
+  traces: "One sample at a time",
+  traces_hint: "Some samples are followed through every stage. The longer the bar, the longer it took.",
+  traces_none: "No sample has been followed yet: somebody must look at one.",
+  trace_viewers: (n: number) => many(n, "viewer"),
+  trace_stages: { device: "device", door: "door", tick: "tick", flush: "flush", written: "written" } as Record<string, string>,
+  trace_part: (from: string, to: string) => `${from} to ${to}`,
+  trace_more: (n: number) => `Show all ${n}`,
+  trace_fewer: "Show fewer",
+  unfinished: "not written yet",
+};
+
+/** Short enough for the headline. */
+const RESOURCE_SHORT: Record<string, string> = {
+  cpu: "CPU", cpu_system: "CPU of the machine", queue: "queues", tick: "tick time", broadcast: "viewers' lines", memory: "memory",
+};
+export function resource_short(resource: string): string {
+  return RESOURCE_SHORT[resource] ?? resource;
+}
+
+/** A word of the server's that the page may not know: as it is, but readable. */
+export function word_of(known: Record<string, string>, word: string): string {
+  return known[word] ?? word.replaceAll("_", " ");
+}
+
+export function percent_text(share: number): string {
+  if (!Number.isFinite(share)) return "–";
+  const percent = share * 100;
+  return `${percent > 0 && percent < 9.95 ? percent.toFixed(1) : Math.round(percent)} %`;
+}
+
+/** `0.42 ms`, `3.2 ms`, `120 ms`, `12 s`. */
+export function ms_text(ms: number): string {
+  if (!Number.isFinite(ms)) return "–";
+  const size = Math.abs(ms);
+  if (size >= 10_000) return age_text(ms);
+  return `${size === 0 ? "0" : size < 1 ? ms.toFixed(2) : size < 10 ? ms.toFixed(1) : whole.format(ms)} ms`;
+}
+
+/** With its sign, so that a direction is seen. */
+export function moved_text(offset: number): string {
+  return `${offset > 0 ? "+" : "−"}${percent_text(Math.abs(offset))}`;
+}
+
 export type SimulatorAct = keyof typeof simulator_strings.could_not;
 
 /** What a person can do about it stands in the sentence. The server's own words come first where it has any. */
@@ -210,7 +502,7 @@ const REFUSALS: Record<string, string> = {
   unconfirmed: "The server said yes, but it has not happened yet.",
 };
 
-/** A fault in words. `kind`, `code` and `sentence` are those of `simulator/client.ts`. */
+/** A fault in words. `kind`, `code` and `sentence` are those of `ask.ts`. */
 export function fault_text(fault: { kind: string; status: number; code: string; sentence: string }): string {
   switch (fault.kind) {
     case "denied": return "The server asks for an access token.";

@@ -1,15 +1,6 @@
-/**
- * What the server says of its simulator and its recordings, read with care: a wrong shape is an answer
- * of `null`, a wrong entry is left out, a wrong number is none. Times are unix ms unless said otherwise.
- */
+/** What the server says of its simulator and its recordings. Times are unix ms unless said otherwise. */
 
-/** No list from the server is shown longer than this. */
-export const LIST_MAX = 1_000;
-/** Longer than any name the server gives; such an entry could not be named back. */
-export const NAME_MAX = 256;
-const TEXT_MAX = 4_000;
-/** The furthest moment that a date can hold. */
-const MOMENT_MAX = 8.64e15;
+import { fields, list, moment, NAME_MAX, name, number, text, words } from "../read";
 
 export interface Scenario {
   name: string;
@@ -94,48 +85,9 @@ export interface Recordings {
   bytes_max: number | null;
 }
 
-type Fields = Record<string, unknown>;
-
-function fields(value: unknown): Fields | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : null;
-}
-
-function number(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
-}
-
-function moment(value: unknown): number | null {
-  return typeof value === "number" && Math.abs(value) <= MOMENT_MAX ? value : null;
-}
-
-function text(value: unknown): string {
-  if (typeof value !== "string") return "";
-  return value.length > TEXT_MAX ? `${value.slice(0, TEXT_MAX)}…` : value;
-}
-
-function words(value: unknown): string | null {
-  const said = text(value).trim();
-  return said === "" ? null : said;
-}
-
-function name(value: unknown): string | null {
-  return typeof value === "string" && value !== "" && value.length <= NAME_MAX ? value : null;
-}
-
 function speed(value: unknown): number {
   const is = number(value);
   return is === null || is === 0 ? 1 : is;
-}
-
-/** The entries that can be read, each once: what is listed twice would be drawn over itself. */
-function list<T>(value: unknown, read: (value: unknown) => T | null, key: (entry: T) => string): T[] | null {
-  if (!Array.isArray(value)) return null;
-  const entries = new Map<string, T>();
-  for (const one of value.slice(0, LIST_MAX)) {
-    const entry = read(one);
-    if (entry !== null && !entries.has(key(entry))) entries.set(key(entry), entry);
-  }
-  return [...entries.values()];
 }
 
 /** A sensor by its id, or by an entry that says more of it; what is known of the reason goes along. */
@@ -259,10 +211,4 @@ export function read_recordings(value: unknown): Recordings | null {
   if (given === null || recordings === null) return null;
   const bytes_max = number(given["bytes_max"]);
   return { recordings, recording: read_capture(given["recording"]), bytes_max: bytes_max === 0 ? null : bytes_max };
-}
-
-/** What an error answer says: `{"error": "sentence", "code": "already_running"}`. */
-export function read_refusal(value: unknown): { sentence: string; code: string } {
-  const given = fields(value);
-  return { sentence: text(given?.["error"]).slice(0, 600), code: name(given?.["code"]) ?? "" };
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { fault_text, simulator_strings } from "../strings";
-import { Client, type Answer } from "./client";
+import { Asker, type Answer } from "../ask";
+import { LIST_MAX } from "../read";
+import { Client } from "./client";
 import { Seeker, SEEK_EVERY_MS } from "./seek";
-import { LIST_MAX, read_overview, read_recordings, read_running, type Running } from "./shape";
+import { read_overview, read_recordings, read_running, type Running } from "./shape";
 import { bytes_text, clock_text, length_text, position_at, recorded_at, seek_key, speed_text, speeds_with, spoken_time } from "./time";
 
 const FEW = {
@@ -79,7 +81,7 @@ describe("asking the server", () => {
       asked.push({ url: String(url), method: init.method!, body: init.body === undefined ? undefined : JSON.parse(init.body as string), headers: init.headers as Record<string, string> });
       return answer();
     };
-    return { asked, client: new Client("http://house:4000/#/simulator", () => bearer, fetcher as typeof fetch) };
+    return { asked, client: new Client(new Asker("http://house:4000/#/simulator", () => bearer, fetcher as typeof fetch)) };
   }
   const json = (status: number, value: unknown) => new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json" } });
   const fault = <T>(answer: Answer<T>) => (answer.ok ? null : answer.fault);

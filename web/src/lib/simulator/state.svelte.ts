@@ -4,9 +4,10 @@
  */
 
 import { app } from "../app.svelte";
+import type { Answer, Fault } from "../ask";
 import type { View } from "../route";
 import { fault_text, simulator_strings as strings, type SimulatorAct } from "../strings";
-import { Client, type Answer, type Fault, type Given } from "./client";
+import { Client, type Given } from "./client";
 import { Seeker } from "./seek";
 import type { Overview, Recordings, Running } from "./shape";
 
@@ -58,7 +59,7 @@ class Simulator {
   readonly recording = $derived(this.recordings?.recording ?? null);
   readonly replays = $derived(this.running.filter(({ kind }) => kind === "replay"));
 
-  private client = new Client(location.href, () => app.bearer, (input, init) => fetch(input, init));
+  private client = new Client(app.server);
   private view: View = "lobby";
   private barred = true;
   private timer: ReturnType<typeof setTimeout> | undefined;

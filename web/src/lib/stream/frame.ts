@@ -8,6 +8,8 @@ export type Stage = "read" | "draw";
 export type Act = (now_ms: number) => void;
 
 const KEPT = 240;
+/** A frame that came later than this after the one before was seen to be late. */
+export const DROPPED_MS = 100;
 
 export class FrameLoop {
   private acts: Record<Stage, Set<Act>> = { read: new Set(), draw: new Set() };
@@ -15,6 +17,8 @@ export class FrameLoop {
   private spans = new Float64Array(KEPT);
   private scripts = new Float64Array(KEPT);
   private count = 0;
+  private steps = 0;
+  private dropped = 0;
   private last = NaN;
   private request: (act: (now: number) => void) => unknown;
   private clock: () => number;
@@ -44,14 +48,26 @@ export class FrameLoop {
     for (const act of this.acts.read) act(now);
     for (const act of this.acts.draw) act(now);
     const slot = this.count % KEPT;
-    // A tab that was away is not a slow frame.
     const span = now - this.last;
     this.last = now;
+    this.steps++;
+    if (span > DROPPED_MS) this.dropped++;
+    // A machine that slept is not a slow frame.
     if (!(span < 1000)) return;
     this.spans[slot] = span;
     this.scripts[slot] = this.clock() - begun;
     this.count++;
   };
+
+  /** The page goes out of sight, or comes back: the time between is no frame. */
+  rest(): void {
+    this.last = NaN;
+  }
+
+  /** Since the page began. */
+  counts(): { frames: number; dropped: number } {
+    return { frames: this.steps, dropped: this.dropped };
+  }
 
   /** Over the last four seconds or so at 60 a second. */
   stats(): { fps: number; frame_ms_p95: number; script_ms_p95: number; frames: number } {

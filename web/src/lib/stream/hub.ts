@@ -6,9 +6,10 @@
  */
 
 import type { AttentionMessage } from "./attention";
+import type { HealthMessage } from "./health";
 import {
   key_of, Row, ROW_COLUMNS, wall_ms,
-  type Batch, type DetailRow, type Level, type Quality, type Roster, type RosterSensor,
+  type Batch, type DetailRow, type Granted, type Level, type Quality, type Roster, type RosterSensor,
   type Stats, type StreamCard, type ToPage, type ToWorker,
 } from "./messages";
 import type { Link } from "./phoenix";
@@ -42,7 +43,7 @@ export interface Listener {
   link?(link: Link): void;
   /** `levels_only`: who is here has not changed. */
   roster?(levels_only: boolean): void;
-  quality?(level: string, reason: string): void;
+  quality?(granted: Granted): void;
   stats?(stats: Stats): void;
   detail?(sensor_id: string, rows: DetailRow[]): void;
 }
@@ -52,7 +53,7 @@ export class Hub {
   total = 0;
   link: Link = "connecting";
   joins = 0;
-  quality = { level: "", reason: "" };
+  quality: Granted = { level: "", reason: "", focused: "" };
   stats: Stats | null = null;
   private by_handle = new Map<number, Stream>();
   private by_key = new Map<string, Stream>();
@@ -88,6 +89,9 @@ export class Hub {
   }
   set_quality(quality: Quality): void {
     this.worker.postMessage({ kind: "quality", quality });
+  }
+  health(report: HealthMessage): void {
+    this.worker.postMessage({ kind: "health", report });
   }
   detail(sensor_id: string | null): void {
     this.worker.postMessage({ kind: "detail", sensor_id });
@@ -184,8 +188,8 @@ export class Hub {
         }
         break;
       case "quality":
-        this.quality = { level: message.level, reason: message.reason };
-        for (const listener of this.listeners) listener.quality?.(message.level, message.reason);
+        this.quality = message.granted;
+        for (const listener of this.listeners) listener.quality?.(message.granted);
         break;
       case "cards":
         for (const card of message.cards) this.introduce(card);

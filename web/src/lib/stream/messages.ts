@@ -1,10 +1,21 @@
 /** What the page and its worker say to each other. */
 
 import type { AttentionMessage } from "./attention";
+import type { HealthMessage } from "./health";
 import type { Link } from "./phoenix";
 
 export type Level = "none" | "low" | "medium" | "high";
 export type Quality = "auto" | "high" | "medium" | "low" | "minimal" | "paused";
+
+/** What this viewer is given, by the server's last word. */
+export interface Granted {
+  /** Of what is merely seen; empty before the first word. */
+  level: string;
+  /** What decided it: `auto`, or the layer that gave least. */
+  reason: string;
+  /** Of what is hovered, focused or pinned; empty when the server does not say. */
+  focused: string;
+}
 
 export interface RosterAttribute {
   attribute_id: string;
@@ -90,13 +101,14 @@ export type ToWorker =
   | { kind: "detail"; sensor_id: string | null }
   | { kind: "attention"; message: AttentionMessage }
   | { kind: "quality"; quality: Quality }
+  | { kind: "health"; report: HealthMessage }
   | { kind: "taken"; spare: Batch | null }
   | { kind: "nudge" };
 
 export type ToPage =
   | { kind: "link"; link: Link; joins: number }
   | { kind: "roster"; roster: Roster }
-  | { kind: "quality"; level: string; reason: string }
+  | { kind: "quality"; granted: Granted }
   | { kind: "cards"; cards: StreamCard[] }
   | { kind: "batch"; batch: Batch }
   | { kind: "texts"; texts: [handle: number, text: string][] }

@@ -64,8 +64,8 @@ function hear_event(event: string, payload: unknown): void {
     else if (roster.gone?.length > 0) store.leave(new Set(roster.gone));
     say({ kind: "roster", roster });
   } else if (event === "quality_changed") {
-    const { level, reason } = payload as { level: string; reason: string };
-    say({ kind: "quality", level, reason });
+    const { level, reason, focused = "" } = payload as { level: string; reason: string; focused?: string };
+    say({ kind: "quality", granted: { level, reason, focused } });
   }
 }
 
@@ -160,6 +160,14 @@ scope.onmessage = ({ data }) => {
     case "quality":
       quality = data.quality;
       wish("set_quality");
+      break;
+    case "health":
+      // Only what is true now is worth saying: what cannot be said is forgotten.
+      if (channel?.is_live) {
+        void channel.push("client_health", data.report).then((reply) => {
+          if (!reply.ok && reason_of(reply) === "invalid_payload") console.warn("client_health was refused", reply.response);
+        });
+      }
       break;
     case "taken":
       ready = true;
