@@ -15,7 +15,7 @@ pub use systems::audit::Audit;
 use systems::conduct::divide::CurrentBudget;
 use systems::conduct::judge::{Advice, Judgement, Pressed};
 use systems::conduct::pace::Reports;
-pub use systems::figures::{Decision, Figures, Flowed, Link, SensorFigures, ViewerFigures};
+pub use systems::figures::{Bands, Decision, Figures, Flowed, Link, SensorFigures, ViewerFigures};
 pub use systems::snapshot::SnapshotError;
 pub use systems::world::Settings;
 use systems::world::{
@@ -73,6 +73,7 @@ fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel) -> App {
         .init_resource::<Judgement>()
         .init_resource::<Reports>()
         .init_resource::<systems::figures::Walked>()
+        .init_resource::<systems::figures::AskedAbout>()
         .init_resource::<systems::route::choose::NewReaders>();
     systems::install(&mut app);
     app

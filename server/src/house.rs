@@ -25,7 +25,7 @@ use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
-use crate::{http, listen};
+use crate::{http, listen, system};
 
 /// A running server.
 #[derive(Debug)]
@@ -111,7 +111,8 @@ impl House {
         .map_err(|error| format!("cannot start measuring: {error}"))?;
         let more =
             api::router(Arc::clone(&simulator), Arc::clone(recorder.library()), Arc::clone(&doors))
-                .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)));
+                .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)))
+                .merge(system::router(Arc::clone(&doors)));
         let router = http::router(Arc::clone(&doors), pulse, more);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {

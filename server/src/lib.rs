@@ -25,5 +25,6 @@ pub mod recorder;
 pub mod roster;
 pub mod simulator;
 pub mod socket;
+pub mod system;
 pub mod topics;
 pub mod viewer;

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use components::budget::Layer;
 use components::class::Class;
 use components::ledger::{Ledger, Reason};
+use components::viewer::Quality;
+use engine::Figures;
 
 use crate::ages::{Ages, BOUNDS_MICROS, Counts, Stage};
 use crate::gauge::Measured;
@@ -188,7 +191,47 @@ fn pressures(page: &mut Page, measured: &Measured) {
     }
 }
 
-fn world(page: &mut Page, Inspection { report, ledgers }: &Inspection) {
+/// The conductor's decision, and who is held back by which layer.
+fn budget(page: &mut Page, figures: &Figures) {
+    let load = figures.judgement.load;
+    page.gauge(
+        "load_level",
+        "How hard the machine is pressed: 0 normal to 3 critical.",
+        load.level as u8,
+    );
+    page.gauge(
+        "memory_protected",
+        "Whether memory is protected: 1 or 0.",
+        u8::from(load.memory_protection),
+    );
+    page.gauge(
+        "budget_contended",
+        "Whether less may be delivered than is asked for: 1 or 0.",
+        u8::from(figures.budget.is_contended()),
+    );
+    page.head("viewers_at_quality", "gauge", "Viewers by what they are served of what is visible.");
+    for quality in Quality::CHOICES {
+        let trickle = if quality == Quality::Minimal { Quality::Trickle } else { quality };
+        let count = figures.qualities[quality as usize]
+            + if trickle == quality { 0 } else { figures.qualities[trickle as usize] };
+        page.sample("viewers_at_quality", &[("quality", quality.name())], count);
+    }
+    page.head("viewers_limited", "gauge", "Viewers that are held back, by the layer that does it.");
+    for layer in Layer::ALL {
+        let count = figures.limited_by[layer as usize];
+        page.sample("viewers_limited", &[("layer", layer.name())], count);
+    }
+    page.head("samples_stored_total", "counter", "Samples taken into rings, by class.");
+    for class in Class::ALL {
+        let count = figures.by_class[class as usize];
+        page.sample("samples_stored_total", &[("class", class.name())], count);
+    }
+}
+
+fn world(page: &mut Page, Inspection { report, ledgers, figures }: &Inspection) {
+    if let Some(figures) = figures {
+        budget(page, figures);
+    }
     page.gauge("sensors", "Sensors that are there.", report.sensor_count);
     page.gauge("viewers", "Viewers, as the engine counts them.", report.viewer_count);
     page.gauge("ring_bytes", "Bytes of all rings.", report.ring_bytes);

@@ -1,16 +1,17 @@
 //! The pump: the thread that owns the engine. Takes what waits, ticks, hands out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Notice, TickReport};
+use components::id::ViewerId;
 use components::sample::EngineTime;
-use engine::{Audit, Engine};
-use tokio::sync::watch;
+use engine::{Audit, Decision, Engine, Figures};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::ages::Ages;
@@ -56,6 +57,11 @@ pub trait World {
         None
     }
 
+    /// Why a stream comes to a viewer as it does.
+    fn decide(&mut self, _question: &Question) -> Option<Decision> {
+        None
+    }
+
     /// Writes itself down, and goes on from what was written: a recording begins here.
     fn rebase(&mut self) -> Result<Base, String> {
         Err("this world cannot be written down".into())
@@ -76,7 +82,21 @@ pub struct Inspection {
     pub report: TickReport,
     /// Both ledgers, complete; or which promise is broken.
     pub ledgers: Result<Audit, String>,
+    /// Asked, allowed, delivered; of a world that has a conductor.
+    pub figures: Option<Figures>,
 }
+
+/// Which stream of which viewer somebody asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub viewer: ViewerId,
+    pub sensor_id: Box<str>,
+    /// Absent: the sensor's busiest.
+    pub attribute_id: Option<Box<str>>,
+}
+
+/// Questions that may wait for one tick.
+pub const QUESTION_COUNT_MAX: usize = 64;
 
 impl World for Engine {
     fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries {
@@ -84,7 +104,13 @@ impl World for Engine {
     }
 
     fn inspect(&mut self) -> Option<Inspection> {
-        Some(Inspection { report: self.report(), ledgers: self.count() })
+        let figures = Some(self.figures());
+        Some(Inspection { report: self.report(), ledgers: self.count(), figures })
+    }
+
+    fn decide(&mut self, question: &Question) -> Option<Decision> {
+        let Question { viewer, sensor_id, attribute_id } = question;
+        self.decision(*viewer, sensor_id, attribute_id.as_deref())
     }
 
     fn rebase(&mut self) -> Result<Base, String> {
@@ -256,6 +282,12 @@ impl<W: World> Run<W> {
         {
             report.inspections.send_replace(Some(Arc::new((Instant::now(), inspection))));
         }
+        if report.asked.swap(false, Ordering::AcqRel) {
+            for (question, answer) in report.take_questions() {
+                // Whoever has gone meanwhile wants no answer.
+                let _ = answer.send(world.decide(&question));
+            }
+        }
         idle
     }
 }
@@ -318,7 +350,12 @@ pub struct PumpReport {
     /// Somebody waits for an inspection.
     wanted: AtomicBool,
     inspections: watch::Sender<Option<Arc<(Instant, Inspection)>>>,
+    /// Somebody has asked a question.
+    asked: AtomicBool,
+    questions: Mutex<Vec<Asked>>,
 }
+
+type Asked = (Question, oneshot::Sender<Option<Decision>>);
 
 /// The world is walked for whoever asks, but not more often than this.
 pub const INSPECTION_PERIOD: Duration = Duration::from_secs(1);
@@ -348,6 +385,26 @@ impl PumpReport {
         self.lane_bytes.store(mail.lane_bytes as u64, Ordering::Relaxed);
         // Last: whoever sees the tick counted sees its figures.
         self.ticks.fetch_add(1, Ordering::Release);
+    }
+
+    /// Why a stream comes to a viewer as it does. The outer `None`: the engine does not tick, or too
+    /// many ask.
+    pub async fn ask(&self, intake: &Intake, question: Question) -> Option<Option<Decision>> {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+            if questions.len() >= QUESTION_COUNT_MAX {
+                return None;
+            }
+            questions.push((question, sender));
+        }
+        self.asked.store(true, Ordering::Release);
+        intake.wake();
+        timeout(INSPECTION_PATIENCE, receiver).await.ok()?.ok()
+    }
+
+    fn take_questions(&self) -> Vec<Asked> {
+        std::mem::take(&mut *self.questions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The world from within, at most [`INSPECTION_PERIOD`] old. `None`: it does not tick, or keeps

@@ -222,3 +222,100 @@ async fn metrics_are_what_prometheus_reads_and_say_how_hard_each_resource_is_pre
     drop(viewer);
     house.close().await;
 }
+
+async fn api(house: &House, path: &str) -> (u16, Value) {
+    let (status, body) = http(house, "GET", path, "").await;
+    (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("{body}")))
+}
+
+/// Asks again until `wanted` makes something of the answer.
+async fn api_until<T>(house: &House, path: &str, mut wanted: impl FnMut(&Value) -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            let (status, answer) = api(house, path).await;
+            assert_eq!(status, 200, "{answer}");
+            if let Some(found) = wanted(&answer) {
+                return found;
+            }
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("it comes")
+}
+
+#[tokio::test]
+async fn the_system_says_what_was_asked_for_and_for_any_stream_who_made_it_less() {
+    let house = house(&[("simulate", "few")]).await;
+    let (mut viewer, topic) = watch(&house).await;
+    let look = json!({"visible": null, "focused": ["few-1"]});
+    let sensor = viewer
+        .until(|frame| {
+            let batch = frame[4]["batch"].as_object()?;
+            batch.iter().find(|(_, of)| of.get("ecg").is_some()).map(|(id, _)| id.clone())
+        })
+        .await;
+    let look = {
+        let mut look = look;
+        look["focused"] = json!([sensor]);
+        look
+    };
+    assert_eq!(viewer.ask(&topic, "attention", look).await["status"], "ok");
+    let health = json!({"fps": 60, "droppedFrames": 0});
+    assert_eq!(viewer.ask(&topic, "client_health", health).await["status"], "ok");
+    let (number, system) = api_until(&house, "/api/system", |system| {
+        let row = &system["top"]["viewers"][0];
+        let measured = system["load"]["pressures"][0]["measured"].as_f64()? > 0.0;
+        (measured && row["asked_sps"].as_f64()? > 0.0 && row["health"] == 100.0)
+            .then(|| (row["viewer"].as_u64().unwrap(), system.clone()))
+    })
+    .await;
+    let load = &system["load"];
+    let names: Vec<&str> = load["pressures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pressure| pressure["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["cpu", "cpu_system", "queue", "tick", "broadcast", "memory"]);
+    assert_eq!(load["weights"], json!({"cpu":0.45,"broadcast":0.3,"queue":0.15,"memory":0.1}));
+    assert_eq!(load["thresholds"][2]["level"], "critical");
+    assert_eq!(system["balanced"], true);
+    assert_eq!(system["flow"]["levels"][0]["level"], "high");
+    assert_eq!(
+        system["pacing"][0],
+        json!({"level":"high","window_ms":100,"batch_size":1,"paused":false})
+    );
+    assert!(system["top"]["sensors"][0]["in_sps"].as_f64().unwrap() > 0.0);
+
+    let path = format!("/api/system/decision?viewer={number}&sensor={sensor}&attribute=ecg");
+    let (status, decision) = api(&house, &path).await;
+    assert_eq!(status, 200, "{decision}");
+    assert_eq!((&decision["form"], &decision["limited_by"]), (&json!("raw"), &Value::Null));
+    assert_eq!(decision["asked_hz"], decision["allowed_hz"]);
+    assert!(decision["delivered_hz"].as_f64().unwrap() > 0.0, "{decision}");
+    for (path, status) in [
+        ("/api/system/decision", 400),
+        ("/api/system/decision?viewer=x&sensor=y", 400),
+        ("/api/system/decision?viewer=99&sensor=nobody", 404),
+    ] {
+        assert_eq!(api(&house, path).await.0, status, "{path}");
+    }
+    assert_eq!(http(&house, "POST", "/api/system", "{}").await.0, 405);
+
+    let trace = api_until(&house, "/api/system/traces", |answer| {
+        let traces = answer["traces"].as_array()?;
+        traces.iter().find(|trace| trace["viewers"].as_u64() > Some(0)).cloned()
+    })
+    .await;
+    let stages: Vec<(&str, f64)> = trace["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| (stage["stage"].as_str().unwrap(), stage["at_ms"].as_f64().unwrap()))
+        .filter(|(name, _)| *name != "device")
+        .collect();
+    let names: Vec<&str> = stages.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["door", "tick", "flush", "written"]);
+    assert!(stages.is_sorted_by(|a, b| a.1 <= b.1), "{stages:?}");
+    drop(viewer);
+    house.close().await;
+}

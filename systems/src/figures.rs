@@ -2,6 +2,7 @@
 //! which layer made the difference. Walks the world, so it costs in proportion to it: for whoever
 //! asks, now and then, and nobody pays while nobody asks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -10,13 +11,13 @@ use components::attribute::AttributeType;
 use components::budget::{Budget, Grant, Layer};
 use components::class::Class;
 use components::delivery::Form;
-use components::id::{SensorKey, ViewerId};
+use components::id::{SensorKey, StreamId, ViewerId};
 use components::sample::EngineTime;
 use components::sensor::{Attended, Sensor, Stream, Streams};
-use components::viewer::{Quality, QualityChoice, Viewer, Watch};
+use components::viewer::{Cursors, Quality, QualityChoice, Viewer, Watch};
 
 use crate::conduct::divide::{CurrentBudget, Share};
-use crate::conduct::judge::Judgement;
+use crate::conduct::judge::{Advice, Band, Judgement, WORST_BANDS};
 use crate::conduct::pace::Pace;
 use crate::world::{Books, Memory, Now, SensorIndex, Settings, ViewerIndex};
 
@@ -63,12 +64,23 @@ pub struct SensorFigures {
     pub readers: u32,
 }
 
+/// Of the hardest-pressed resource.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bands {
+    pub bands: [Band; 3],
+    pub offset: f64,
+}
+
 /// Everything at once.
 #[derive(Debug, Clone)]
 pub struct Figures {
     pub now: EngineTime,
     pub judgement: Judgement,
     pub budget: Budget,
+    /// The bands of the load level, and how far they are moved.
+    pub bands: Bands,
+    /// Frames a second that devices may send, while there is not room for all.
+    pub devices_fps: Option<f64>,
     /// Squeezes of ring limits, and the bytes of rings and their bound.
     pub squeeze: u32,
     pub ring_bytes: i64,
@@ -103,6 +115,8 @@ pub fn figures(world: &mut World) -> Figures {
         now,
         judgement: *world.resource::<Judgement>(),
         budget: current.budget.clone(),
+        bands: Bands { bands: WORST_BANDS, offset: world.resource::<Advice>().bounded() },
+        devices_fps: current.devices.limit,
         squeeze: memory.squeeze,
         ring_bytes: memory.bytes,
         ring_bytes_max: world.resource::<Settings>().ring_bytes_max,
@@ -217,15 +231,63 @@ pub struct Decision {
     pub asked_hz: f64,
     /// The least of the chain.
     pub allowed_hz: f64,
+    /// What has gone out since this was last asked about; `None` the first time.
+    pub delivered_hz: Option<f64>,
     pub form: Option<Form>,
     pub limited_by: Option<Layer>,
     pub chain: Vec<Link>,
 }
 
+/// Streams that are remembered of those somebody asked about.
+const ASKED_COUNT_MAX: usize = 64;
+
+/// How far a viewer had come in a stream when somebody asked about it.
+#[derive(Resource, Debug, Default)]
+pub struct AskedAbout(VecDeque<(ViewerId, StreamId, u64, EngineTime)>);
+
 /// Why `sensor_id` comes to `viewer` as it does, for one attribute or its busiest. `None`: there
 /// is no such viewer, sensor or attribute.
 pub fn decision(
     world: &mut World,
+    viewer: ViewerId,
+    sensor_id: &str,
+    attribute_id: Option<&str>,
+) -> Option<Decision> {
+    let mut decision = chain(world, viewer, sensor_id, attribute_id)?;
+    let entity = world.resource::<ViewerIndex>().get(viewer)?;
+    let index = world.resource::<SensorIndex>();
+    let key = index.find(sensor_id)?;
+    let streams = world.get::<Streams>(index.entity(key)?)?;
+    let place = streams.find(&decision.attribute_id)?;
+    let stream = streams.list[place].id;
+    let cursors = world.get::<Cursors>(entity)?;
+    let cursor = cursors.by_sensor.get(&key).and_then(|places| places.get(place));
+    let next = cursor.filter(|cursor| cursor.stream == stream).map_or(0, |cursor| cursor.next);
+    let now = world.resource::<Now>().time;
+    let interval_ms = match decision.form {
+        None | Some(Form::Raw | Form::Seed) => 0,
+        Some(Form::Latest | Form::Digest) => {
+            world.get::<Grant>(entity)?.rest.interval_ms().unwrap_or(0)
+        }
+    };
+    let asked = &mut world.resource_mut::<AskedAbout>().0;
+    let known = asked.iter().position(|(v, s, ..)| (*v, *s) == (viewer, stream));
+    if let Some((.., before, at)) = known.and_then(|known| asked.remove(known)) {
+        let seconds = now.0.saturating_sub(at.0) as f64 / 1e6;
+        let passed = next.saturating_sub(before) as f64;
+        // Of what is stood in for by one sample, one went out with each flush.
+        let flushes = if interval_ms > 0 { seconds * 1000.0 / interval_ms as f64 } else { passed };
+        decision.delivered_hz = (seconds > 0.0).then(|| passed.min(flushes) / seconds);
+    }
+    if asked.len() >= ASKED_COUNT_MAX {
+        asked.pop_front();
+    }
+    asked.push_back((viewer, stream, next, now));
+    Some(decision)
+}
+
+fn chain(
+    world: &World,
     viewer: ViewerId,
     sensor_id: &str,
     attribute_id: Option<&str>,
@@ -299,6 +361,7 @@ pub fn decision(
         attribute_id: Arc::clone(&stream.attribute_id),
         asked_hz,
         allowed_hz: least,
+        delivered_hz: None,
         form: (watched && viewer.is_looking(&grant))
             .then(|| crate::route::choose::form(stream, quality, strong)),
         limited_by: limited_by.map(|link| link.layer),

@@ -105,6 +105,11 @@ fn for_any_stream_it_can_be_told_what_was_asked_and_who_made_it_less() {
     assert_eq!((visible.limited_by, visible.form), (Some(Layer::Budget), Some(Form::Digest)));
     assert_eq!((elsewhere.allowed_hz, elsewhere.limited_by), (0.0, Some(Layer::Asked)));
     assert_eq!(lab.engine.decision(viewer, "nobody", None), None);
+    assert_eq!(pointed_at.delivered_hz, None, "nobody had asked before");
+    live(&mut lab, 3, 2_016, |_| Some(pressed(Resource::Tick, 2.0)));
+    let mut delivered = |sensor| lab.engine.decision(viewer, sensor, None).unwrap().delivered_hz;
+    assert_eq!(delivered("s0").map(f64::round), Some(250.0));
+    assert!(delivered("s1").unwrap() <= 1.0);
     let figures = lab.engine.figures();
     let [(_, high), (_, medium), _] = figures.levels;
     assert_eq!((high.asked_sps.round(), high.delivered_sps.round()), (250.0, 250.0));
