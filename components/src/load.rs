@@ -23,6 +23,10 @@ impl LoadLevel {
         }
     }
 
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
+    }
+
     /// What a device's batch window is multiplied by (`reference/wire.md` 2.1b).
     pub fn window_multiplier(self) -> f64 {
         match self {

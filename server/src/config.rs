@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use components::load::LoadLevel;
 use engine::{EngineConfig, Settings};
 use simulator::nearest::nearest;
 use simulator::scenario::{self, Scenario};
@@ -19,7 +20,7 @@ use crate::socket::SocketLimits;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "listen",
     "data",
     "simulate",
@@ -36,6 +37,7 @@ pub const KEYS: [&str; 21] = [
     "sensors_max",
     "ring_mib_max",
     "tick_hz",
+    "load",
     "threads",
     "topics_per_socket_max",
     "idle_seconds",
@@ -64,6 +66,8 @@ pub struct Config {
     pub viewer_count_max: usize,
     /// Ticks a second.
     pub tick_hz: u32,
+    /// The load that the engine is told, whatever is measured; `None`: it judges for itself.
+    pub load: Option<LoadLevel>,
     pub engine: EngineConfig,
     pub listen_limits: ListenLimits,
     pub socket_limits: SocketLimits,
@@ -242,6 +246,15 @@ impl Given {
                         |setting| setting.error(&what),
                     ));
                 }
+            },
+            load: match self.last("load") {
+                None => None,
+                Some(setting) => match setting.text()? {
+                    "measured" => None,
+                    name => Some(LoadLevel::from_name(name).ok_or_else(|| {
+                        setting.error("expected measured, normal, elevated, high or critical")
+                    })?),
+                },
             },
             engine: EngineConfig {
                 settings: Settings {

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use components::command::Command;
+use components::load::{Load, LoadLevel};
 use components::pressure::{Pressures, Resource};
 
 use crate::ages::{AllCounts, Counts, Recent, Stage};
@@ -115,7 +116,12 @@ pub struct Gauge {
 
 impl Gauge {
     /// `tick_period` is the time there is for a tick.
-    pub fn start(doors: Arc<Doors>, tick_period: Duration) -> std::io::Result<Self> {
+    /// With a `fixed` load the engine is told that one, once, and what is measured is only shown.
+    pub fn start(
+        doors: Arc<Doors>,
+        tick_period: Duration,
+        fixed: Option<LoadLevel>,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("gauge".into()).spawn(move || {
@@ -123,6 +129,11 @@ impl Gauge {
             let mut meter = Meter::new(tick_period);
             let mut recent = Recent::default();
             tell_sources(&machine.read());
+            if let Some(level) = fixed {
+                tracing::warn!(level = level.name(), "the load is as configured, not as measured");
+                let load = Load { level, memory_protection: false };
+                tell(&doors, Command::SetLoad(load));
+            }
             while !stopped.load(Ordering::Acquire) {
                 let now = Instant::now();
                 let measures = meter.measure(now, &machine.read(), &Seen::now(&doors, now));
@@ -131,10 +142,8 @@ impl Gauge {
                 let (unix_ms, offset) = local_time();
                 let press = Command::Press(Box::new(measured.pressures(unix_ms, offset)));
                 doors.board.put(measured);
-                if doors.intake.command(press).is_err() {
-                    tracing::debug!(
-                        "the intake is full: the engine judges without this measurement"
-                    );
+                if fixed.is_none() {
+                    tell(&doors, press);
                 }
                 std::thread::park_timeout(READ_PERIOD);
             }
@@ -150,6 +159,12 @@ impl Drop for Gauge {
             thread.thread().unpark();
             let _ = thread.join();
         }
+    }
+}
+
+fn tell(doors: &Doors, command: Command) {
+    if doors.intake.command(command).is_err() {
+        tracing::debug!("the intake is full: the engine goes without this measurement");
     }
 }
 

@@ -107,6 +107,7 @@ impl House {
         let gauge = Gauge::start(
             Arc::clone(&doors),
             Duration::from_secs(1) / config.tick_hz.clamp(TICK_HZ_MIN, TICK_HZ_MAX),
+            config.load,
         )
         .map_err(|error| format!("cannot start measuring: {error}"))?;
         let more =

@@ -22,6 +22,7 @@ async fn house(settings: &[(&str, &str)]) -> House {
     let mut given = Given::default();
     given.flag("listen", "127.0.0.1:0").unwrap();
     given.flag("simulate", "none").unwrap();
+    given.flag("load", "normal").unwrap();
     for (key, value) in settings {
         given.flag(key, *value).unwrap();
     }

@@ -1174,7 +1174,9 @@ async fn captured_conversations_are_answered_in_kind() {
         ("?vsn=2.0.0", include_str!("../../components/tests/vectors/phoenix-js.jsonl")),
     ] {
         let mut given = Given::default();
-        for (key, value) in [("listen", "127.0.0.1:0"), ("simulate", "none"), ("auth", "dev")] {
+        for (key, value) in
+            [("listen", "127.0.0.1:0"), ("simulate", "none"), ("load", "normal"), ("auth", "dev")]
+        {
             given.flag(key, value).unwrap();
         }
         let house = House::open(given.check().unwrap()).await.unwrap();

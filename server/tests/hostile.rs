@@ -19,7 +19,9 @@ type Ws = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 fn config() -> Config {
     let mut given = Given::default();
-    for (key, value) in [("listen", "127.0.0.1:0"), ("simulate", "none"), ("auth", "open")] {
+    for (key, value) in
+        [("listen", "127.0.0.1:0"), ("simulate", "none"), ("load", "normal"), ("auth", "open")]
+    {
         given.flag(key, value).unwrap();
     }
     given.check().unwrap()

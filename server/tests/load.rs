@@ -21,7 +21,9 @@ use simulator::scenario::Scenario;
 
 async fn house(auth: &str) -> House {
     let mut given = Given::default();
-    for (key, value) in [("listen", "127.0.0.1:0"), ("simulate", "none"), ("auth", auth)] {
+    for (key, value) in
+        [("listen", "127.0.0.1:0"), ("simulate", "none"), ("load", "normal"), ("auth", auth)]
+    {
         given.flag(key, value).unwrap();
     }
     House::open(given.check().unwrap()).await.unwrap()

@@ -20,7 +20,9 @@ const START_MS: i64 = 1_000_000;
 /// A server without people of its own, on a free port.
 fn config() -> Config {
     let mut given = Given::default();
-    for (key, value) in [("listen", "127.0.0.1:0"), ("simulate", "none"), ("auth", "dev")] {
+    for (key, value) in
+        [("listen", "127.0.0.1:0"), ("simulate", "none"), ("load", "normal"), ("auth", "dev")]
+    {
         given.flag(key, value).unwrap();
     }
     given.check().unwrap()

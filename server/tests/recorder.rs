@@ -44,6 +44,7 @@ impl Place {
         let _ = std::fs::remove_dir_all(&data.0);
         let mut given = Given::default();
         given.flag("listen", "127.0.0.1:0").unwrap();
+        given.flag("load", "normal").unwrap();
         given.flag("data", data.0.to_str().unwrap()).unwrap();
         for (key, value) in settings {
             given.flag(key, *value).unwrap();

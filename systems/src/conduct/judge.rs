@@ -45,6 +45,10 @@ const RISE_COUNT: u32 = 2;
 /// How long a level is held before it falls by one: at most two changes in ten seconds.
 pub const FALL_MS: u64 = 5_000;
 
+/// A machine that is busy with other things is elevated, no more: whether that hurts us shows in
+/// ticks, queues and sockets, and devices that nobody watches are not paused for somebody's browser.
+const OTHERS_MAX: f64 = 0.84;
+
 /// How far the advice of others may move the bands, either way.
 pub const OFFSET_MAX: f64 = 0.10;
 
@@ -119,7 +123,7 @@ impl Judgement {
         let threshold = if protected { PROTECTION_EXIT } else { PROTECTION_ENTER };
         self.load.memory_protection = memory >= threshold;
 
-        let (worst, used) = pressures.worst();
+        let (worst, used) = worst(&pressures);
         let mean = pressures.weighted();
         let level = self.load.level;
         let entered = entered(&WORST_BANDS, used, offset).max(entered(&MEAN_BANDS, mean, offset));
@@ -148,6 +152,12 @@ impl Judgement {
         }
         self.by = (self.load.level > LoadLevel::Normal).then_some(worst);
     }
+}
+
+/// The resource that is pressed hardest, and how hard, as far as it says something of us.
+fn worst(pressures: &Pressures) -> (Resource, f64) {
+    let others = pressures.of(Resource::CpuSystem).min(OTHERS_MAX) as f32;
+    pressures.with(Resource::CpuSystem, others).worst()
 }
 
 /// The highest level that `used` enters.
@@ -207,8 +217,11 @@ mod tests {
         for resource in Resource::ALL {
             let mut judgement = Judgement::default();
             run(&mut judgement, &mut 0, 1_000, |_| pressed(resource, 1.0));
-            assert_eq!(judgement.load.level, LoadLevel::Critical, "{resource:?}");
-            assert_eq!(judgement.by, Some(resource));
+            let level = match resource {
+                Resource::CpuSystem => LoadLevel::Elevated,
+                _ => LoadLevel::Critical,
+            };
+            assert_eq!((judgement.load.level, judgement.by), (level, Some(resource)));
         }
     }
 
