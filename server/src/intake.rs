@@ -101,12 +101,17 @@ impl Intake {
 
     /// The strict plane. Whoever finds it full tells its client why and lets it go.
     pub fn command(&self, command: Command) -> Result<(), IntakeFull> {
+        self.commands([command])
+    }
+
+    /// Several words that belong to one tick: all of them, or none.
+    pub fn commands<const N: usize>(&self, commands: [Command; N]) -> Result<(), IntakeFull> {
         {
-            let mut commands = lock(&self.commands);
-            if commands.len() >= self.limits.commands {
+            let mut waiting = lock(&self.commands);
+            if waiting.len() + N > self.limits.commands {
                 return Err(IntakeFull);
             }
-            commands.push(command);
+            waiting.extend(commands);
         }
         self.wake();
         Ok(())

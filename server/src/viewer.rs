@@ -385,14 +385,13 @@ impl ViewerDesk {
         let attend = Command::Attend { viewer, attention: Box::new(minted.attention.clone()) };
         let open =
             Command::OpenViewer { viewer, sensors: minted.sensors.clone(), quality: minted.choice };
-        if let Err(refusal) = self.open(&seat, open) {
+        if let Err(refusal) = self.open(&seat, open, attend) {
             state.handles.give_back(viewer.0);
             return Err(refusal);
         }
         minted.was_joined = true;
         let older = minted.seat.replace(Arc::clone(&seat));
         drop(guard);
-        let attended = self.intake.command(attend);
 
         let mut reply = b"{\"form\":".to_vec();
         let binary = matches!(seat.form, Form::Binary { .. });
@@ -405,10 +404,7 @@ impl ViewerDesk {
         if let Some(older) = older {
             older.evict(Kicked::TakenOver, Some(&self.intake));
         }
-        match attended {
-            Ok(()) => Ok((raw(reply), PendingSeat(seat))),
-            Err(IntakeFull) => Err(reason("busy", None)),
-        }
+        Ok((raw(reply), PendingSeat(seat)))
     }
 
     /// Joins a sensor's topic as a receiver: a device client that listens
@@ -431,16 +427,16 @@ impl ViewerDesk {
         // All of every attribute: it asked for this one sensor by name.
         let focused = vec![Target { sensor_id: sensor_id.into(), attribute_id: None }];
         let attention = Box::new(Attention { focused, ..Attention::default() });
+        let attend = Command::Attend { viewer, attention };
         let open = Command::OpenViewer { viewer, sensors, quality: choice };
-        if let Err(refusal) = self.open(&seat, open) {
+        if let Err(refusal) = self.open(&seat, open, attend) {
             state.handles.give_back(viewer.0);
             return Err(refusal);
         }
         drop(state);
-        let attended = self.intake.command(Command::Attend { viewer, attention });
         let seat =
             ViewerSeat { desk: Arc::clone(self), token: "".into(), seat, renewed: now.engine };
-        attended.map(|()| PendingSeat(seat)).map_err(|IntakeFull| reason("busy", None))
+        Ok(PendingSeat(seat))
     }
 
     fn take_viewer(&self, state: &mut State) -> Result<ViewerId, Box<RawValue>> {
@@ -450,9 +446,12 @@ impl ViewerDesk {
 
     /// Shows a seat to the pump, then tells the engine of its viewer: in this order, so that the
     /// pump has the seat of every viewer it serves.
-    fn open(&self, seat: &Arc<Seat>, open: Command) -> Result<(), Box<RawValue>> {
+    ///
+    /// What it looks at belongs to the same tick: between the two it would look at everything, and
+    /// devices would hear of it.
+    fn open(&self, seat: &Arc<Seat>, open: Command, attend: Command) -> Result<(), Box<RawValue>> {
         lock(&self.arrivals).push(Arc::clone(seat));
-        if let Err(IntakeFull) = self.intake.command(open) {
+        if let Err(IntakeFull) = self.intake.commands([open, attend]) {
             seat.gone.store(true, Ordering::Release);
             return Err(reason("busy", None));
         }

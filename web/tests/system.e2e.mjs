@@ -14,7 +14,7 @@ const HASH = "#/system";
 
 async function start() {
   if (process.env.SENSOCTO_URL) return { url: process.env.SENSOCTO_URL, stop: async () => {} };
-  return process.env.SENSOCTO_BIN ? start_server(process.env.SENSOCTO_BIN) : start_mock({ dist });
+  return process.env.SENSOCTO_BIN ? start_server(process.env.SENSOCTO_BIN, { load: "measured" }) : start_mock({ dist });
 }
 
 const text = (page, selector, words) => until(page, ([at, some]) => document.querySelector(at)?.textContent.includes(some), [selector, words]);
