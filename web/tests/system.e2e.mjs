@@ -108,6 +108,12 @@ await it("what is asked for and delivered is said, by how closely it is looked a
   must((await page.locator("#flow tbody tr").count()) >= 3, "a row for each");
   await page.click('#flow button:has-text("As plots")');
   await other.close();
+  // Whoever has gone is asked about by nobody: until the page's own viewer is alone in the list.
+  for (let tries = 0; (await api("api/system")).top.viewers.length > 1; tries += 1) {
+    must(tries < 100, "the other viewer stays");
+    await page.waitForTimeout(200);
+  }
+  await until(page, () => !/(\b[2-9]|\d{2,}) viewers connected/.test(document.body.textContent));
 });
 
 await it("a viewer and a sensor, chosen with the keyboard, are explained layer by layer", async () => {
