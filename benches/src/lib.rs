@@ -1,6 +1,7 @@
 //! Measuring, as ratios in one run: the machine's mood cancels out.
 
 pub mod fan_out;
+pub mod intake;
 pub mod recording;
 pub mod snapshot;
 pub mod tick;

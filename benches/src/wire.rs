@@ -62,9 +62,9 @@ pub fn run(count: usize) -> Figures {
         }
         for measurement in &measurements {
             let index = match attributes.standing(&measurement.attribute_id) {
-                Standing::Declared { index } => index,
+                Standing::Declared { index, .. } => index,
                 Standing::Undeclared { index, .. } => {
-                    attributes.set_declared(&measurement.attribute_id);
+                    attributes.set_declared(&measurement.attribute_id, measurement.kind());
                     index
                 }
                 Standing::Refused => continue,

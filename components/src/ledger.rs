@@ -3,10 +3,12 @@
 //! The law, checked after every tick in every test:
 //! `received = delivered + coalesced + dropped(by reason) + kept`.
 //!
-//! It is kept twice. In the **store** ledger a sample is received once, at the door; it is kept
-//! while it is in a ring, and leaves it for a reason. In the **lens** ledger a sample is received
-//! once for every viewer it was meant for; it is kept while it waits in a ring ahead of that
-//! viewer's cursor.
+//! It is kept three times. In the server's **door** ledger a sample is received as its message has
+//! been read, kept while it waits for a tick, and delivered when a tick is given it. In the
+//! **store** ledger a sample is received once, with what the door dropped; it is kept while it is
+//! in a ring, and leaves it for a reason. In the **lens** ledger a sample is received once for
+//! every viewer it was meant for; it is kept while it waits in a ring ahead of that viewer's
+//! cursor.
 
 /// Why a sample went no further. Names as in `/metrics`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,10 +22,14 @@ pub enum Reason {
     SensorGone,
     /// Store: it named a feed or attribute that is not (or no longer) open.
     UnknownFeed,
-    /// Store: the intake queue was full.
+    /// Store: its class's queue at the door was full.
     IntakeFull,
-    /// Store: the connection sent faster than it may.
+    /// Store: its connection, sensor or address sent faster than it may.
     RateLimited,
+    /// Store: under pressure, its device sent more often than it was asked to.
+    Paced,
+    /// Store: its class had sent its share of what the machine carries.
+    Shed,
     /// Lens: it aged out of the ring before this viewer's next flush.
     Overrun,
     /// Lens: the viewer had paused (hidden tab, quality `paused`).
@@ -33,7 +39,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 11;
     pub const ALL: [Self; Self::COUNT] = [
         Self::Aged,
         Self::Trimmed,
@@ -41,10 +47,15 @@ impl Reason {
         Self::UnknownFeed,
         Self::IntakeFull,
         Self::RateLimited,
+        Self::Paced,
+        Self::Shed,
         Self::Overrun,
         Self::Paused,
         Self::ViewerGone,
     ];
+
+    /// Those that a door gives before the engine has seen the sample.
+    pub const OF_DOOR: [Self; 4] = [Self::IntakeFull, Self::RateLimited, Self::Paced, Self::Shed];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -54,6 +65,8 @@ impl Reason {
             Self::UnknownFeed => "unknown_feed",
             Self::IntakeFull => "intake_full",
             Self::RateLimited => "rate_limited",
+            Self::Paced => "paced",
+            Self::Shed => "shed",
             Self::Overrun => "overrun",
             Self::Paused => "paused",
             Self::ViewerGone => "viewer_gone",
@@ -79,6 +92,17 @@ impl Ledger {
 
     pub fn dropped(&self, reason: Reason) -> u64 {
         self.dropped[reason as usize]
+    }
+
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.delivered += other.delivered;
+        self.coalesced += other.coalesced;
+        self.kept += other.kept;
+        for (mine, theirs) in self.dropped.iter_mut().zip(&other.dropped) {
+            *mine += theirs;
+        }
     }
 
     /// What the law leaves unexplained. Anything but zero is our bug.

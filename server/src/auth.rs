@@ -1,6 +1,7 @@
-//! Who may speak: bearer tokens of devices and viewers, in three modes
+//! Who may speak: bearer tokens of devices, viewers and administrators, in three modes
 //! (`reference/wire.md` 2.1b, H5).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
@@ -57,11 +58,21 @@ pub const ANONYMOUS: &str = "anonymous";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unauthorized;
 
+/// Why somebody is no administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forbidden {
+    /// There are tokens for it, and this is none of them.
+    Token(Unauthorized),
+    /// Nobody is, from there, as this server is set up.
+    Nobody,
+}
+
 #[derive(Debug)]
 pub struct Auth {
     pub mode: Mode,
     pub device_tokens: Vec<NamedToken>,
     pub viewer_tokens: Vec<NamedToken>,
+    pub admin_tokens: Vec<NamedToken>,
 }
 
 impl Auth {
@@ -74,11 +85,7 @@ impl Auth {
 
     /// Who asks for a viewer, by its `Authorization` header. Without a token only strict refuses.
     pub fn viewer(&self, authorization: Option<&str>) -> Result<Arc<str>, Unauthorized> {
-        let token = authorization.and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        match (token, self.mode) {
+        match (bearer(authorization), self.mode) {
             (Some(token), Mode::Strict) => find(&self.viewer_tokens, token).ok_or(Unauthorized),
             (Some(token), _) => {
                 Ok(find(&self.viewer_tokens, token).unwrap_or_else(|| ANONYMOUS.into()))
@@ -86,6 +93,22 @@ impl Auth {
             (None, Mode::Strict) => Err(Unauthorized),
             (None, _) => Ok(ANONYMOUS.into()),
         }
+    }
+
+    /// Whether whoever sends this `Authorization` header from this address may see what concerns
+    /// everybody. Where no `admin_tokens` are configured, whoever is on this machine may, unless
+    /// the mode is strict.
+    pub fn administrator(
+        &self,
+        authorization: Option<&str>,
+        peer: Option<IpAddr>,
+    ) -> Result<(), Forbidden> {
+        if !self.admin_tokens.is_empty() {
+            let known = bearer(authorization).and_then(|token| find(&self.admin_tokens, token));
+            return known.map(drop).ok_or(Forbidden::Token(Unauthorized));
+        }
+        let is_here = peer.is_some_and(|peer| peer.is_loopback());
+        if self.mode != Mode::Strict && is_here { Ok(()) } else { Err(Forbidden::Nobody) }
     }
 
     fn admit(&self, tokens: &[NamedToken], token: &str) -> Result<Arc<str>, Unauthorized> {
@@ -98,6 +121,12 @@ impl Auth {
             _ => Err(Unauthorized),
         }
     }
+}
+
+/// The token of an `Authorization` header.
+fn bearer(authorization: Option<&str>) -> Option<&str> {
+    let (scheme, token) = authorization?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// Compares with every token, each in constant time, so that time says nothing of which matched.
@@ -121,6 +150,7 @@ mod tests {
             mode,
             device_tokens: vec![NamedToken { name: "anna".into(), token: "secret".into() }],
             viewer_tokens: vec![],
+            admin_tokens: vec![],
         };
         let table = [
             // token, strict, dev, open
@@ -150,10 +180,39 @@ mod tests {
             mode,
             device_tokens: vec![],
             viewer_tokens: vec![NamedToken { name: "eve".into(), token: "v".into() }],
+            admin_tokens: vec![],
         };
         assert_eq!(auth(Mode::Strict).viewer(Some("Bearer v")).as_deref(), Ok("eve"));
         assert!(auth(Mode::Strict).viewer(Some("Bearer w")).is_err());
         assert!(auth(Mode::Strict).viewer(None).is_err());
         assert_eq!(auth(Mode::Dev).viewer(None).as_deref(), Ok(ANONYMOUS));
+    }
+
+    #[test]
+    fn an_administrator_has_a_token_or_sits_at_the_machine() {
+        let auth = |mode, tokens: &[&str]| Auth {
+            mode,
+            device_tokens: vec![],
+            viewer_tokens: vec![NamedToken { name: "eve".into(), token: "v".into() }],
+            admin_tokens: tokens
+                .iter()
+                .map(|token| NamedToken { name: "root".into(), token: (*token).into() })
+                .collect(),
+        };
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        let away = Some(IpAddr::from([192, 0, 2, 1]));
+        for mode in [Mode::Strict, Mode::Dev, Mode::Open] {
+            let with = auth(mode, &["a"]);
+            assert_eq!(with.administrator(Some("Bearer a"), away), Ok(()));
+            for wrong in [None, Some("Bearer v"), Some("Bearer "), Some("a")] {
+                let refused = Err(Forbidden::Token(Unauthorized));
+                assert_eq!(with.administrator(wrong, here), refused, "{wrong:?}");
+            }
+            let without = auth(mode, &[]);
+            assert_eq!(without.administrator(Some("Bearer v"), away), Err(Forbidden::Nobody));
+            assert_eq!(without.administrator(None, None), Err(Forbidden::Nobody));
+            let at_home = if mode == Mode::Strict { Err(Forbidden::Nobody) } else { Ok(()) };
+            assert_eq!(without.administrator(None, here), at_home, "{mode:?}");
+        }
     }
 }

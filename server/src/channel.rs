@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use components::attention::Level;
 use components::budget::Pacing;
+use components::class::Class;
 use components::command::Command;
 use components::id::FeedId;
 use components::ledger::Reason;
-use components::load::Load;
-use components::sample::{SampleBatch, Timestamp};
+use components::sample::Timestamp;
 use components::wire::device::{
     self, AttributeUpdate, Attributes, BatchError, Measurement, MeasurementError, SensorJoin,
     Standing, UpdateError,
@@ -24,10 +24,14 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
+use crate::address::{Address, Kind as Limited};
 use crate::bucket::Bucket;
+use crate::dead_letters::DeadLetter;
 use crate::device::{Events, SocketEvent};
+use crate::gate::{Gate, Limit, Told};
+use crate::intake::Burst;
 use crate::outbox::Outbox;
-use crate::socket::{Doors, text_message};
+use crate::socket::{Doors, FRAME_COST_BYTES, text_message};
 use crate::viewer::{EventReply, SeatAddress, ViewerSeat};
 
 /// Time from a join's reply to the first `backpressure_config`. The three.js client attaches its
@@ -35,16 +39,23 @@ use crate::viewer::{EventReply, SeatAddress, ViewerSeat};
 /// (`reference/wire.md` H3).
 const FIRST_CONFIG_DELAY: Duration = Duration::from_millis(30);
 
-/// A change of the load paces every device at once; each hears of it within this time, so that
-/// they do not answer at once.
-const LOAD_JITTER_MS_MAX: u64 = 50;
+/// What concerns every device, as a change of the load, is told to so many a millisecond, so that
+/// they do not answer at once: to ten thousand within a second.
+const TOLD_PER_MS: u64 = 10;
+
+/// And within no less and no more than this.
+const SPREAD_MS_MIN: u64 = 50;
+const SPREAD_MS_MAX: u64 = 1000;
 
 /// Answers that may wait for a join's own. A client that says more before it is joined misses
 /// the answers behind.
 const HELD_COUNT_MAX: usize = 64;
 
-/// A connection is told of its rate limit at most this often.
-const RATE_LIMITED_PERIOD: Duration = Duration::from_secs(1);
+/// Losses of one burst that are told apart in the dead letters; the rest have no names.
+const LOSS_COUNT_MAX: usize = 64;
+
+/// In the dead letters, what was no measurement to begin with, and so is in no ledger.
+const REFUSED: &str = "refused";
 
 /// What a join costs beside its frame: the engine, every watching viewer's roster, perhaps a whole
 /// past. A socket joins its thousand topics at once, and as many each second from then on.
@@ -73,13 +84,56 @@ pub(crate) struct Channels {
     /// When which topic is to hear its pacing.
     configs: BTreeSet<(Instant, Arc<str>)>,
     connector: Connector,
-    /// Of the burst at hand; handed over at its end, so that a burst takes one lock.
-    samples: SampleBatch,
-    bucket: Bucket,
+    /// What has come; handed over at the end of what is read at once, so that it takes one lock.
+    burst: Burst,
+    losses: Vec<Loss>,
+    samples: Bucket,
+    attention: Bucket,
+    address: Arc<Address>,
     now: Instant,
-    rate_limited_told: Option<Instant>,
+    /// The message at hand is one too many for the bytes of its address.
+    too_heavy: bool,
+    connection_told: Told,
+    address_told: Told,
     /// See [`take_cost`](Self::take_cost).
     cost: usize,
+}
+
+/// What went no further, for the dead letters.
+struct Loss {
+    reason: &'static str,
+    class: Option<Class>,
+    topic: Option<Arc<str>>,
+    attribute_id: Option<Box<str>>,
+    detail: &'static str,
+    count: u64,
+}
+
+/// Why a sample goes no further than here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Limited(Limit),
+    Paced,
+    /// Of this class there is enough.
+    Shed(Class),
+}
+
+impl Stop {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Limited(_) => Reason::RateLimited,
+            Self::Paced => Reason::Paced,
+            Self::Shed(_) => Reason::Shed,
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Self::Limited(limit) => limit.name(),
+            Self::Paced => "sent more often than asked",
+            Self::Shed(_) => "more than the share of its class",
+        }
+    }
 }
 
 /// What this socket's connector said it is, as far as it matters.
@@ -110,8 +164,10 @@ struct Sensor {
     feed: FeedId,
     attributes: Attributes,
     joining: Option<Joining>,
-    pacing: Pacing,
+    gate: Gate,
     config_due: Option<Instant>,
+    /// It has heard a pacing.
+    is_configured: bool,
 }
 
 /// A join that waits for the engine's word.
@@ -138,10 +194,13 @@ impl Channels {
         version: Vsn,
         outbox: Outbox,
         events: Events,
+        address: Arc<Address>,
     ) -> Self {
         let now = Instant::now();
         Self {
-            bucket: Bucket::new(doors.limits.samples_per_second, doors.limits.samples_burst, now),
+            samples: Bucket::new(doors.limits.samples, now),
+            attention: Bucket::new(doors.limits.attention, now),
+            address,
             doors,
             serial,
             version,
@@ -153,9 +212,12 @@ impl Channels {
             next_serial: 0,
             configs: BTreeSet::new(),
             connector: Connector::default(),
-            samples: SampleBatch::default(),
+            burst: Burst::default(),
+            losses: Vec::new(),
             now,
-            rate_limited_told: None,
+            too_heavy: false,
+            connection_told: Told::default(),
+            address_told: Told::default(),
             cost: 0,
         }
     }
@@ -173,24 +235,94 @@ impl Channels {
         self.events.overrun()
     }
 
-    pub(crate) fn begin_burst(&mut self, now: Instant) {
-        self.now = now;
-        self.bucket.fill(now);
+    /// The engine's words came faster than they were taken, and one was lost.
+    pub(crate) fn lose_event(&mut self) {
+        self.lose("events_overrun", None, None, None, "sockets behind the engine's words", 1);
+        self.hand_over();
     }
 
-    /// Gives the samples of this burst to the engine, or counts what it could not take.
+    pub(crate) fn begin_burst(&mut self, now: Instant) {
+        self.now = now;
+        self.samples.fill(now);
+        self.attention.fill(now);
+    }
+
+    /// Gives the samples that have come to the engine, with the count of those that go no further.
     pub(crate) fn hand_over(&mut self) {
-        let count = self.samples.len();
-        if count == 0 {
-            return;
+        if !self.burst.is_empty() {
+            let count = self.burst.len();
+            if self.doors.intake.samples(&mut self.burst).is_err() {
+                self.lose_what_was_left();
+            }
+            if self.doors.counts.crowd.is_crowded() {
+                self.cost += count * CROWDED_SAMPLE_COST;
+            }
         }
-        let samples = &mut self.samples;
-        if self.doors.intake.samples(|batch| batch.append(samples)).is_err() {
-            self.doors.intake.refuse(Reason::IntakeFull, count as u64);
-            self.samples.clear();
+        if !self.losses.is_empty() {
+            let now = unix_now().0;
+            for loss in self.losses.drain(..) {
+                let Loss { reason, class, topic, attribute_id, detail, count } = loss;
+                let sensor_id = topic.as_deref().and_then(|t| t.strip_prefix("sensocto:sensor:"));
+                let attribute_id = attribute_id.as_deref();
+                let letter = DeadLetter { reason, class, sensor_id, attribute_id, count, detail };
+                self.doors.letters.note(now, letter);
+            }
         }
-        if self.doors.counts.crowd.is_crowded() {
-            self.cost += count * CROWDED_SAMPLE_COST;
+    }
+
+    /// The intake is full for some classes, and has counted theirs.
+    fn lose_what_was_left(&mut self) {
+        for class in Class::ALL {
+            let left = std::mem::take(self.burst.samples(class));
+            for index in 0..left.len() {
+                let topic = self.feeds.get(&left.address(index).0).cloned();
+                let detail = "the queue of its class is full";
+                self.lose(Reason::IntakeFull.name(), Some(class), topic.as_ref(), None, detail, 1);
+            }
+        }
+    }
+
+    /// Notes something for the dead letters.
+    fn lose(
+        &mut self,
+        reason: &'static str,
+        class: Option<Class>,
+        topic: Option<&Arc<str>>,
+        attribute_id: Option<&str>,
+        detail: &'static str,
+        count: u64,
+    ) {
+        let full = self.losses.len() >= LOSS_COUNT_MAX;
+        let (topic, attribute_id) = if full { (None, None) } else { (topic, attribute_id) };
+        let same = |loss: &&mut Loss| {
+            (loss.reason, loss.class, loss.detail) == (reason, class, detail)
+                && loss.topic.as_ref() == topic
+                && loss.attribute_id.as_deref() == attribute_id
+        };
+        match self.losses.iter_mut().find(same) {
+            Some(loss) => loss.count += count,
+            None => self.losses.push(Loss {
+                reason,
+                class,
+                topic: topic.cloned(),
+                attribute_id: attribute_id.map(Into::into),
+                detail,
+                count,
+            }),
+        }
+    }
+
+    /// A sample goes no further.
+    fn stop(&mut self, topic: &Arc<str>, class: Class, attribute_id: &str, stop: Stop) {
+        let reason = stop.reason();
+        self.burst.drop(class, reason, 1);
+        self.lose(reason.name(), Some(class), Some(topic), Some(attribute_id), stop.detail(), 1);
+        if let Stop::Limited(limit) = stop {
+            self.doors.counts.limited(limit, Limited::Samples, 1);
+        }
+        if !matches!(stop, Stop::Shed(_)) {
+            // Whoever goes on is read more slowly, rather than read and thrown away at full speed.
+            self.cost += 1;
         }
     }
 
@@ -212,7 +344,13 @@ impl Channels {
 
     // What comes in.
 
-    pub(crate) fn message(&mut self, message: Message<'_>) {
+    /// A message of so many bytes.
+    pub(crate) fn message(&mut self, message: Message<'_>, bytes: usize) {
+        self.too_heavy = !self.address.take(Limited::Bytes, bytes, self.now);
+        if self.too_heavy {
+            self.cost += 1 + bytes / FRAME_COST_BYTES;
+            self.doors.counts.limited(Limit::Address, Limited::Bytes, bytes as u64);
+        }
         if message.event == "phx_join" {
             return self.join(&message);
         }
@@ -267,6 +405,10 @@ impl Channels {
         let Some(payload) = payload else { return After::Stays };
         if let Kind::Viewer(seat) = &mut channel.kind {
             self.cost += payload.get().len() / VIEWER_WORD_COST_BYTES;
+            if let Err(limit) = self.attend(&message.event) {
+                self.answer(channel, message, Status::Error, &limited_body(limit));
+                return After::Stays;
+            }
             match seat.event(&message.event, payload) {
                 EventReply::Silent => {}
                 EventReply::Ok(response) => {
@@ -281,6 +423,10 @@ impl Channels {
         match &*message.event {
             "measurement" => return self.measurement(channel, message, payload),
             "measurements_batch" => return self.measurements_batch(channel, message, payload),
+            _ if self.too_heavy => {
+                self.lose(Reason::RateLimited.name(), None, None, None, "messages by address", 1);
+                self.answer(channel, message, Status::Error, &limited_body(Limit::Address));
+            }
             "update_attributes" => return self.update_attributes(channel, message, payload),
             "update_connector" => return self.update_connector(channel, message, payload),
             "ping" => self.answer(channel, message, Status::Ok, payload.get()),
@@ -296,6 +442,31 @@ impl Channels {
         After::Stays
     }
 
+    /// Whether one more word of a viewer is within what its connection and address may say. Unlike
+    /// samples, each that is not is answered: what a viewer looks at is not for us to forget.
+    fn attend(&mut self, event: &str) -> Result<(), Limit> {
+        let limit = if self.too_heavy {
+            Limit::Address
+        } else if event == "ping" {
+            return Ok(());
+        } else if !self.attention.take(1.0) {
+            Limit::Connection
+        } else if !self.address.take(Limited::Attention, 1, self.now) {
+            Limit::Address
+        } else {
+            return Ok(());
+        };
+        if !self.too_heavy {
+            self.doors.counts.limited(limit, Limited::Attention, 1);
+        }
+        let detail = match limit {
+            Limit::Address => "a viewer's words by address",
+            _ => "a viewer's words by connection",
+        };
+        self.lose(Reason::RateLimited.name(), None, None, None, detail, 1);
+        Err(limit)
+    }
+
     fn measurement(
         &mut self,
         channel: &mut Channel,
@@ -304,23 +475,7 @@ impl Channels {
     ) -> After {
         match device::measurement(payload) {
             Ok(measurement) => {
-                let Kind::Sensor(sensor) = &mut channel.kind else {
-                    // As the original: there is no sensor behind a connector's topic.
-                    return if matches!(channel.kind, Kind::Connector) {
-                        After::Crashes
-                    } else {
-                        After::Stays
-                    };
-                };
-                if !self.bucket.take(1.0) {
-                    self.rate_limited(channel, message, 1);
-                    return After::Stays;
-                }
-                match self.store(sensor, &measurement) {
-                    Stored::Yes => self.acknowledge(channel, message),
-                    Stored::Refused => self.refuse_attribute(channel, message),
-                    Stored::Busy => return After::Busy,
-                }
+                return self.measured(channel, message, std::slice::from_ref(&measurement));
             }
             Err(error) => match error.reason() {
                 Some(reason) => self.refuse(channel, message, reason),
@@ -329,7 +484,7 @@ impl Channels {
                         error,
                         MeasurementError::NotAnObject | MeasurementError::Incomplete
                     ));
-                    self.doors.counts.incomplete.fetch_add(1, Ordering::Relaxed);
+                    self.incomplete(&channel.topic);
                 }
             },
         }
@@ -344,81 +499,139 @@ impl Channels {
     ) -> After {
         let mut measurements = Vec::new();
         match device::measurements_batch(payload, &mut measurements) {
-            Ok(()) => {}
-            Err(BatchError::NotAnArray) => {
-                self.doors.counts.incomplete.fetch_add(1, Ordering::Relaxed);
-                return After::Stays;
-            }
+            Ok(()) => return self.measured(channel, message, &measurements),
+            Err(BatchError::NotAnArray) => self.incomplete(&channel.topic),
             Err(BatchError::Crashed) => return After::Crashes,
-            Err(BatchError::TooLarge) => {
-                self.refuse(channel, message, "batch_too_large");
-                return After::Stays;
-            }
+            Err(BatchError::TooLarge) => self.refuse(channel, message, "batch_too_large"),
             Err(BatchError::Invalid { failed }) => {
                 self.doors.counts.refused.fetch_add(1, Ordering::Relaxed);
+                self.lose(REFUSED, None, Some(&channel.topic), None, "invalid_batch", 1);
                 let response = format!(r#"{{"reason":"invalid_batch","failed_count":{failed}}}"#);
                 self.answer(channel, message, Status::Error, &response);
-                return After::Stays;
             }
         }
-        let Kind::Sensor(sensor) = &mut channel.kind else {
-            return if matches!(channel.kind, Kind::Connector) {
-                After::Crashes
-            } else {
-                After::Stays
-            };
+        After::Stays
+    }
+
+    /// Samples have come in one message. What is beyond a limit of the connection or address, or
+    /// comes too often, goes as a whole; what is beyond a limit of the sensor or class, one by one.
+    fn measured(
+        &mut self,
+        channel: &mut Channel,
+        message: &Message<'_>,
+        measurements: &[Measurement<'_>],
+    ) -> After {
+        let Channel { topic, kind, .. } = channel;
+        let Kind::Sensor(sensor) = kind else {
+            // As the original: there is no sensor behind a connector's topic.
+            return if matches!(kind, Kind::Connector) { After::Crashes } else { After::Stays };
         };
-        if !self.bucket.take(measurements.len() as f64) {
-            self.rate_limited(channel, message, measurements.len() as u64);
+        let mut stopped = self.may_come(sensor, measurements.len()).err();
+        if let Some(stop) = stopped {
+            for measurement in measurements {
+                let class = sensor.attributes.class_of(measurement);
+                self.stop(topic, class, &measurement.attribute_id, stop);
+            }
+            self.tell_stop(channel, message, stop);
             return After::Stays;
         }
         // One attribute too many refuses its own samples only; the device is told once.
         let mut refused = false;
         for (index, measurement) in measurements.iter().enumerate() {
-            match self.store(sensor, measurement) {
+            match self.store(sensor, topic, measurement) {
                 Stored::Yes => {}
+                Stored::Stopped(stop) => stopped = Some(stop),
                 Stored::Refused => refused = true,
                 Stored::Busy => {
-                    let rest = measurements.len() - index - 1;
-                    self.doors.intake.refuse(Reason::IntakeFull, rest as u64);
+                    for rest in &measurements[index..] {
+                        let class = sensor.attributes.class_of(rest);
+                        self.burst.drop(class, Reason::IntakeFull, 1);
+                        let (reason, detail) =
+                            (Reason::IntakeFull.name(), "too many commands wait");
+                        self.lose(reason, Some(class), Some(topic), None, detail, 1);
+                    }
                     return After::Busy;
                 }
             }
         }
         if refused {
             self.refuse_attribute(channel, message);
+        } else if let Some(stop) = stopped {
+            self.tell_stop(channel, message, stop);
         } else {
             self.acknowledge(channel, message);
         }
         After::Stays
     }
 
+    /// What lacks a member is ignored, as by the original; but it is counted.
+    fn incomplete(&mut self, topic: &Arc<str>) {
+        self.doors.counts.incomplete.fetch_add(1, Ordering::Relaxed);
+        self.lose(REFUSED, None, Some(topic), None, "messages that lack a member", 1);
+    }
+
+    /// Whether a message with so many samples is taken at all.
+    fn may_come(&mut self, sensor: &mut Sensor, count: usize) -> Result<(), Stop> {
+        if !self.samples.take(count as f64) {
+            return Err(Stop::Limited(Limit::Connection));
+        }
+        if self.too_heavy || !self.address.take(Limited::Samples, count, self.now) {
+            return Err(Stop::Limited(Limit::Address));
+        }
+        if !sensor.gate.keeps_pace(count, self.now) {
+            return Err(Stop::Paced);
+        }
+        Ok(())
+    }
+
     /// Puts a sample with its burst, and tells the engine of an attribute it does not know.
-    fn store(&mut self, sensor: &mut Sensor, measurement: &Measurement<'_>) -> Stored {
-        let index = match sensor.attributes.standing(&measurement.attribute_id) {
-            Standing::Declared { index } => index,
-            Standing::Refused => {
-                self.doors.intake.refuse(Reason::UnknownFeed, 1);
-                return Stored::Refused;
-            }
-            Standing::Undeclared { index, rate_hz } => {
-                let command = Command::DeclareAttribute {
-                    feed: sensor.feed,
-                    index,
-                    attribute_id: measurement.attribute_id.as_ref().into(),
-                    kind: measurement.kind(),
-                    rate_hz,
-                };
-                if self.doors.intake.command(command).is_err() {
-                    self.doors.intake.refuse(Reason::IntakeFull, 1);
-                    return Stored::Busy;
-                }
-                sensor.attributes.set_declared(&measurement.attribute_id);
-                index
-            }
+    fn store(
+        &mut self,
+        sensor: &mut Sensor,
+        topic: &Arc<str>,
+        measurement: &Measurement<'_>,
+    ) -> Stored {
+        let attribute_id = &*measurement.attribute_id;
+        let standing = sensor.attributes.standing(attribute_id);
+        let class = match standing {
+            Standing::Declared { class, .. } => class,
+            Standing::Undeclared { .. } | Standing::Refused => measurement.kind().class(),
         };
-        sensor.attributes.push(&mut self.samples, sensor.feed, index, measurement);
-        Stored::Yes
+        if standing == Standing::Refused {
+            self.burst.drop(class, Reason::UnknownFeed, 1);
+            return Stored::Refused;
+        }
+        let now = self.now.into_std();
+        let stop = if !sensor.gate.has_room(class, &self.doors.limits.sensor_samples, self.now) {
+            Stop::Limited(Limit::Sensor)
+        } else if !self.doors.intake.has_share(class, sensor.gate.is_high(), now) {
+            Stop::Shed(class)
+        } else {
+            let index = match standing {
+                Standing::Undeclared { index, rate_hz } => {
+                    let kind = measurement.kind();
+                    let command = Command::DeclareAttribute {
+                        feed: sensor.feed,
+                        index,
+                        attribute_id: attribute_id.into(),
+                        kind,
+                        rate_hz,
+                    };
+                    if self.doors.intake.command(command).is_err() {
+                        return Stored::Busy;
+                    }
+                    sensor.attributes.set_declared(attribute_id, kind);
+                    index
+                }
+                Standing::Declared { index, .. } => index,
+                Standing::Refused => return Stored::Refused,
+            };
+            let samples = self.burst.samples(class);
+            sensor.attributes.push(samples, sensor.feed, index, measurement);
+            return Stored::Yes;
+        };
+        self.stop(topic, class, attribute_id, stop);
+        Stored::Stopped(stop)
     }
 
     fn update_attributes(
@@ -467,7 +680,7 @@ impl Channels {
                         if self.doors.intake.command(command).is_err() {
                             return After::Busy;
                         }
-                        sensor.attributes.set_declared(&card.attribute_id);
+                        sensor.attributes.set_declared(&card.attribute_id, kind);
                     }
                 }
             }
@@ -525,20 +738,34 @@ impl Channels {
         self.refuse(channel, message, "too_many_attributes");
     }
 
-    fn refuse(&mut self, channel: &mut Channel, message: &Message<'_>, reason: &str) {
+    fn refuse(&mut self, channel: &mut Channel, message: &Message<'_>, reason: &'static str) {
         self.doors.counts.refused.fetch_add(1, Ordering::Relaxed);
+        self.lose(REFUSED, None, Some(&channel.topic), None, reason, 1);
         self.answer(channel, message, Status::Error, &format!(r#"{{"reason":"{reason}"}}"#));
     }
 
-    fn rate_limited(&mut self, channel: &mut Channel, message: &Message<'_>, count: u64) {
-        self.doors.rate_limited(count);
-        // Whoever goes on is read more slowly, rather than read and thrown away at full speed.
-        self.cost += count as usize;
-        let told = self.rate_limited_told;
-        if told.is_none_or(|told| self.now >= told + RATE_LIMITED_PERIOD) {
-            self.rate_limited_told = Some(self.now);
-            self.answer(channel, message, Status::Error, r#"{"reason":"rate_limited"}"#);
+    /// Tells a device that it lost samples and why, at most once a second for each of its troubles.
+    fn tell_stop(&mut self, channel: &mut Channel, message: &Message<'_>, stop: Stop) {
+        let Kind::Sensor(sensor) = &mut channel.kind else { return };
+        let told = match stop {
+            Stop::Limited(Limit::Connection) => &mut self.connection_told,
+            Stop::Limited(Limit::Address) => &mut self.address_told,
+            Stop::Limited(Limit::Sensor) => &mut sensor.gate.limited,
+            Stop::Paced => &mut sensor.gate.paced,
+            Stop::Shed(_) => &mut sensor.gate.shed,
+        };
+        if !told.again(self.now) {
+            return;
         }
+        let Pacing { window_ms, paused, .. } = sensor.gate.pacing();
+        let response = match stop {
+            Stop::Limited(limit) => limited_body(limit),
+            Stop::Paced => {
+                format!(r#"{{"reason":"paced","window_ms":{window_ms},"paused":{paused}}}"#)
+            }
+            Stop::Shed(class) => format!(r#"{{"reason":"shed","class":"{}"}}"#, class.name()),
+        };
+        self.answer(channel, message, Status::Error, &response);
     }
 
     // Joining and leaving.
@@ -549,6 +776,14 @@ impl Channels {
         let routed = topic.starts_with("sensocto:") || topic.starts_with("viewer:");
         if !routed {
             return self.unmatched(message);
+        }
+        if self.too_heavy || !self.address.take(Limited::Joins, 1, self.now) {
+            if !self.too_heavy {
+                self.doors.counts.limited(Limit::Address, Limited::Joins, 1);
+            }
+            self.lose(Reason::RateLimited.name(), None, None, None, "joins by address", 1);
+            let response = limited_body(Limit::Address);
+            return self.reply(message.join_ref.as_deref(), message, Status::Error, &response);
         }
         // A second join of a topic ends the first, whatever becomes of it; its `phx_close` comes
         // behind the new join's reply.
@@ -681,7 +916,7 @@ impl Channels {
             };
             // Should the engine be too busy now, the first sample declares it.
             if self.doors.intake.command(command).is_ok() {
-                attributes.set_declared(&card.attribute_id);
+                attributes.set_declared(&card.attribute_id, kind);
             } else {
                 declared = false;
             }
@@ -701,8 +936,9 @@ impl Channels {
             feed,
             attributes,
             joining: Some(joining),
-            pacing: Pacing::of(Level::None, Load::default()),
+            gate: Gate::new(&self.doors.limits.sensor_samples, self.now),
             config_due: None,
+            is_configured: false,
         };
         let serial = self.take_serial();
         let topic = self.insert(message, serial, Kind::Sensor(Box::new(sensor)));
@@ -846,7 +1082,7 @@ impl Channels {
         if let Kind::Sensor(sensor) = &mut channel.kind
             && let Some(joining) = sensor.joining.take()
         {
-            sensor.pacing = pacing;
+            sensor.gate.pace(pacing);
             sensor.config_due = Some(due);
             self.configs.insert((due, Arc::clone(&topic)));
             let references = (channel.join_ref.as_deref(), joining.reference.as_deref());
@@ -861,19 +1097,25 @@ impl Channels {
     }
 
     fn paced(&mut self, feed: FeedId, pacing: Pacing) {
-        let now = self.now;
+        let (now, feed_count) = (self.now, self.doors.devices.feed_count());
         let Some((topic, sensor)) = self.sensor(feed) else { return };
         let topic = Arc::clone(topic);
         // What comes of attention is for this one device, and at once; the rest comes to all.
-        let all_change = sensor.pacing.level == pacing.level;
-        sensor.pacing = pacing;
-        // What waits to be said will be said with the new figures.
-        if sensor.joining.is_some() || sensor.config_due.is_some() {
+        let is_for_all = sensor.gate.pacing().level == pacing.level;
+        sensor.gate.pace(pacing);
+        // What waits to be said will be said with the new figures; the first has its own time.
+        if sensor.joining.is_some() || (sensor.config_due.is_some() && !sensor.is_configured) {
             return;
         }
-        let jitter = if all_change { jitter_ms(feed) } else { 0 };
-        let due = now + Duration::from_millis(jitter);
-        sensor.config_due = Some(due);
+        let due =
+            now + if is_for_all { spread(feed, pacing.level, feed_count) } else { Duration::ZERO };
+        if sensor.config_due.is_some_and(|before| before <= due) {
+            return;
+        }
+        let before = sensor.config_due.replace(due);
+        if let Some(before) = before {
+            self.configs.remove(&(before, Arc::clone(&topic)));
+        }
         self.configs.insert((due, topic));
     }
 
@@ -888,7 +1130,9 @@ impl Channels {
             let Some(channel) = self.topics.get_mut(&topic) else { continue };
             let Kind::Sensor(sensor) = &mut channel.kind else { continue };
             sensor.config_due = None;
-            let pacing = sensor.pacing;
+            sensor.is_configured = true;
+            sensor.gate.told(now, self.doors.limits.hearing);
+            let pacing = sensor.gate.pacing();
             let mut out = Vec::with_capacity(320);
             let join_ref = channel.join_ref.as_deref();
             phoenix::push_with(
@@ -960,16 +1204,60 @@ impl Channel {
 
 enum Stored {
     Yes,
+    Stopped(Stop),
     Refused,
     Busy,
 }
 
-/// The same for the same feed, spread over the feeds.
-fn jitter_ms(feed: FeedId) -> u64 {
-    u64::from(feed.0.slot).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (LOAD_JITTER_MS_MAX + 1)
+fn limited_body(limit: Limit) -> String {
+    format!(r#"{{"reason":"rate_limited","limit":"{}"}}"#, limit.name())
+}
+
+/// When a device hears what all must hear: the more there are, the longer it takes, and who is
+/// looked at most comes first. The same for the same feed.
+fn spread(feed: FeedId, level: Level, feed_count: usize) -> Duration {
+    let whole_ms = (feed_count as u64 / TOLD_PER_MS).clamp(SPREAD_MS_MIN, SPREAD_MS_MAX);
+    let ranks = Level::ALL.len() as u64;
+    let rank = ranks - 1 - level as u64;
+    // Fibonacci hashing: neighbouring slots come far apart.
+    let within = u64::from(feed.0.slot).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let micros = whole_ms * 1000 / ranks;
+    Duration::from_micros(rank * micros + ((within * micros) >> 32))
 }
 
 pub(crate) fn unix_now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(since.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use components::id::Handle;
+
+    #[test]
+    fn ten_thousand_devices_hear_of_a_change_within_a_second_who_is_looked_at_first() {
+        let feed = |slot| FeedId(Handle { slot, generation: 0 });
+        let mut per_ten_ms = [0; 100];
+        for slot in 0..10_000 {
+            // A tenth is looked at in each way, the rest not at all.
+            let level = match slot % 10 {
+                0 => Level::High,
+                1 => Level::Medium,
+                2 => Level::Low,
+                _ => Level::None,
+            };
+            let at = spread(feed(slot), level, 10_000);
+            let rank = (at.as_millis() / 250) as usize;
+            assert_eq!(rank, 3 - level as usize, "{level:?} at {at:?}");
+            per_ten_ms[at.as_millis() as usize / 10] += 1;
+        }
+        // 7,000 in the last 250 ms are 280 in ten, and no more than half as many again at once.
+        assert!(per_ten_ms.iter().all(|count| *count < 420), "{per_ten_ms:?}");
+        let last = |feed_count| {
+            (0..1000).map(|slot| spread(feed(slot), Level::None, feed_count)).max().unwrap()
+        };
+        assert!(last(10) < Duration::from_millis(50), "a few need not wait");
+        assert!(last(1_000_000) < Duration::from_secs(1), "and nobody waits for longer");
+    }
 }

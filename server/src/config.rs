@@ -6,21 +6,23 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use components::class::Class;
 use components::load::LoadLevel;
 use engine::{EngineConfig, Settings};
 use simulator::nearest::nearest;
 use simulator::scenario::{self, Scenario};
 
 use crate::auth::{Auth, Mode, NamedToken};
+use crate::intake::{CLASS_MIB_MAX, IntakeLimits};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
-use crate::socket::SocketLimits;
+use crate::socket::{SocketLimits, sensor_rate};
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 31] = [
     "listen",
     "data",
     "simulate",
@@ -30,8 +32,10 @@ pub const KEYS: [&str; 22] = [
     "origins",
     "device_tokens",
     "viewer_tokens",
+    "admin_tokens",
     "connections_max",
     "connections_per_address_max",
+    "address_limit_factor",
     "feeds_max",
     "viewers_max",
     "sensors_max",
@@ -40,6 +44,13 @@ pub const KEYS: [&str; 22] = [
     "load",
     "threads",
     "topics_per_socket_max",
+    "class_samples_max",
+    "class_mib_max",
+    "sensor_bio_samples_per_second",
+    "sensor_motion_samples_per_second",
+    "sensor_location_samples_per_second",
+    "sensor_environment_samples_per_second",
+    "sensor_device_samples_per_second",
     "idle_seconds",
     "recording_mib_max",
     "recordings_mib_max",
@@ -69,6 +80,7 @@ pub struct Config {
     /// The load that the engine is told, whatever is measured; `None`: it judges for itself.
     pub load: Option<LoadLevel>,
     pub engine: EngineConfig,
+    pub intake_limits: IntakeLimits,
     pub listen_limits: ListenLimits,
     pub socket_limits: SocketLimits,
     /// Bytes of one recording, and of all of them.
@@ -212,9 +224,11 @@ impl Given {
             mode,
             device_tokens: tokens("device_tokens")?,
             viewer_tokens: tokens("viewer_tokens")?,
+            admin_tokens: tokens("admin_tokens")?,
         };
         let data = PathBuf::from(self.last("data").map_or(Ok("data"), |setting| setting.text())?);
         let engine = EngineConfig::default();
+        let intake_limits = IntakeLimits::default();
         let listen_limits = ListenLimits::default();
         let socket_limits = SocketLimits::default();
         Ok(Config {
@@ -266,6 +280,11 @@ impl Given {
                 threads: number("threads", default_threads())?,
                 stopwatch: None,
             },
+            intake_limits: IntakeLimits {
+                class_samples: number("class_samples_max", intake_limits.class_samples)?,
+                class_bytes: number("class_mib_max", CLASS_MIB_MAX)? << 20,
+                ..intake_limits
+            },
             listen_limits: ListenLimits {
                 connection_count_max: number(
                     "connections_max",
@@ -275,11 +294,20 @@ impl Given {
                     "connections_per_address_max",
                     listen_limits.connection_count_per_address_max,
                 )?,
+                address: listen_limits.address.times(number("address_limit_factor", 1)? as f64),
                 ..listen_limits
             },
             socket_limits: SocketLimits {
                 idle: Duration::from_secs(number("idle_seconds", 60)? as u64),
                 topic_count_max: number("topics_per_socket_max", socket_limits.topic_count_max)?,
+                sensor_samples: {
+                    let mut rates = socket_limits.sensor_samples;
+                    for (class, rate) in Class::ALL.into_iter().zip(&mut rates) {
+                        let per_second = number(sensor_key(class), rate.per_second as usize)?;
+                        *rate = sensor_rate(per_second as f64);
+                    }
+                    rates
+                },
                 ..socket_limits
             },
             recording_bytes_max: (number("recording_mib_max", RECORDING_MIB_MAX)? as u64) << 20,
@@ -317,6 +345,17 @@ impl Given {
             }
         }
         Ok(scenarios)
+    }
+}
+
+/// The key of how much a sensor may send of this class.
+fn sensor_key(class: Class) -> &'static str {
+    match class {
+        Class::Bio => "sensor_bio_samples_per_second",
+        Class::Motion => "sensor_motion_samples_per_second",
+        Class::Location => "sensor_location_samples_per_second",
+        Class::Environment => "sensor_environment_samples_per_second",
+        Class::Device => "sensor_device_samples_per_second",
     }
 }
 
@@ -514,6 +553,30 @@ mod tests {
         let mut given = Given::default();
         let error = given.file("s.toml".into(), "orgins = []").unwrap_err().to_string();
         assert!(error.contains("s.toml") && error.contains("`origins`"), "{error}");
+    }
+
+    #[test]
+    fn an_operator_says_how_much_waits_of_a_class_and_a_sensor_sends_of_it() {
+        let usual = environment(&[]).unwrap();
+        let rates = |config: &Config| config.socket_limits.sensor_samples.map(|r| r.per_second);
+        assert_eq!(rates(&usual), [10_000.0, 10_000.0, 100.0, 10_000.0, 1_000.0]);
+        assert_eq!(usual.socket_limits.sensor_samples[2].burst, 4096.0, "one whole batch");
+        let config = environment(&[
+            ("SENSOCTO_SENSOR_LOCATION_SAMPLES_PER_SECOND", "5000"),
+            ("SENSOCTO_CLASS_SAMPLES_MAX", "1000"),
+            ("SENSOCTO_CLASS_MIB_MAX", "2"),
+            ("SENSOCTO_ADDRESS_LIMIT_FACTOR", "10"),
+            ("SENSOCTO_ADMIN_TOKENS", "root:s3cret"),
+        ])
+        .unwrap();
+        assert_eq!(rates(&config), [10_000.0, 10_000.0, 5_000.0, 10_000.0, 1_000.0]);
+        assert_eq!(config.socket_limits.sensor_samples[2].burst, 10_000.0, "or two seconds' worth");
+        let IntakeLimits { class_samples, class_bytes, .. } = config.intake_limits;
+        assert_eq!((class_samples, class_bytes), (1000, 2 << 20));
+        let joins = |config: &Config| config.listen_limits.address.0[0].per_second;
+        assert_eq!((joins(&usual), joins(&config)), (1_000.0, 10_000.0));
+        assert_eq!(&*config.auth.admin_tokens[0].name, "root");
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 
     #[test]

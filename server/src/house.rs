@@ -14,6 +14,7 @@ use crate::ages::Ages;
 use crate::auth::Mode;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::dead_letters::{self, DeadLetters};
 use crate::device::DeviceDesk;
 use crate::gauge::{Board, Gauge};
 use crate::health::Pulse;
@@ -46,7 +47,8 @@ impl House {
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let (down, shutdown) = watch::channel(false);
-        let intake = Arc::new(Intake::default());
+        let intake = Arc::new(Intake::new(config.intake_limits));
+        let letters = Arc::new(DeadLetters::default());
         let clock = Clock::system();
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
         let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), config.viewer_count_max);
@@ -81,6 +83,7 @@ impl House {
                 pulse: Arc::clone(&pulse),
                 tape: Tape::new(Arc::clone(&recorder)),
                 ages: Arc::clone(&ages),
+                letters: Arc::clone(&letters),
             },
         )
         .map_err(|error| format!("cannot start the engine: {error}"))?;
@@ -97,6 +100,7 @@ impl House {
             devices,
             viewers,
             topics: Topics::default(),
+            letters,
             counts: Counts::default(),
             connections: Arc::clone(&connections),
             pump: pump.report(),
@@ -113,7 +117,8 @@ impl House {
         let more =
             api::router(Arc::clone(&simulator), Arc::clone(recorder.library()), Arc::clone(&doors))
                 .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)))
-                .merge(system::router(Arc::clone(&doors)));
+                .merge(system::router(Arc::clone(&doors)))
+                .merge(dead_letters::router(Arc::clone(&doors)));
         let router = http::router(Arc::clone(&doors), pulse, more);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {

@@ -1,13 +1,16 @@
 //! The doors: sockets, HTTP, the clock, the pump.
 
+pub mod address;
 pub mod ages;
 pub mod auth;
-mod bucket;
+pub mod bucket;
 mod channel;
 pub mod clock;
 pub mod config;
 pub mod crowd;
+pub mod dead_letters;
 pub mod device;
+pub mod gate;
 pub mod gather;
 pub mod gauge;
 pub mod health;

@@ -1,16 +1,16 @@
 //! The accept loop: how many may be connected, how long they may take, and what is no request
 //! (`reference/reliability.md` T14, T15, T16).
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::Router;
+use axum::middleware::AddExtension;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -18,6 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Sleep, sleep, timeout};
+use tower::Layer;
+
+use crate::address::{Address, AddressLimits, AddressSeat, Addresses};
 
 /// Bytes of one request's head, and of hyper's read buffer.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -40,6 +43,8 @@ const COMPLAINT_PERIOD: Duration = Duration::from_secs(10);
 pub struct ListenLimits {
     pub connection_count_max: usize,
     pub connection_count_per_address_max: usize,
+    /// What may be done from one address on all its connections.
+    pub address: AddressLimits,
     /// A request's head must be complete within this time, and the next begin.
     pub head_deadline: Duration,
     /// A peer that takes none of what we write for so long is dropped.
@@ -54,6 +59,7 @@ impl Default for ListenLimits {
             connection_count_max: 16_384,
             // A fleet behind one address, or a load test, is ordinary here.
             connection_count_per_address_max: 8_192,
+            address: AddressLimits::default(),
             head_deadline: Duration::from_secs(5),
             write_deadline: Duration::from_secs(10),
             drain: Duration::from_secs(4),
@@ -71,7 +77,15 @@ pub struct DoorCounts {
     pub failed: AtomicU64,
     /// Connections that are open.
     pub open: AtomicU64,
+    /// Addresses that are remembered.
+    pub addresses: AtomicU64,
+    /// Addresses that made room for others before their rates were forgotten anyway.
+    pub addresses_forgotten: AtomicU64,
 }
+
+/// Who is at the other end, as an extension of each request. Not what its headers say.
+#[derive(Debug, Clone)]
+pub struct Peer(pub Arc<Address>);
 
 /// Binds with SO_REUSEADDR, so that a restart does not wait for the last run's connections.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -94,7 +108,7 @@ pub async fn serve(
 ) {
     let mut complained = None;
     let places = Arc::new(Semaphore::new(limits.connection_count_max));
-    let addresses = Arc::new(Addresses::default());
+    let addresses = Addresses::new(limits.address, tokio::time::Instant::now());
     let mut down = shutdown.clone();
     loop {
         let accepted = tokio::select! {
@@ -120,7 +134,11 @@ pub async fn serve(
             tracing::debug!(%peer, "too many connections");
             continue;
         };
-        let Some(seat) = addresses.take(peer.ip(), limits.connection_count_per_address_max) else {
+        let most = limits.connection_count_per_address_max;
+        let seat = addresses.take(peer.ip(), most, tokio::time::Instant::now());
+        counts.addresses.store(addresses.count() as u64, Ordering::Relaxed);
+        counts.addresses_forgotten.store(addresses.forgotten(), Ordering::Relaxed);
+        let Some(seat) = seat else {
             counts.turned_away.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%peer, "too many connections from this address");
             continue;
@@ -129,6 +147,7 @@ pub async fn serve(
         let _ = stream.set_nodelay(true);
         counts.accepted.fetch_add(1, Ordering::Relaxed);
         counts.open.fetch_add(1, Ordering::Relaxed);
+        let router = Extension(Peer(Arc::clone(seat.address()))).layer(router.clone());
         let connection = Connection {
             counts: Arc::clone(&counts),
             stream,
@@ -138,7 +157,7 @@ pub async fn serve(
             scan: Scan::default(),
             _held: (place, seat),
         };
-        tokio::spawn(converse(connection, router.clone(), limits.clone(), shutdown.clone()));
+        tokio::spawn(converse(connection, router, limits.clone(), shutdown.clone()));
     }
     drop(listener);
     let all = limits.connection_count_max as u32;
@@ -155,7 +174,7 @@ pub(crate) async fn asked_to_end(shutdown: &mut watch::Receiver<bool>) {
 
 async fn converse(
     connection: Connection,
-    router: Router,
+    router: AddExtension<Router, Peer>,
     limits: ListenLimits,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -178,43 +197,6 @@ async fn converse(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ends");
-    }
-}
-
-/// How many are connected from where.
-#[derive(Debug, Default)]
-struct Addresses {
-    counts: Mutex<HashMap<IpAddr, usize>>,
-}
-
-#[derive(Debug)]
-struct AddressSeat {
-    addresses: Arc<Addresses>,
-    address: IpAddr,
-}
-
-impl Addresses {
-    fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Option<AddressSeat> {
-        let address = address.to_canonical();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_insert(0);
-        if *count >= max {
-            return None;
-        }
-        *count += 1;
-        Some(AddressSeat { addresses: Arc::clone(self), address })
-    }
-}
-
-impl Drop for AddressSeat {
-    fn drop(&mut self) {
-        let mut counts = self.addresses.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
     }
 }
 
@@ -431,15 +413,5 @@ mod tests {
             scan(&["GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "\n"]),
             Ok(true)
         );
-    }
-
-    #[test]
-    fn an_address_has_so_many_places_and_gets_them_back() {
-        let addresses = Arc::new(Addresses::default());
-        let one = addresses.take([127, 0, 0, 1].into(), 1);
-        assert!(one.is_some() && addresses.take([127, 0, 0, 1].into(), 1).is_none());
-        assert!(addresses.take([127, 0, 0, 2].into(), 1).is_some());
-        drop(one);
-        assert!(addresses.take([127, 0, 0, 1].into(), 1).is_some());
     }
 }

@@ -72,8 +72,22 @@ pub struct MailFigures {
     pub slow: u64,
     /// How long the oldest message waits at the sockets of the slower quarter, in microseconds.
     pub line_micros: u64,
-    /// Bytes that wait in all lanes.
-    pub lane_bytes: usize,
+    /// In all lanes.
+    pub waiting: Waiting,
+}
+
+/// Messages that did not fit into their outbox at once. But for what is there now, totals since the
+/// server began: entered = left + lost + count.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub bytes: usize,
+    /// As counted in the lanes before the tick.
+    pub count: usize,
+    pub entered: u64,
+    /// Went on into their outbox.
+    pub left: u64,
+    /// Went with their channel.
+    pub lost: u64,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +96,7 @@ pub struct Mail {
     lanes: Vec<Option<Lane>>,
     encoded: Encoded,
     roster: Roster,
-    waiting_bytes: usize,
+    waiting: Waiting,
     figures: MailFigures,
     looked_at: EngineTime,
     lines: Lines,
@@ -128,13 +142,15 @@ impl Mail {
         for seat in desk.take_arrivals() {
             self.admit(seat);
         }
+        self.waiting.count = 0;
         for lane in self.lanes.iter_mut().flatten() {
             if lane.seat.is_gone() {
-                lane.forget(&mut self.waiting_bytes);
+                lane.forget(&mut self.waiting);
                 continue;
             }
             self.figures.open += 1;
-            lane.send_waiting(&mut self.waiting_bytes);
+            lane.send_waiting(&mut self.waiting);
+            self.waiting.count += lane.waiting.len();
             lane.busy = !lane.seat.is_begun() || lane.is_busy();
             if !lane.busy {
                 lane.stuck = None;
@@ -149,12 +165,12 @@ impl Mail {
                 // If even this does not fit, the kick tells the socket.
                 let _ = lane.seat.outbox.post(close.into());
                 lane.seat.evict(Kicked::Slow, Some(intake));
-                lane.forget(&mut self.waiting_bytes);
+                lane.forget(&mut self.waiting);
             }
         }
         self.look_at_lines(now.engine, inputs);
         self.figures.line_micros = self.lines.age.as_micros() as u64;
-        self.figures.lane_bytes = self.waiting_bytes;
+        self.figures.waiting = self.waiting;
     }
 
     fn look_at_lines(&mut self, now: EngineTime, inputs: &mut Inputs) {
@@ -210,7 +226,7 @@ impl Mail {
             roster_sent: None,
         };
         if let Some(mut former) = self.lanes[slot].replace(lane) {
-            former.forget(&mut self.waiting_bytes);
+            former.forget(&mut self.waiting);
         }
     }
 
@@ -238,7 +254,7 @@ impl Mail {
                     }
                     let slot = viewer.0.slot as usize;
                     if let Some(mut lane) = self.lanes[slot].take() {
-                        lane.forget(&mut self.waiting_bytes);
+                        lane.forget(&mut self.waiting);
                     }
                 }
                 desk.viewer_closed(*viewer);
@@ -253,6 +269,7 @@ impl Mail {
             self.flush(flush, deliveries, now, intake, ages);
         }
         self.figures.encoded_bytes = self.encoded.bytes() as u64;
+        self.figures.waiting = self.waiting;
         self.figures
     }
 
@@ -265,13 +282,13 @@ impl Mail {
 
     /// The level in force and the roster, as far as they are news.
     fn announce(&mut self, slot: usize, now: EngineTime, intake: &Intake) {
-        let Self { lanes, roster, waiting_bytes, figures, .. } = self;
+        let Self { lanes, roster, waiting, figures, .. } = self;
         let Some(lane) = lanes[slot].as_mut() else { return };
         if lane.busy || lane.seat.is_gone() {
             return;
         }
         let served = lane.seat.served();
-        let mut post = Post { waiting_bytes, figures, intake };
+        let mut post = Post { waiting, figures, intake };
         if lane.announced != Some(lane.grant) {
             post.text(lane, "quality_changed", &quality_body(served.choice, &lane.grant));
             lane.announced = Some(lane.grant);
@@ -301,7 +318,7 @@ impl Mail {
         intake: &Intake,
         ages: &Ages,
     ) {
-        let Self { lanes, encoded, waiting_bytes, figures, following, .. } = self;
+        let Self { lanes, encoded, waiting, figures, following, .. } = self;
         let lane = lanes.get_mut(flush.viewer.0.slot as usize).and_then(Option::as_mut);
         let Some(lane) = lane.filter(|lane| lane.seat.viewer == flush.viewer) else { return };
         if lane.seat.is_gone() {
@@ -312,7 +329,7 @@ impl Mail {
         lane.seat.figures.missed.fetch_add(missed, Ordering::Relaxed);
         lane.seat.figures.slices.fetch_add(u64::from(flush.part_count), Ordering::Relaxed);
         let seat = Arc::clone(&lane.seat);
-        let mut post = Post { waiting_bytes, figures, intake };
+        let mut post = Post { waiting, figures, intake };
         // Held back by one: the last message is known when there is no other.
         let mut last: Option<Outgoing> = None;
         match &seat.form {
@@ -338,7 +355,7 @@ impl Mail {
 
 /// What sending needs beside the lane.
 struct Post<'a> {
-    waiting_bytes: &'a mut usize,
+    waiting: &'a mut Waiting,
     figures: &'a mut MailFigures,
     intake: &'a Intake,
 }
@@ -401,37 +418,43 @@ impl Post<'_> {
                 Err(Unsent::Full(back)) => letter = back,
             }
         }
-        if *self.waiting_bytes + size > LANE_BYTES_MAX {
+        if self.waiting.bytes + size > LANE_BYTES_MAX {
             return self.lose(lane);
         }
-        *self.waiting_bytes += size;
+        self.waiting.bytes += size;
+        self.waiting.entered += 1;
         lane.waiting_bytes += size;
         lane.waiting.push_back(letter);
     }
 
     fn lose(&mut self, lane: &mut Lane) {
         self.figures.lost_frames += 1;
-        lane.forget(self.waiting_bytes);
+        lane.forget(self.waiting);
         lane.seat.evict(Kicked::LostFrame, Some(self.intake));
     }
 }
 
 impl Lane {
-    fn send_waiting(&mut self, waiting_bytes: &mut usize) {
+    fn send_waiting(&mut self, waiting: &mut Waiting) {
         while let Some(letter) = self.waiting.pop_front() {
             let size = letter.message.bytes();
-            if let Err(Unsent::Full(back)) = self.seat.outbox.post(letter) {
-                self.waiting.push_front(back);
-                return;
+            match self.seat.outbox.post(letter) {
+                Ok(()) => waiting.left += 1,
+                Err(Unsent::Closed) => waiting.lost += 1,
+                Err(Unsent::Full(back)) => {
+                    self.waiting.push_front(back);
+                    return;
+                }
             }
             self.waiting_bytes -= size;
-            *waiting_bytes -= size;
+            waiting.bytes -= size;
         }
     }
 
-    fn forget(&mut self, waiting_bytes: &mut usize) {
+    fn forget(&mut self, waiting: &mut Waiting) {
+        waiting.lost += self.waiting.len() as u64;
         self.waiting.clear();
-        *waiting_bytes -= std::mem::take(&mut self.waiting_bytes);
+        waiting.bytes -= std::mem::take(&mut self.waiting_bytes);
     }
 
     fn is_busy(&self) -> bool {

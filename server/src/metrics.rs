@@ -15,7 +15,9 @@ use components::ledger::{Ledger, Reason};
 use components::viewer::Quality;
 use engine::Figures;
 
+use crate::address::Kind as Limited;
 use crate::ages::{Ages, BOUNDS_MICROS, Counts, Stage};
+use crate::gate::Limit;
 use crate::gauge::Measured;
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
@@ -25,6 +27,8 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     let inspected = doors.pump.inspect(&doors.intake).await;
     let mut page = Page::default();
     connections(&mut page, &doors);
+    queues(&mut page, &doors);
+    let door = door(&mut page, &doors);
     pump(&mut page, &doors);
     ages(&mut page, &doors.ages);
     if let Some(measured) = doors.board.newest() {
@@ -33,7 +37,7 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     let answered = u8::from(inspected.is_some());
     page.gauge("engine_inspected", "Whether the engine answered in time: 1 or 0.", answered);
     if let Some(inspected) = inspected {
-        world(&mut page, &inspected.1);
+        world(&mut page, &inspected.1, &door);
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page.text).into_response()
 }
@@ -51,6 +55,12 @@ fn connections(page: &mut Page, doors: &Doors) {
         "accepts_failed_total",
         "TCP connections not taken for want of file descriptors.",
         read(&door.failed),
+    );
+    page.gauge("addresses", "Peer addresses whose rates are remembered.", read(&door.addresses));
+    page.counter(
+        "addresses_forgotten_total",
+        "Peer addresses that made room for others before their time.",
+        read(&door.addresses_forgotten),
     );
     // Ended first: a socket that opens in between must not make the difference negative.
     let ended = counts.ended();
@@ -126,6 +136,11 @@ fn pump(page: &mut Page, doors: &Doors) {
     );
     page.counter("engine_seconds_total", "Time within the engine.", seconds(&pump.engine_micros));
     page.counter("samples_total", "Samples given to the engine.", read(&pump.samples));
+    page.counter(
+        "simulated_samples_total",
+        "Samples given to the engine that were made up here.",
+        read(&pump.simulated),
+    );
     page.gauge("viewers_open", "Viewer channels that are open.", read(&pump.viewers_open));
     page.gauge("viewers_busy", "Viewer channels with too much waiting.", read(&pump.viewers_busy));
     page.counter("messages_total", "Messages sent to viewers.", read(&pump.messages));
@@ -228,7 +243,94 @@ fn budget(page: &mut Page, figures: &Figures) {
     }
 }
 
-fn world(page: &mut Page, Inspection { report, ledgers, figures }: &Inspection) {
+/// What waits between the pump and the sockets.
+fn queues(page: &mut Page, doors: &Doors) {
+    let (outboxes, lanes) = (&doors.counts.outboxes, &doors.pump.lanes);
+    for (name, help, of) in [
+        (
+            "queue_entered_total",
+            "Messages that entered a queue.",
+            [&outboxes.entered, &lanes.entered],
+        ),
+        ("queue_left_total", "Messages that were taken from it.", [&outboxes.left, &lanes.left]),
+        (
+            "queue_lost_total",
+            "Messages that went with their socket.",
+            [&outboxes.lost, &lanes.lost],
+        ),
+    ] {
+        page.head(name, "counter", help);
+        for (queue, count) in ["outbox", "lane"].into_iter().zip(of) {
+            page.sample(name, &[("queue", queue)], read(count));
+        }
+    }
+    page.head("queue_waiting", "gauge", "Messages that are in a queue.");
+    page.sample("queue_waiting", &[("queue", "outbox")], outboxes.waiting());
+    page.sample("queue_waiting", &[("queue", "lane")], read(&doors.pump.lanes_waiting));
+    page.counter(
+        "frames_written_total",
+        "Frames that the machine took to send.",
+        read(&doors.counts.frames_written),
+    );
+    page.counter(
+        "frames_unwritten_total",
+        "Frames that went with their socket.",
+        read(&doors.counts.frames_unwritten),
+    );
+}
+
+/// What sockets brought in; its ledger, of all classes.
+fn door(page: &mut Page, doors: &Doors) -> Ledger {
+    let (books, quotas) = (doors.intake.books(), doors.intake.quotas());
+    let total = books.total();
+    ledger(page, "door", "the sockets' door", &total);
+    page.gauge(
+        "door_unexplained",
+        "Samples that the door's ledger does not account for: 0, or a fault of ours.",
+        total.unexplained(),
+    );
+    let classes = || Class::ALL.into_iter().zip(&books.classes);
+    let name = "class_received_total";
+    page.head(name, "counter", "Samples read from sockets.");
+    for (class, ledger) in classes() {
+        page.sample(name, &[("class", class.name())], ledger.received);
+    }
+    page.head("class_waiting", "gauge", "Samples that wait for a tick.");
+    for (class, ledger) in classes() {
+        page.sample("class_waiting", &[("class", class.name())], ledger.kept);
+    }
+    let name = "class_dropped_total";
+    page.head(name, "counter", "Samples that went no further than the door.");
+    for (class, ledger) in classes() {
+        for reason in [Reason::UnknownFeed].into_iter().chain(Reason::OF_DOOR) {
+            let labels = [("class", class.name()), ("reason", reason.name())];
+            page.sample(name, &labels, ledger.dropped(reason));
+        }
+    }
+    let name = "class_quota_samples_per_second";
+    page.head(name, "gauge", "Samples a second that a class may bring in; +Inf without a quota.");
+    for (class, quota) in Class::ALL.into_iter().zip(quotas) {
+        let quota = quota.map_or("+Inf".to_owned(), |quota| quota.to_string());
+        page.sample(name, &[("class", class.name())], quota);
+    }
+    let name = "rate_limited_total";
+    page.head(name, "counter", "Joins, samples, bytes and viewers' words beyond a limit.");
+    for (limit, counts) in Limit::ALL.into_iter().zip(&doors.counts.limited) {
+        for (what, count) in Limited::ALL.into_iter().zip(counts) {
+            page.sample(name, &[("limit", limit.name()), ("what", what.name())], read(count));
+        }
+    }
+    page.gauge("dead_letters", "Dead letters that can be looked at.", doors.letters.count());
+    page.counter(
+        "dead_letters_overwritten_total",
+        "Dead letters that made room for newer ones.",
+        doors.letters.overwritten(),
+    );
+    total
+}
+
+fn world(page: &mut Page, inspection: &Inspection, door: &Ledger) {
+    let Inspection { report, ledgers, figures } = inspection;
     if let Some(figures) = figures {
         budget(page, figures);
     }
@@ -243,7 +345,7 @@ fn world(page: &mut Page, Inspection { report, ledgers, figures }: &Inspection) 
     for (system, nanos) in &report.systems {
         page.sample("system_seconds", &[("system", system)], *nanos as f64 / 1e9);
     }
-    let balanced = u8::from(ledgers.is_ok());
+    let balanced = u8::from(ledgers.is_ok() && door.unexplained() == 0);
     page.gauge("books_balanced", "Whether every sample is accounted for: 1 or 0.", balanced);
     match ledgers {
         Ok(audit) => {

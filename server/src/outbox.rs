@@ -63,9 +63,30 @@ pub enum Unsent {
     Closed,
 }
 
+/// Messages that went into the outboxes of a server, and what became of them: entered = left +
+/// lost + waiting.
+#[derive(Debug, Default)]
+pub struct Passage {
+    pub entered: AtomicU64,
+    /// Taken by their socket.
+    pub left: AtomicU64,
+    /// Still there when their socket ended.
+    pub lost: AtomicU64,
+}
+
+impl Passage {
+    /// By the counts; 0 once all sockets have ended.
+    pub fn waiting(&self) -> u64 {
+        // Behind first: what enters in between must not make the difference negative.
+        let behind = self.left.load(Ordering::Acquire) + self.lost.load(Ordering::Acquire);
+        self.entered.load(Ordering::Acquire).saturating_sub(behind)
+    }
+}
+
 /// What both ends count.
 #[derive(Debug)]
 struct Line {
+    passage: Arc<Passage>,
     /// What times are counted from.
     opened: Instant,
     /// Bytes in the queue.
@@ -107,9 +128,11 @@ pub struct OutboxReader {
     line: Arc<Line>,
 }
 
-pub fn outbox() -> (Outbox, OutboxReader) {
+/// One socket's, counted with all the others.
+pub fn outbox(passage: &Arc<Passage>) -> (Outbox, OutboxReader) {
     let (sender, receiver) = mpsc::channel(OUTBOX_MESSAGE_COUNT_MAX);
     let line = Arc::new(Line {
+        passage: Arc::clone(passage),
         opened: Instant::now(),
         queued: AtomicUsize::new(0),
         writing: AtomicUsize::new(0),
@@ -129,11 +152,13 @@ impl Outbox {
         // Counted before it can be read, so that the count never dips below zero; and as waiting
         // before it can be written, so that no line is left waiting for what has gone.
         line.queued.fetch_add(size, Ordering::Relaxed);
+        line.passage.entered.fetch_add(1, Ordering::Release);
         if line.oldest.load(Ordering::Relaxed) == 0 {
             line.oldest.store(line.micros(letter.queued), Ordering::Relaxed);
         }
         self.sender.try_send(letter).map_err(|error| {
             line.queued.fetch_sub(size, Ordering::Relaxed);
+            line.passage.entered.fetch_sub(1, Ordering::Release);
             match error {
                 mpsc::error::TrySendError::Full(letter) => Unsent::Full(letter),
                 mpsc::error::TrySendError::Closed(_) => Unsent::Closed,
@@ -189,6 +214,7 @@ impl OutboxReader {
             self.line.oldest.store(self.line.micros(letter.queued), Ordering::Relaxed);
         }
         self.line.queued.fetch_sub(size, Ordering::Relaxed);
+        self.line.passage.left.fetch_add(1, Ordering::Release);
     }
 
     /// The kernel has everything that was taken; the message that waited longest did so for
@@ -197,6 +223,15 @@ impl OutboxReader {
         self.line.slowest.fetch_max(slowest.as_micros() as u64, Ordering::Relaxed);
         self.line.oldest.store(0, Ordering::Relaxed);
         self.line.writing.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OutboxReader {
+    fn drop(&mut self) {
+        self.receiver.close();
+        while self.receiver.try_recv().is_ok() {
+            self.line.passage.lost.fetch_add(1, Ordering::Release);
+        }
     }
 }
 
@@ -211,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_line_says_how_long_the_oldest_waits_and_how_much() {
-        let (outbox, mut reader) = outbox();
+        let (outbox, mut reader) = outbox(&Arc::default());
         let began = Instant::now();
         let at = |ms: u64| began + Duration::from_millis(ms);
         let report = |ms: u64| {
@@ -235,8 +270,32 @@ mod tests {
     }
 
     #[test]
+    fn every_message_that_entered_left_or_was_lost_or_waits() {
+        let passage = Arc::default();
+        let (outbox, mut reader) = outbox(&passage);
+        let send = || outbox.post(letter(1, Instant::now()));
+        let counts = || {
+            let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            (read(&passage.entered), read(&passage.left), read(&passage.lost), passage.waiting())
+        };
+        for _ in 0..OUTBOX_MESSAGE_COUNT_MAX {
+            send().unwrap();
+        }
+        assert!(matches!(send(), Err(Unsent::Full(_))));
+        let all = OUTBOX_MESSAGE_COUNT_MAX as u64;
+        assert_eq!(counts(), (all, 0, 0, all));
+        for _ in 0..6 {
+            reader.try_recv().unwrap();
+        }
+        assert_eq!(counts(), (all, 6, 0, all - 6));
+        drop(reader);
+        assert!(matches!(send(), Err(Unsent::Closed)));
+        assert_eq!(counts(), (all, 6, all - 6, 0));
+    }
+
+    #[test]
     fn a_full_outbox_gives_the_letter_back_and_a_closed_one_does_not() {
-        let (outbox, mut reader) = outbox();
+        let (outbox, mut reader) = outbox(&Arc::default());
         let now = Instant::now();
         outbox.post(letter(OUTBOX_BYTES_MAX, now)).unwrap();
         let Err(Unsent::Full(back)) = outbox.post(letter(1, now)) else { panic!("it is full") };

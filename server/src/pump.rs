@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use components::class::Class;
 use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Notice, TickReport};
 use components::id::ViewerId;
+use components::ledger::Ledger;
 use components::sample::EngineTime;
 use engine::{Audit, Decision, Engine, Figures};
 use tokio::sync::{oneshot, watch};
@@ -16,9 +18,11 @@ use tokio::time::timeout;
 
 use crate::ages::Ages;
 use crate::clock::{Clock, Now};
+use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::health::Pulse;
 use crate::intake::Intake;
-use crate::mail::{Mail, MailFigures};
+use crate::mail::{Mail, MailFigures, Waiting};
+use crate::outbox::Passage;
 use crate::recorder::Tape;
 use crate::viewer::ViewerDesk;
 
@@ -60,6 +64,16 @@ pub trait World {
     /// Why a stream comes to a viewer as it does.
     fn decide(&mut self, _question: &Question) -> Option<Decision> {
         None
+    }
+
+    /// What its two ledgers (store, lens) have counted so far, without what waits, if it keeps any.
+    fn ledgers(&self) -> Option<[Ledger; 2]> {
+        None
+    }
+
+    /// Samples a second that each class may bring in from now on; `None`: as many as come.
+    fn quotas(&self) -> [Option<f64>; Class::COUNT] {
+        [None; Class::COUNT]
     }
 
     /// Writes itself down, and goes on from what was written: a recording begins here.
@@ -113,6 +127,15 @@ impl World for Engine {
         self.decision(*viewer, sensor_id, attribute_id.as_deref())
     }
 
+    fn ledgers(&self) -> Option<[Ledger; 2]> {
+        let report = self.report();
+        Some([report.store, report.lens])
+    }
+
+    fn quotas(&self) -> [Option<f64>; Class::COUNT] {
+        self.budget().class_sps
+    }
+
     fn rebase(&mut self) -> Result<Base, String> {
         let snapshot = self.snapshot();
         self.replace(&snapshot).map_err(|error| error.to_string())?;
@@ -133,6 +156,7 @@ pub struct PumpParts {
     pub tape: Tape,
     /// How old what is delivered is.
     pub ages: Arc<Ages>,
+    pub letters: Arc<DeadLetters>,
 }
 
 /// A running pump. Stopped when dropped.
@@ -208,6 +232,7 @@ struct Run<W> {
     inputs: Inputs,
     mail: Mail,
     beat: Beat,
+    losses: Losses,
     report: Arc<PumpReport>,
 }
 
@@ -220,6 +245,7 @@ impl<W: World> Run<W> {
             parts,
             inputs: Inputs::default(),
             mail: Mail::default(),
+            losses: Losses::default(),
             report,
         }
     }
@@ -247,12 +273,15 @@ impl<W: World> Run<W> {
 
     /// One tick. Whether there was nothing to do in it, and nobody to do it for.
     fn step(&mut self, now: Now) -> bool {
-        let Self { world, parts, inputs, mail, report, .. } = self;
+        let Self { world, parts, inputs, mail, losses, report, .. } = self;
         parts.tape.follow(world);
         let waited = parts.intake.take(inputs);
+        let from_door = inputs.samples.len();
         if let Some(simulator) = &mut parts.simulator {
             simulator.act(now.unix_ms, inputs);
         }
+        let simulated = (inputs.samples.len() - from_door) as u64;
+        report.simulated.fetch_add(simulated, Ordering::Relaxed);
         let idle = inputs.commands.is_empty()
             && inputs.samples.is_empty()
             && parts.viewers.open_count() == 0;
@@ -275,6 +304,8 @@ impl<W: World> Run<W> {
         inputs.refused.clear();
         let done = parts.clock.now().engine;
         let since = |then: EngineTime| then.0.saturating_sub(now.engine.0);
+        parts.intake.set_quotas(world.quotas());
+        losses.look(&parts.letters, now.unix_ms, &figures, || world.ledgers());
         parts.pulse.beat();
         report.tick_done(samples, since(ticked), since(done), &figures);
         if report.wanted.swap(false, Ordering::AcqRel)
@@ -289,6 +320,46 @@ impl<W: World> Run<W> {
             }
         }
         idle
+    }
+}
+
+/// Milliseconds between two looks at what the engine has dropped.
+const LOSSES_EVERY_MS: i64 = 1000;
+
+/// What went no further behind the door, for the dead letters.
+#[derive(Debug, Default)]
+struct Losses {
+    looked_at: i64,
+    ledgers: [Ledger; 2],
+}
+
+impl Losses {
+    fn look(
+        &mut self,
+        letters: &DeadLetters,
+        unix_ms: i64,
+        mail: &MailFigures,
+        ledgers: impl FnOnce() -> Option<[Ledger; 2]>,
+    ) {
+        for (reason, count, detail) in [
+            ("lost_frame", mail.lost_frames, "viewers closed because a message could not be kept"),
+            ("slow", mail.slow, "viewers closed because they did not read"),
+        ] {
+            let (class, sensor_id, attribute_id) = (None, None, None);
+            letters.note(
+                unix_ms,
+                DeadLetter { reason, class, sensor_id, attribute_id, count, detail },
+            );
+        }
+        if (0..LOSSES_EVERY_MS).contains(&unix_ms.saturating_sub(self.looked_at)) {
+            return;
+        }
+        self.looked_at = unix_ms;
+        let Some(now) = ledgers() else { return };
+        for ((name, before), now) in ["store", "lens"].into_iter().zip(&mut self.ledgers).zip(now) {
+            letters.note_ledger(unix_ms, name, before, &now);
+            *before = now;
+        }
     }
 }
 
@@ -326,7 +397,9 @@ pub struct PumpReport {
     pub ticks: AtomicU64,
     /// Deadlines that passed while a tick ran.
     pub missed_ticks: AtomicU64,
+    /// Given to the engine: what the door's ledger has delivered, and these that were made up.
     pub samples: AtomicU64,
+    pub simulated: AtomicU64,
     /// Microseconds within the engine.
     pub engine_micros: AtomicU64,
     /// Microseconds of whole ticks: engine, encoding, handing out.
@@ -347,6 +420,9 @@ pub struct PumpReport {
     /// See [`MailFigures`].
     pub line_micros: AtomicU64,
     pub lane_bytes: AtomicU64,
+    /// Messages that did not fit into their outbox at once, and those that wait for that now.
+    pub lanes: Passage,
+    pub lanes_waiting: AtomicU64,
     /// Somebody waits for an inspection.
     wanted: AtomicBool,
     inspections: watch::Sender<Option<Arc<(Instant, Inspection)>>>,
@@ -377,12 +453,17 @@ impl PumpReport {
         add(&self.missed_samples, mail.missed);
         add(&self.lost_frames, mail.lost_frames);
         add(&self.slow_viewers, mail.slow);
+        let Waiting { count, entered, left, lost, .. } = mail.waiting;
+        self.lanes.entered.store(entered, Ordering::Relaxed);
+        self.lanes.left.store(left, Ordering::Relaxed);
+        self.lanes.lost.store(lost, Ordering::Relaxed);
+        self.lanes_waiting.store(count as u64, Ordering::Relaxed);
         self.tick_micros_last.store(micros, Ordering::Relaxed);
         self.tick_micros_max.fetch_max(micros, Ordering::Relaxed);
         self.viewers_open.store(mail.open as u64, Ordering::Relaxed);
         self.viewers_busy.store(mail.busy as u64, Ordering::Relaxed);
         self.line_micros.store(mail.line_micros, Ordering::Relaxed);
-        self.lane_bytes.store(mail.lane_bytes as u64, Ordering::Relaxed);
+        self.lane_bytes.store(mail.waiting.bytes as u64, Ordering::Relaxed);
         // Last: whoever sees the tick counted sees its figures.
         self.ticks.fetch_add(1, Ordering::Release);
     }

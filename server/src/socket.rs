@@ -11,7 +11,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
-use components::ledger::Reason;
+use components::class::{Class, SENSOR_SAMPLES_PER_SECOND};
+use components::limits::BATCH_SAMPLE_COUNT_MAX;
 use components::wire::phoenix::{self, Vsn};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
@@ -28,17 +29,20 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
 
+use crate::address::{Address, Kind as Limited};
 use crate::ages::{Ages, Stamp};
 use crate::auth::Auth;
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Rate};
 use crate::channel::Channels;
 use crate::crowd::Crowd;
+use crate::dead_letters::DeadLetters;
 use crate::device::{DeviceDesk, Events, SocketEvent};
+use crate::gate::{HEARING_TIME, Limit};
 use crate::gauge::Board;
 use crate::intake::Intake;
-use crate::listen::{Connection, DoorCounts, asked_to_end};
+use crate::listen::{Connection, DoorCounts, Peer, asked_to_end};
 use crate::origin::Origins;
-use crate::outbox::{Letter, OutboxReader, Outgoing, outbox};
+use crate::outbox::{Letter, OutboxReader, Outgoing, Passage, outbox};
 use crate::pump::PumpReport;
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
@@ -67,7 +71,7 @@ const BURST_BYTES_MAX: usize = 64 * 1024;
 const FORWARD_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a frame that count as one frame more: at 20,000 a second, 20 MB.
-const FRAME_COST_BYTES: usize = 1024;
+pub(crate) const FRAME_COST_BYTES: usize = 1024;
 
 /// Closes a socket whose client does not read.
 const SLOW_CLOSE_CODE: u16 = crate::mail::SLOW_CLOSE_CODE;
@@ -82,12 +86,22 @@ const RENEW_PERIOD: Duration = Duration::from_secs(5);
 /// A connection may send this many frames a second, and this many at once; it is read no faster.
 /// What costs more than a small frame counts for several: see [`FRAME_COST_BYTES`] and
 /// [`Channels::take_cost`].
-const FRAMES_PER_SECOND: f64 = 20_000.0;
-const FRAMES_BURST: f64 = 20_000.0;
+const FRAMES: Rate = Rate { per_second: 20_000.0, burst: 20_000.0 };
 
 /// A connection may send this many samples a second, and this many at once; more are dropped.
-const SAMPLES_PER_SECOND: f64 = 50_000.0;
-const SAMPLES_BURST: f64 = 100_000.0;
+const SAMPLES: Rate = Rate { per_second: 50_000.0, burst: 100_000.0 };
+
+/// Words of viewers that a connection may say: a page says ten a second while the pointer moves, and
+/// a program may speak for a hundred viewers.
+const ATTENTION: Rate = Rate { per_second: 1_000.0, burst: 2_000.0 };
+
+/// What one class of one sensor may send, of so many samples a second: at once two seconds' worth,
+/// and in any case one whole batch, as of a device that was away.
+pub const fn sensor_rate(per_second: f64) -> Rate {
+    let batch = BATCH_SAMPLE_COUNT_MAX as f64;
+    let two_seconds = 2.0 * per_second;
+    Rate { per_second, burst: if two_seconds > batch { two_seconds } else { batch } }
+}
 
 /// How patient a socket is, and how generous.
 #[derive(Debug, Clone)]
@@ -103,10 +117,14 @@ pub struct SocketLimits {
     pub close_deadline: Duration,
     /// Topics joined on one socket.
     pub topic_count_max: usize,
-    pub samples_per_second: f64,
-    pub samples_burst: f64,
-    pub frames_per_second: f64,
-    pub frames_burst: f64,
+    pub frames: Rate,
+    /// Beyond these, samples are dropped: of the connection, and of each class of each sensor.
+    pub samples: Rate,
+    pub sensor_samples: [Rate; Class::COUNT],
+    /// Beyond this, words of viewers are refused.
+    pub attention: Rate,
+    /// Time from a `backpressure_config` until a device is held to it.
+    pub hearing: Duration,
 }
 
 impl Default for SocketLimits {
@@ -117,10 +135,11 @@ impl Default for SocketLimits {
             write_deadline: Duration::from_secs(10),
             close_deadline: Duration::from_secs(5),
             topic_count_max: 1000,
-            samples_per_second: SAMPLES_PER_SECOND,
-            samples_burst: SAMPLES_BURST,
-            frames_per_second: FRAMES_PER_SECOND,
-            frames_burst: FRAMES_BURST,
+            frames: FRAMES,
+            samples: SAMPLES,
+            sensor_samples: SENSOR_SAMPLES_PER_SECOND.map(sensor_rate),
+            attention: ATTENTION,
+            hearing: HEARING_TIME,
         }
     }
 }
@@ -135,6 +154,7 @@ pub struct Doors {
     pub devices: Arc<DeviceDesk>,
     pub viewers: Arc<ViewerDesk>,
     pub topics: Topics,
+    pub letters: Arc<DeadLetters>,
     pub counts: Counts,
     pub connections: Arc<DoorCounts>,
     pub pump: Arc<PumpReport>,
@@ -160,6 +180,14 @@ pub struct Counts {
     /// Sockets that fell behind with the engine's words.
     pub overruns: AtomicU64,
     pub crowd: Crowd,
+    /// Messages of the pump and of other sockets, on their way to theirs.
+    pub outboxes: Arc<Passage>,
+    /// Frames that were given to the machine to send, and that were not before their socket ended.
+    pub frames_written: AtomicU64,
+    pub frames_unwritten: AtomicU64,
+    /// What was beyond a rate, by whose limit it was and what is limited: joins, samples, bytes,
+    /// words of viewers.
+    pub limited: [[AtomicU64; Limited::COUNT]; Limit::COUNT],
     /// How sockets ended, by [`ENDS`].
     pub ends: [AtomicU64; ENDS.len()],
 }
@@ -172,6 +200,10 @@ impl Counts {
     /// Sockets that have ended.
     pub fn ended(&self) -> u64 {
         self.ends.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    pub(crate) fn limited(&self, limit: Limit, what: Limited, count: u64) {
+        self.limited[limit as usize][what as usize].fetch_add(count, Ordering::Relaxed);
     }
 
     fn end(&self, end: End) {
@@ -202,7 +234,11 @@ pub async fn open(State(doors): State<Arc<Doors>>, request: Request) -> Response
     if !doors.origins.admit(request.headers()) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    upgrade(request, move |ws| Socket::run(ws, doors, version))
+    let Some(Peer(address)) = request.extensions().get::<Peer>().cloned() else {
+        tracing::error!("a socket came from a listener that is not ours");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    upgrade(request, move |ws| Socket::run(ws, doors, version, address))
 }
 
 /// `GET /echo`: says back what it hears, for the Autobahn test suite.
@@ -338,29 +374,30 @@ struct Socket {
 }
 
 impl Socket {
-    async fn run(ws: Ws, doors: Arc<Doors>, version: Vsn) {
+    async fn run(ws: Ws, doors: Arc<Doors>, version: Vsn, address: Arc<Address>) {
         doors.counts.sockets.fetch_add(1, Ordering::Relaxed);
-        let (outbox, reader) = outbox();
+        let (outbox, reader) = outbox(&doors.counts.outboxes);
         let (events, heard) = Events::new();
         let serial = SOCKET_SERIAL.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let mut socket = Self {
             ws,
-            channels: Channels::new(Arc::clone(&doors), serial, version, outbox, events),
+            channels: Channels::new(Arc::clone(&doors), serial, version, outbox, events, address),
             reader,
             written: Vec::new(),
             heard_at: now,
             ping_at: now + doors.limits.ping_period,
             ping_count: 0,
             renewed_at: now,
-            frames: Bucket::new(doors.limits.frames_per_second, doors.limits.frames_burst, now),
+            frames: Bucket::new(doors.limits.frames, now),
             read_at: None,
             doors,
         };
         let end = socket.serve(heard).await;
         tracing::debug!(serial, ?end, "socket ends");
         socket.channels.leave_all();
-        let Self { ws, doors, .. } = socket;
+        let Self { ws, doors, channels, .. } = socket;
+        doors.counts.frames_unwritten.fetch_add(channels.out.len() as u64, Ordering::Relaxed);
         doors.counts.end(end);
         finish(ws, end, doors.limits.close_deadline).await;
     }
@@ -412,6 +449,7 @@ impl Socket {
                 return end;
             }
             if self.channels.overrun() {
+                self.channels.lose_event();
                 self.doors.counts.overruns.fetch_add(1, Ordering::Relaxed);
                 return End::close(1011, "too slow");
             }
@@ -493,7 +531,7 @@ impl Socket {
             Some(Err(error)) => return Err(End::of(&error)),
             Some(Ok(message)) => message,
         };
-        let version = self.channels.version();
+        let (version, bytes) = (self.channels.version(), message.len());
         let understood = match &message {
             WsMessage::Text(text) => {
                 self.heard_at = now;
@@ -519,7 +557,7 @@ impl Socket {
         };
         match understood {
             Ok(message) => {
-                self.channels.message(message);
+                self.channels.message(message, bytes);
                 Ok(())
             }
             Err(error) => {
@@ -550,14 +588,21 @@ impl Socket {
         if self.channels.out.is_empty() {
             return Ok(());
         }
-        let ws = &mut self.ws;
+        let (ws, count) = (&mut self.ws, self.channels.out.len() as u64);
         let write = async {
             for message in self.channels.out.drain(..) {
                 ws.feed(message).await?;
             }
             ws.flush().await
         };
-        match timeout(self.doors.limits.write_deadline, write).await {
+        let written = timeout(self.doors.limits.write_deadline, write).await;
+        let counts = &self.doors.counts;
+        let counted = match written {
+            Ok(Ok(())) => &counts.frames_written,
+            _ => &counts.frames_unwritten,
+        };
+        counted.fetch_add(count, Ordering::Relaxed);
+        match written {
             Ok(Ok(())) => {
                 self.note_written();
                 Ok(())
@@ -630,11 +675,5 @@ async fn drain(ws: &mut Ws) {
         && let Some(Ok(message)) = ws.next().await
     {
         left = left.saturating_sub(message.len() + 1);
-    }
-}
-
-impl Doors {
-    pub(crate) fn rate_limited(&self, count: u64) {
-        self.intake.refuse(Reason::RateLimited, count);
     }
 }

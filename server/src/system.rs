@@ -16,7 +16,7 @@ use components::budget::Layer;
 use components::class::Class;
 use components::delivery::Form;
 use components::id::{Handle, ViewerId};
-use components::ledger::{Ledger, Reason};
+use components::ledger::Reason;
 use components::limits::NAME_BYTES_MAX;
 use components::load::LoadLevel;
 use components::pressure::{Resource, WEIGHTS};
@@ -28,6 +28,7 @@ use serde_json::{Map, Value, json};
 use crate::ages::{AllCounts, Counts, Stage};
 use crate::channel::unix_now;
 use crate::gauge::Measured;
+use crate::intake::DoorBooks;
 use crate::orders::{Answer, Problem, error, let_in};
 use crate::pump::{Inspection, Question};
 use crate::socket::Doors;
@@ -78,6 +79,9 @@ async fn show(State(api): State<Api>) -> Answer {
     let inspected = doors.pump.inspect(&doors.intake).await.ok_or_else(stands_still)?;
     let measured = doors.board.newest();
     let (at, inspection) = &*inspected;
+    let books = doors.intake.books();
+    let (drops, dropped_sps) = api.drops(*at, inspection, &books);
+    let balanced = inspection.ledgers.is_ok() && books.total().unexplained() == 0;
     let mut body = json!({
         "at": unix_now().0,
         "uptime_ms": api.began.elapsed().as_millis() as u64,
@@ -86,11 +90,12 @@ async fn show(State(api): State<Api>) -> Answer {
         "systems": inspection.report.systems.iter().map(|(name, nanos)| json!({
             "name": name, "micros": *nanos as f64 / 1000.0,
         })).collect::<Vec<_>>(),
-        "drops": api.drops_json(*at, inspection),
-        "balanced": inspection.ledgers.is_ok(),
+        "drops": drops,
+        "balanced": balanced,
     });
     if let (Some(figures), Value::Object(members)) = (&inspection.figures, &mut body) {
         world_json(figures, measured.as_deref(), members);
+        members.insert("classes".into(), classes_json(figures, &books, &dropped_sps));
     }
     Ok(fresh(body))
 }
@@ -99,15 +104,6 @@ fn world_json(figures: &Figures, measured: Option<&Measured>, members: &mut Map<
     let mut put = |name: &str, value: Value| members.insert(name.into(), value);
     put("load", load_json(figures, measured));
     put("flow", flow_json(figures));
-    let classes = Class::ALL.map(|class| {
-        json!({
-            "class": class.name(),
-            "in_sps": figures.class_in_sps[class as usize],
-            "accepted_sps": figures.class_in_sps[class as usize],
-            "quota_sps": figures.budget.class_sps[class as usize],
-        })
-    });
-    put("classes", json!(classes));
     put("storage", storage_json(figures));
     let pacing = figures.budget.pacing.iter().rev().map(|pacing| {
         json!({
@@ -157,6 +153,22 @@ fn world_json(figures: &Figures, measured: Option<&Measured>, members: &mut Map<
             "viewers": viewers.collect::<Vec<_>>(),
         }),
     );
+}
+
+/// What comes of each class, by sockets and made up here, and what of it goes no further than the door.
+fn classes_json(figures: &Figures, books: &DoorBooks, dropped_sps: &[f64; Class::COUNT]) -> Value {
+    json!(Class::ALL.map(|class| {
+        let accepted_sps = figures.class_in_sps[class as usize];
+        let dropped_sps = dropped_sps[class as usize];
+        json!({
+            "class": class.name(),
+            "in_sps": accepted_sps + dropped_sps,
+            "accepted_sps": accepted_sps,
+            "dropped_sps": dropped_sps,
+            "quota_sps": figures.budget.class_sps[class as usize],
+            "queued": books.classes[class as usize].kept,
+        })
+    }))
 }
 
 fn load_json(figures: &Figures, measured: Option<&Measured>) -> Value {
@@ -269,37 +281,51 @@ fn ages_json(ages: &AllCounts) -> Vec<Value> {
 }
 
 impl Api {
-    fn drops_json(&self, at: Instant, inspection: &Inspection) -> Vec<Value> {
-        let Ok(audit) = &inspection.ledgers else { return Vec::new() };
+    /// What each ledger has dropped, with rates since the last answer; and how much of each class a
+    /// second the door has.
+    fn drops(
+        &self,
+        at: Instant,
+        inspection: &Inspection,
+        books: &DoorBooks,
+    ) -> (Vec<Value>, [f64; Class::COUNT]) {
+        let mut ledgers = vec![("door", books.total())];
+        if let Ok(audit) = &inspection.ledgers {
+            ledgers.extend([("store", audit.store), ("lens", audit.lens)]);
+        }
         let mut counts = HashMap::new();
-        let ledgers: [(&'static str, &Ledger); 2] =
-            [("store", &audit.store), ("lens", &audit.lens)];
-        for (name, ledger) in ledgers {
+        for (name, ledger) in &ledgers {
             for reason in Reason::ALL {
-                counts.insert((name, reason.name()), ledger.dropped(reason));
+                counts.insert((*name, reason.name()), ledger.dropped(reason));
             }
         }
+        for (class, ledger) in Class::ALL.into_iter().zip(&books.classes) {
+            let dropped = Reason::ALL.into_iter().map(|reason| ledger.dropped(reason)).sum();
+            counts.insert(("class", class.name()), dropped);
+        }
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let per_s = |key: (&'static str, &'static str)| {
+            let before = before.as_ref()?;
+            let seconds = at.saturating_duration_since(before.at).as_secs_f64();
+            let then = before.counts.get(&key)?;
+            (seconds > 0.0).then(|| counts[&key].saturating_sub(*then) as f64 / seconds)
+        };
         let mut rows: Vec<Value> = Vec::new();
-        for (name, _) in ledgers {
+        for (name, _) in &ledgers {
             for reason in Reason::ALL {
-                let count = counts[&(name, reason.name())];
-                let per_s = before.as_ref().and_then(|before| {
-                    let seconds = at.saturating_duration_since(before.at).as_secs_f64();
-                    let then = before.counts[&(name, reason.name())];
-                    (seconds > 0.0).then(|| count.saturating_sub(then) as f64 / seconds)
-                });
+                let key = (*name, reason.name());
                 rows.push(json!({
-                    "ledger": name, "reason": reason.name(), "count": count,
-                    "per_s": per_s.unwrap_or(0.0),
+                    "ledger": name, "reason": reason.name(), "count": counts[&key],
+                    "per_s": per_s(key).unwrap_or(0.0),
                 }));
             }
         }
+        let dropped_sps = Class::ALL.map(|class| per_s(("class", class.name())).unwrap_or(0.0));
         // Whoever asks within the same second sees the same world, and the same rates.
         if before.as_ref().is_none_or(|before| at > before.at + Duration::from_millis(500)) {
             *before = Some(Drops { at, counts });
         }
-        rows
+        (rows, dropped_sps)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use components::attention::Level;
 use components::budget::Pacing;
+use components::class::Class;
 use components::command::{Command, Inputs};
 use components::delivery::{Notice, Refusal};
 use components::id::FeedId;
@@ -17,10 +18,13 @@ use components::load::{Load, LoadLevel};
 use components::sample::Payload;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use server::address::{AddressLimits, Kind as Limited};
 use server::auth::{Auth, Mode, NamedToken};
+use server::bucket::Rate;
 use server::clock::Clock;
 use server::config::Given;
 use server::device::DeviceDesk;
+use server::gate::Limit;
 use server::gauge::Board;
 use server::health::Pulse;
 use server::house::House;
@@ -56,6 +60,15 @@ struct Told {
     /// `attribute=payload@timestamp`.
     samples: Vec<String>,
     refused: HashMap<&'static str, u64>,
+}
+
+impl Told {
+    /// The samples in an order of their own: only those of one attribute come as they were sent.
+    fn sorted(&self) -> Vec<String> {
+        let mut samples = self.samples.clone();
+        samples.sort_unstable();
+        samples
+    }
 }
 
 struct Server {
@@ -101,12 +114,14 @@ impl Setup {
                 mode: self.mode,
                 device_tokens: vec![NamedToken { name: "anna".into(), token: "good-jwt".into() }],
                 viewer_tokens: vec![],
+                admin_tokens: vec![],
             },
             origins: Origins { allowed: vec![Origin::parse("https://app.example.org").unwrap()] },
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),
             viewers: ViewerDesk::new(Arc::clone(&intake), Clock::system(), 100),
             topics: Topics::default(),
+            letters: Arc::default(),
             counts: Counts::default(),
             connections: Arc::default(),
             pump: Arc::default(),
@@ -946,7 +961,9 @@ async fn measurements_are_stored_intact_and_faults_named() {
         client.text(format!(r#"["j","2","{S}","measurement",{said}]"#)).await;
     }
     server.until("all samples", |told| told.samples.len() == good.len()).await;
-    assert_eq!(server.told.lock().unwrap().samples, good.map(|(_, stored)| stored));
+    let mut stored = good.map(|(_, stored)| stored);
+    stored.sort_unstable();
+    assert_eq!(server.told.lock().unwrap().sorted(), stored);
     let kinds = server.told.lock().unwrap().kinds.clone();
     assert_eq!(
         (kinds["button"], kinds["imu"], kinds["place"], kinds["raw"]),
@@ -1010,7 +1027,8 @@ async fn a_batch_is_all_or_nothing() {
         )
         .await;
     server.until("the good batch", |told| told.samples.len() == 2).await;
-    assert_eq!(server.told.lock().unwrap().samples, ["a=1@1", "imu=\"0,1,2,3,4,5,6\"@1"]);
+    let stored = ["a=1@1", "imu=\"0,1,2,3,4,5,6\"@1"];
+    assert_eq!(server.told.lock().unwrap().sorted(), stored);
     client
         .say(
             json!("j"),
@@ -1103,8 +1121,8 @@ async fn a_shout_reaches_all_on_the_topic_in_their_own_framing() {
 
 #[tokio::test]
 async fn a_flood_is_cut_to_its_rate_and_told_once() {
-    let limits =
-        SocketLimits { samples_per_second: 0.001, samples_burst: 3.0, ..SocketLimits::default() };
+    let samples = Rate { per_second: 0.001, burst: 3.0 };
+    let limits = SocketLimits { samples, ..SocketLimits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let mut client = server.v2().await;
     client.join_sensor("s").await;
@@ -1121,6 +1139,212 @@ async fn a_flood_is_cut_to_its_rate_and_told_once() {
         })
         .await;
     assert_eq!(server.told.lock().unwrap().samples.len(), 3);
+}
+
+/// A rate that gives so many and then, within a test's life, no more.
+fn only(count: f64) -> Rate {
+    Rate { per_second: 1e-6, burst: count }
+}
+
+/// As [`only`], of every kind, for whoever is on loopback.
+fn only_from_here(count: f64) -> ListenLimits {
+    let rate = Rate { per_second: 1e-8, burst: count / 100.0 };
+    let address = AddressLimits([rate; 4]);
+    ListenLimits { address, ..ListenLimits::default() }
+}
+
+fn limited(limit: &str) -> Value {
+    json!({"reason": "rate_limited", "limit": limit})
+}
+
+/// The body of the reply to this ref.
+async fn told(client: &mut Client, reference: &str) -> Value {
+    loop {
+        let frame = client.hear().await;
+        if event(&frame) == "phx_reply" && key(&frame).0 == reference {
+            return response(&frame).1.clone();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_positions_costs_a_sensor_its_positions_and_not_its_heart() {
+    let mut limits = SocketLimits::default();
+    limits.sensor_samples[Class::Location as usize] = only(3.0);
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let mut client = server.v2().await;
+    client.join_sensor("s").await;
+    client.join_sensor("t").await;
+    let position = json!({"latitude": 52.5, "longitude": 13.4});
+    let items: Vec<Value> = (0..5)
+        .flat_map(|n| [measurement("gps", position.clone()), measurement("ecg", json!(n))])
+        .collect();
+    client.say(json!("j"), "2", S, "measurements_batch", json!(items)).await;
+    assert_eq!(told(&mut client, "2").await, limited("sensor"));
+    client.say(json!("j"), "3", S, "measurement", measurement("gps", position.clone())).await;
+    client.say(json!("j"), "4", S, "measurement", measurement("ecg", json!(9))).await;
+    client.say(json!("j"), "5", S, "ping", json!({})).await;
+    assert_eq!(client.hear().await[1], "5", "told once a second, and of its heart nothing");
+    let other = "sensocto:sensor:t";
+    client.say(json!("j"), "6", other, "measurement", measurement("gps", position)).await;
+    server
+        .until("the rest is counted", |told| {
+            let kept = |name: &str| told.samples.iter().filter(|s| s.starts_with(name)).count();
+            told.refused.get("rate_limited") == Some(&3) && kept("ecg") == 6 && kept("gps") == 4
+        })
+        .await;
+    let books = server.doors.intake.books();
+    let [bio, _, location, ..] = books.classes;
+    assert_eq!((bio.received, bio.delivered), (6, 6));
+    assert_eq!((location.received, location.dropped(Reason::RateLimited)), (7, 3));
+    assert_eq!(books.total().unexplained(), 0);
+}
+
+#[tokio::test]
+async fn what_one_address_may_do_is_shared_by_all_its_sockets() {
+    let server = Setup { listen: only_from_here(1000.0), ..Setup::default() }.start().await;
+    let (mut one, mut two) = (server.v2().await, server.v2().await);
+    one.join_sensor("s").await;
+    two.join_sensor("t").await;
+    let other = "sensocto:sensor:t";
+    let filler = json!("x".repeat(100));
+    loop {
+        one.say(json!("j"), "1", S, "ping", filler.clone()).await;
+        let answer = told(&mut one, "1").await;
+        if answer == limited("address") {
+            break;
+        }
+        assert_eq!(answer, filler);
+    }
+    // Fewer bytes are left than any of these has.
+    let long = measurement("a", json!("x".repeat(900)));
+    one.say(json!("j"), "2", S, "measurement", long.clone()).await;
+    assert_eq!(told(&mut one, "2").await, limited("address"));
+    two.say(json!("j"), "2", other, "measurement", long).await;
+    assert_eq!(told(&mut two, "2").await, limited("address"));
+    for (event, topic, payload) in [
+        ("shout", S, json!({ "x": filler })),
+        ("update_connector", S, json!({ "connector_name": filler })),
+        ("phx_join", "sensocto:sensor:u", sensor("u")),
+    ] {
+        one.say(json!("j"), event, topic, event, payload).await;
+        assert_eq!(told(&mut one, event).await, limited("address"), "{event}");
+    }
+    one.say(Value::Null, "h", "phoenix", "heartbeat", json!({})).await;
+    assert_eq!(told(&mut one, "h").await, json!({}), "a heartbeat costs nobody anything");
+    server.until("both are counted", |told| told.refused.get("rate_limited") == Some(&2)).await;
+    assert!(server.told.lock().unwrap().samples.is_empty());
+}
+
+#[tokio::test]
+async fn joins_and_samples_of_an_address_are_counted_and_each_join_is_answered() {
+    let rate = |count| Rate { per_second: 1e-8, burst: count / 100.0 };
+    let address = AddressLimits([rate(2.0), rate(4.0), rate(1e9), rate(1e9)]);
+    let listen = ListenLimits { address, ..ListenLimits::default() };
+    let server = Setup { listen, ..Setup::default() }.start().await;
+    let (mut one, mut two) = (server.v2().await, server.v2().await);
+    one.join_sensor("s").await;
+    two.join_sensor("t").await;
+    for n in 0..3 {
+        let reference = n.to_string();
+        two.say(json!("j"), &reference, "sensocto:sensor:u", "phx_join", sensor("u")).await;
+        assert_eq!(told(&mut two, &reference).await, limited("address"));
+    }
+    for n in 0..3 {
+        one.say(json!("j"), "2", S, "measurement", measurement("a", json!(n))).await;
+    }
+    server.until("three samples", |told| told.samples.len() == 3).await;
+    let batch: Vec<Value> = (0..2).map(|n| measurement("a", json!(n))).collect();
+    two.say(json!("j"), "2", "sensocto:sensor:t", "measurements_batch", json!(batch)).await;
+    assert_eq!(told(&mut two, "2").await, limited("address"), "two are one too many");
+    one.say(json!("j"), "3", S, "measurement", measurement("a", json!(3))).await;
+    server.until("the fourth", |told| told.samples.len() == 4).await;
+    let count = |limit: Limit, what: Limited| {
+        server.doors.counts.limited[limit as usize][what as usize].load(Ordering::Relaxed)
+    };
+    let address = |what| count(Limit::Address, what);
+    assert_eq!((address(Limited::Joins), address(Limited::Samples)), (3, 2));
+    assert_eq!(count(Limit::Connection, Limited::Samples), 0);
+}
+
+/// Under pressure a device that goes on as before is cut to twice what it was asked for.
+#[tokio::test]
+async fn a_device_that_does_not_obey_is_told_and_limited_but_never_where_somebody_points() {
+    let limits = SocketLimits { hearing: Duration::ZERO, ..SocketLimits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let mut client = server.v2().await;
+    client.join_sensor("s").await;
+    let pace = |level, load_level| {
+        let feed = server.feed("s");
+        let load = Load { level: load_level, memory_protection: false };
+        server.devices.notice(&Notice::Paced { feed, pacing: Pacing::of(level, load) });
+    };
+    let mut sent = 0;
+    let mut send = async |client: &mut Client, reference: &str, count: i64| {
+        for _ in 0..count {
+            client.say(json!("j"), reference, S, "measurement", measurement("a", json!(1))).await;
+        }
+        sent += count;
+    };
+    for (level, load, window, paused) in [
+        (Level::Medium, LoadLevel::High, 1000, false),
+        (Level::None, LoadLevel::Critical, 25_000, true),
+    ] {
+        pace(level, load);
+        let config = client.hear().await;
+        assert_eq!(payload(&config)["recommended_batch_window"], window, "{config}");
+        send(&mut client, "2", 20).await;
+        let reply = told(&mut client, "2").await;
+        assert_eq!(reply, json!({"reason": "paced", "window_ms": window, "paused": paused}));
+    }
+    pace(Level::High, LoadLevel::Critical);
+    assert_eq!(payload(&client.hear().await)["paused"], false);
+    send(&mut client, "3", 20).await;
+    pace(Level::Low, LoadLevel::Elevated);
+    assert_eq!(payload(&client.hear().await)["attention_level"], "low");
+    send(&mut client, "4", 20).await;
+    client.say(json!("j"), "5", S, "ping", json!({})).await;
+    assert_eq!(client.hear().await[1], "5", "nothing to tell");
+    server
+        .until("all of those two, and bursts of the others", |told| {
+            let (kept, paced) = (told.samples.len(), told.refused.get("paced").copied());
+            kept as u64 + paced.unwrap_or(0) == 80 && kept >= 40
+        })
+        .await;
+    // A burst of six messages at a window of a second, and of two while paused.
+    let kept = server.told.lock().unwrap().samples.len();
+    assert!((48..52).contains(&kept), "{kept}");
+    let letters = server.doors.letters.count();
+    assert!(letters >= 1, "{letters}");
+}
+
+#[tokio::test]
+async fn a_class_beyond_its_quota_is_shed_but_for_sensors_that_are_pointed_at() {
+    let server = start().await;
+    let mut client = server.v2().await;
+    client.join_sensor("s").await;
+    client.join_sensor("t").await;
+    let mut quotas = [None; Class::COUNT];
+    quotas[Class::Location as usize] = Some(0.0);
+    server.doors.intake.set_quotas(quotas);
+    let feed = server.feed("t");
+    let pacing = Pacing::of(Level::High, Load::default());
+    server.devices.notice(&Notice::Paced { feed, pacing });
+    assert_eq!(payload(&client.hear().await)["attention_level"], "high");
+    for (topic, reference) in [(S, "2"), ("sensocto:sensor:t", "3")] {
+        for attribute in ["altitude", "ecg"] {
+            let one = measurement(attribute, json!(1));
+            client.say(json!("j"), reference, topic, "measurement", one).await;
+        }
+    }
+    client.say(json!("j"), "5", S, "ping", json!({})).await;
+    assert_eq!(told(&mut client, "2").await, json!({"reason": "shed", "class": "location"}));
+    assert_eq!(client.hear().await[1], "5", "who is pointed at has lost nothing");
+    server
+        .until("one is shed", |told| {
+            told.samples.len() == 3 && told.refused.get("shed") == Some(&1)
+        })
+        .await;
 }
 
 fn key(frame: &Value) -> (Value, String) {

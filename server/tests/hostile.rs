@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use server::bucket::Rate;
 use server::config::{Config, Given};
 use server::house::House;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -170,8 +171,7 @@ async fn a_sample_that_no_viewer_could_read_reaches_none() {
 #[tokio::test]
 async fn every_sample_is_accounted_for_over_http() {
     let mut config = config();
-    config.socket_limits.samples_per_second = 0.001;
-    config.socket_limits.samples_burst = 100.0;
+    config.socket_limits.samples = Rate { per_second: 0.001, burst: 100.0 };
     let house = House::open(config).await.unwrap();
     let mut device = connect(&house).await;
     join_sensor(&mut device, "s").await;
@@ -179,7 +179,7 @@ async fn every_sample_is_accounted_for_over_http() {
     say(&mut device, "2", &topic("s"), "measurements_batch", json!(batch)).await;
     say(&mut device, "3", &topic("s"), "measurements_batch", json!(batch)).await;
     let told = reply(&mut device, "3").await;
-    assert_eq!(told["response"], json!({"reason": "rate_limited"}));
+    assert_eq!(told["response"], json!({"reason": "rate_limited", "limit": "connection"}));
     until_metric(&house, "sensocto_store_received_total", |count| count == 120.0).await;
     let dropped = "sensocto_store_dropped_total{reason=\"rate_limited\"}";
     assert_eq!(metric(&house, dropped).await, 60.0);

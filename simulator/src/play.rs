@@ -16,12 +16,13 @@ use crate::batcher::{Batcher, Pacing};
 use crate::cli::{Play, Speed, out};
 use crate::csv;
 use components::attribute::AttributeType;
+use components::class::SENSOR_SAMPLES_PER_SECOND;
 use components::limits::BATCH_SAMPLE_COUNT_MAX;
 use components::load::LoadLevel;
 
-/// Samples a second at most, however fast it is asked to play or was recorded. Below what a
-/// server's rate limit for one connection would refuse.
-const SAMPLES_PER_SECOND_MAX: f64 = 10_000.0;
+/// Part of what a server takes of one class of one sensor that is sent at most, however fast it is
+/// asked to play or was recorded: no two clocks agree.
+const DOOR_PART: f64 = 0.9;
 
 /// How often a second the ring of what is played may be filled anew. A viewer takes what is in it
 /// each 32 ms at best; a ring that lasts 100 ms survives two flushes that come late. At 10,000
@@ -114,7 +115,9 @@ fn ring_sample_count(attribute: &str, load: LoadLevel) -> f64 {
 /// Samples a second at most: no more than viewers get whole, but never slower than it was recorded.
 fn hz_max(attribute: &str, rate_hz: f64, load: LoadLevel) -> f64 {
     let whole = ring_sample_count(attribute, load) * RING_TURNS_PER_SECOND;
-    whole.max(rate_hz * CATCH_UP).min(SAMPLES_PER_SECOND_MAX)
+    let class = AttributeType::resolve(Some(attribute), attribute, None).class();
+    let taken = SENSOR_SAMPLES_PER_SECOND[class as usize] * DOOR_PART;
+    whole.max(rate_hz * CATCH_UP).min(taken)
 }
 
 fn read(path: &Path, column: Option<&str>) -> Result<Vec<f64>, String> {
@@ -616,7 +619,8 @@ mod tests {
     fn it_is_played_no_faster_than_viewers_get_all_of_it_and_never_slower_than_recorded() {
         let calm = |attribute, rate_hz| hz_max(attribute, rate_hz, LoadLevel::Normal);
         assert_eq!((calm("ecg", 360.0), calm("respiration", 25.0)), (6500.0, 1500.0));
-        assert_eq!((calm("emg", 2000.0), calm("audio", 48_000.0)), (2500.0, 10_000.0));
+        assert_eq!((calm("emg", 2000.0), calm("audio", 48_000.0)), (2500.0, 9_000.0));
+        assert_eq!(calm("geolocation", 1.0), 90.0, "no more positions than a door takes");
         assert_eq!(calm("skeleton", 30.0), 200.0);
         let busy = |attribute, rate_hz| hz_max(attribute, rate_hz, LoadLevel::High);
         assert_eq!((busy("ecg", 360.0), busy("ecg", 2000.0)), (1600.0, 2500.0));

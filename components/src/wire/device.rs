@@ -17,6 +17,7 @@ use super::push;
 use crate::attribute::{AttributeType, is_attribute_id};
 use crate::budget::Pacing;
 use crate::cell::Cell;
+use crate::class::Class;
 use crate::command::SensorCard;
 use crate::id::FeedId;
 use crate::limits;
@@ -652,7 +653,8 @@ struct Known {
     refused: bool,
     /// The rate given before the type was known.
     rate_hz: Option<f64>,
-    declared: bool,
+    /// Of the type that the engine was told; `None` before.
+    class: Option<Class>,
 }
 
 /// Where an attribute stands.
@@ -660,6 +662,7 @@ struct Known {
 pub enum Standing {
     Declared {
         index: u16,
+        class: Class,
     },
     /// Known by name; its type waits for the first sample.
     Undeclared {
@@ -675,7 +678,9 @@ impl Attributes {
     pub fn standing(&mut self, attribute_id: &str) -> Standing {
         match self.find(attribute_id) {
             Some(known) if known.refused => Standing::Refused,
-            Some(known) if known.declared => Standing::Declared { index: known.index },
+            Some(Known { index, class: Some(class), .. }) => {
+                Standing::Declared { index: *index, class: *class }
+            }
             Some(known) => Standing::Undeclared { index: known.index, rate_hz: known.rate_hz },
             None if self.known.len() >= limits::SENSOR_ATTRIBUTE_COUNT_MAX
                 || self.next_index == u16::MAX =>
@@ -691,7 +696,7 @@ impl Attributes {
                     shape: None,
                     refused: false,
                     rate_hz: None,
-                    declared: false,
+                    class: None,
                 });
                 Standing::Undeclared { index, rate_hz: None }
             }
@@ -706,11 +711,18 @@ impl Attributes {
         self.known.iter_mut().find(|known| *known.attribute_id == *attribute_id)
     }
 
-    /// The engine has been told of it.
-    pub fn set_declared(&mut self, attribute_id: &str) {
+    /// The engine has been told of it, and of what type it is.
+    pub fn set_declared(&mut self, attribute_id: &str, kind: AttributeType) {
         if let Some(known) = self.find_mut(attribute_id) {
-            known.declared = true;
+            known.class = Some(kind.class());
         }
+    }
+
+    /// The class that a measurement belongs to: that of the declared type, or of the one that its
+    /// declaration would have.
+    pub fn class_of(&self, measurement: &Measurement<'_>) -> Class {
+        let known = self.find(&measurement.attribute_id).and_then(|known| known.class);
+        known.unwrap_or_else(|| measurement.kind().class())
     }
 
     pub fn set_rate(&mut self, attribute_id: &str, rate_hz: Option<f64>) {
@@ -1221,7 +1233,7 @@ mod tests {
             let feed = FeedId(crate::id::Handle { slot: 0, generation: 0 });
             for measurement in &taken {
                 if let Standing::Undeclared { index, .. } = attributes.standing(&measurement.attribute_id) {
-                    attributes.set_declared(&measurement.attribute_id);
+                    attributes.set_declared(&measurement.attribute_id, measurement.kind());
                     attributes.push(&mut batch, feed, index, measurement);
                     prop_assert!(!batch.is_empty(), "{} of {:?}", index, measurement);
                 }

@@ -44,7 +44,7 @@ impl Room {
 
     fn join(&self, params: &str) -> (ViewerSeat, OutboxReader) {
         let token = self.desk.mint(words::Wishes::default()).unwrap();
-        let (outbox, reader) = outbox();
+        let (outbox, reader) = outbox(&Arc::default());
         let kicks = Arc::clone(&self.kicks);
         let address = SeatAddress {
             outbox,
@@ -200,11 +200,14 @@ fn what_does_not_fit_waits_and_nothing_is_lost_or_out_of_order() {
         heard.extend(read);
         let busy = room.tick(&Deliveries::default());
         assert_eq!(busy.is_empty(), heard.len() == 600, "busy while something waits");
+        let Waiting { count, entered, left, lost, .. } = room.mail.waiting;
+        assert_eq!((entered, lost), (600 - OUTBOX_MESSAGE_COUNT_MAX as u64, 0));
+        assert_eq!(entered, left + count as u64, "each that waited went on or is still there");
     }
     for (index, message) in heard.iter().enumerate() {
         assert_eq!(event(message).1["sensor_id"], format!("s{index}"));
     }
-    assert_eq!(room.mail.waiting_bytes, 0);
+    assert_eq!(room.mail.waiting.bytes, 0);
     assert_eq!(room.mail.lanes[0].as_ref().unwrap().waiting_bytes, 0);
     assert!(room.kicks.lock().unwrap().is_empty());
 }
@@ -281,7 +284,7 @@ fn nobody_is_let_go_because_the_server_itself_stood_still() {
 fn a_frame_that_can_not_even_wait_closes_the_channel() {
     let mut room = Room::new();
     let (seat, mut reader) = room.join(r#"{"form":"binary","version":1}"#);
-    room.mail.waiting_bytes = LANE_BYTES_MAX;
+    room.mail.waiting.bytes = LANE_BYTES_MAX;
     room.commands();
     // Twelve bytes a sample, 6 MB: more than an outbox holds.
     room.tick(&seeds(&[seat.viewer()], 10, 50_000));
@@ -361,12 +364,12 @@ fn what_waits_in_lanes_is_counted() {
     let (seat, mut reader) = room.join("{}");
     room.tick(&seeds(&[seat.viewer()], 600, 1));
     room.tick(&Deliveries::default());
-    assert!(room.mail.figures.lane_bytes > 0);
-    assert_eq!(room.mail.figures.lane_bytes, room.mail.waiting_bytes);
+    assert!(room.mail.figures.waiting.bytes > 0);
+    assert_eq!(room.mail.figures.waiting.bytes, room.mail.waiting.bytes);
     while !all(&mut reader).is_empty() {
         room.tick(&Deliveries::default());
     }
-    assert_eq!(room.mail.figures.lane_bytes, 0);
+    assert_eq!(room.mail.figures.waiting.bytes, 0);
 }
 
 /// The engine marks a sample; the last message of the flush that brings it carries the mark, and the

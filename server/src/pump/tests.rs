@@ -46,8 +46,19 @@ fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation
     let intake = Arc::new(Intake::default());
     let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
     let (pulse, tape) = (Arc::default(), Tape::default());
-    let ages = Arc::default();
-    PumpParts { tick_hz: 250, clock, intake, viewers, devices, simulator, pulse, tape, ages }
+    let (ages, letters) = (Arc::default(), Arc::default());
+    PumpParts {
+        tick_hz: 250,
+        clock,
+        intake,
+        viewers,
+        devices,
+        simulator,
+        pulse,
+        tape,
+        ages,
+        letters,
+    }
 }
 
 /// One sample a tick.

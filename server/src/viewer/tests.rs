@@ -49,7 +49,7 @@ impl Office {
     fn address(&self, token: &str, version: Vsn) -> SeatAddress {
         let kicks = Arc::clone(&self.kicks);
         SeatAddress {
-            outbox: outbox().0,
+            outbox: outbox(&std::sync::Arc::default()).0,
             topic: format!("viewer:data:{token}").into(),
             join_ref: Some(json_raw("\"3\"")),
             version,

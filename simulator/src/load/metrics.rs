@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use components::ledger::Reason;
+
 /// How long a server may take to answer. One under load answers late, and is asked again.
 const ANSWER_TIME: Duration = Duration::from_millis(900);
 
@@ -53,8 +55,9 @@ impl Metrics {
 
     /// Samples received less those that were refused at the door, since an earlier scrape.
     pub(super) fn accepted_since(&self, before: &Self) -> Option<f64> {
-        let refused = ["unknown_feed", "intake_full", "rate_limited"].into_iter().map(|reason| {
-            self.since(before, &format!("store_dropped_total{{reason=\"{reason}\"}}"))
+        let at_door = Reason::OF_DOOR.into_iter().chain([Reason::UnknownFeed]);
+        let refused = at_door.map(|reason| {
+            self.since(before, &format!("store_dropped_total{{reason=\"{}\"}}", reason.name()))
         });
         let refused: f64 = refused.sum::<Option<f64>>()?;
         Some(self.since(before, "store_received_total")? - refused)
@@ -89,7 +92,9 @@ mod tests {
              sensocto_store_dropped_total{{reason=\"aged\"}} {received}\n\
              sensocto_store_dropped_total{{reason=\"unknown_feed\"}} 0\n\
              sensocto_store_dropped_total{{reason=\"intake_full\"}} {full}\n\
-             sensocto_store_dropped_total{{reason=\"rate_limited\"}} 0\nother 5\nsensocto_bad x\n"
+             sensocto_store_dropped_total{{reason=\"rate_limited\"}} 0\n\
+             sensocto_store_dropped_total{{reason=\"paced\"}} 0\n\
+             sensocto_store_dropped_total{{reason=\"shed\"}} 0\nother 5\nsensocto_bad x\n"
         ))
     }
 

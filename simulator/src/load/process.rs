@@ -5,11 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use components::class::Class;
+
 /// Ticks of `utime` and `stime` a second: fixed on Linux, whatever the kernel's own rate.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Connections that it takes from this machine: more than it has ports for.
 const CONNECTIONS_MAX: &str = "65536";
+
+/// Samples a second that it takes of one class of one sensor: as many as may be asked for.
+const SAMPLES_PER_SECOND_MAX: &str = "1000000";
 
 /// A server that was started for one run and ends with it.
 #[derive(Debug)]
@@ -28,6 +33,11 @@ impl Child {
             // All the load comes from here.
             for limit in ["CONNECTIONS_MAX", "CONNECTIONS_PER_ADDRESS_MAX"] {
                 command.env(format!("SENSOCTO_{limit}"), CONNECTIONS_MAX);
+            }
+            // What the machine bears is to be found, not what a sensor may send.
+            for class in Class::ALL.map(Class::name) {
+                let limit = format!("SENSOR_{class}_SAMPLES_PER_SECOND").to_ascii_uppercase();
+                command.env(format!("SENSOCTO_{limit}"), SAMPLES_PER_SECOND_MAX);
             }
             Ok(command)
         })

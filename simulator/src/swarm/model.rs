@@ -813,16 +813,6 @@ impl Model {
         for (what, said, known) in [
             ("received", store.received, self.received),
             ("of no open feed", store.dropped(Reason::UnknownFeed), self.unknown),
-            (
-                "refused by a full intake",
-                store.dropped(Reason::IntakeFull),
-                self.refused[Reason::IntakeFull as usize],
-            ),
-            (
-                "refused for their rate",
-                store.dropped(Reason::RateLimited),
-                self.refused[Reason::RateLimited as usize],
-            ),
             ("delivered", audit.lens.delivered, self.delivered),
             ("stood in for", audit.lens.coalesced, self.coalesced),
             ("missed by viewers", report.lens.dropped(Reason::Overrun), self.missed),
@@ -831,6 +821,15 @@ impl Model {
                 said == known,
                 "conservation",
                 "{known} samples were {what}, the ledger says {said}"
+            );
+        }
+        for reason in Reason::OF_DOOR {
+            let (said, known) = (store.dropped(reason), self.refused[reason as usize]);
+            let name = reason.name();
+            must!(
+                said == known,
+                "conservation",
+                "{known} samples were refused as {name}, the ledger says {said}"
             );
         }
         let (mut least, mut most, mut floor) = (0, 0, 0);

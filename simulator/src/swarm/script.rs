@@ -467,7 +467,7 @@ const KINDS: [(Draw, usize); 20] = [
     ),
     (
         |_, dice, script| {
-            let reason = *dice.of(&[Reason::IntakeFull, Reason::RateLimited]);
+            let reason = *dice.of(&Reason::OF_DOOR);
             script.push(Event::Refused { reason, count: dice.within(1, 500) as u64 });
         },
         1,
