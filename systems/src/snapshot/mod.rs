@@ -13,7 +13,7 @@
 //! Form: [`MAGIC`], the format's number (u32), the length of the rest (u64) and its checksum
 //! (u64), then the world; little-endian throughout, whole numbers in the world as LEB128.
 
-mod bytes;
+pub(crate) mod bytes;
 mod decision;
 mod read;
 mod write;
