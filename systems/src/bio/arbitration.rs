@@ -13,10 +13,11 @@
 use components::attention::Level;
 
 /// The power of a weight that is its share.
-const GAMMA: f32 = 1.3;
-/// Weights are held within these: nobody is worth nothing, nobody everything.
+const GAMMA: f64 = 1.3;
+/// The least weight, as a part of the largest: nobody is worth nothing.
 const WEIGHT_MIN: f64 = 0.01;
-const WEIGHT_MAX: f64 = 100.0;
+/// Parts of 1 between which powers are interpolated, to 0.05 %: a power takes longer than all else.
+const POWER_COUNT: usize = 1024;
 /// Passes at most. Newton's method takes about six; each further one halves what is uncertain.
 const PASS_COUNT_MAX: usize = 100;
 /// The sum is the budget within this part of it.
@@ -25,7 +26,8 @@ const PRECISION: f64 = 1e-12;
 /// What one asks for, in any unit, the same for all and for the budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Demand {
-    /// What a unit is worth here, relative to others; 0.01 to 100.
+    /// What a unit is worth here, relative to others. What is below a hundredth of the largest
+    /// weight, or no number, counts as that; what is endless, as the largest.
     pub weight: f64,
     /// What it would take. Nothing where it is negative or no number.
     pub asked: f64,
@@ -54,10 +56,18 @@ pub enum Contention {
     Starved { part: f64 },
 }
 
-/// Room to work in, kept from time to time.
-#[derive(Debug, Default)]
+/// Powers, and room to work in that is kept from time to time.
+#[derive(Debug)]
 pub struct Arbiter {
+    powers: Vec<f64>,
     strengths: Vec<f64>,
+}
+
+impl Default for Arbiter {
+    fn default() -> Self {
+        let power = |n: usize| libm::pow(n as f64 / POWER_COUNT as f64, GAMMA);
+        Self { powers: (0..=POWER_COUNT).map(power).collect(), strengths: Vec::new() }
+    }
 }
 
 impl Arbiter {
@@ -83,14 +93,10 @@ impl Arbiter {
             return Contention::Starved { part };
         }
         self.strengths.clear();
-        // Weights are of a few kinds, and come in runs.
-        let mut last = (f64::NAN, 0.0);
-        self.strengths.extend(demands.iter().map(|demand| {
-            if demand.weight != last.0 {
-                last = (demand.weight, strength(demand.weight));
-            }
-            last.1
-        }));
+        let powers = &self.powers;
+        let weights = demands.iter().map(|demand| demand.weight);
+        let largest = weights.clone().filter(|weight| weight.is_finite()).fold(0.0, f64::max);
+        self.strengths.extend(weights.map(|weight| strength(powers, weight / largest)));
         let level = level(demands, &self.strengths, budget);
         allotted.extend(
             demands.iter().zip(&self.strengths).map(|(demand, strength)| {
@@ -101,11 +107,13 @@ impl Arbiter {
     }
 }
 
-/// What a weight counts for.
-fn strength(weight: f64) -> f64 {
+/// What a weight counts for, which is a part of the largest.
+fn strength(powers: &[f64], weight: f64) -> f64 {
     // Also where it is no number.
-    let weight = if weight > WEIGHT_MIN { weight.min(WEIGHT_MAX) } else { WEIGHT_MIN };
-    f64::from(libm::powf(weight as f32, GAMMA))
+    let weight = if weight > WEIGHT_MIN { weight.min(1.0) } else { WEIGHT_MIN };
+    let at = weight * POWER_COUNT as f64;
+    let below = (at as usize).min(POWER_COUNT - 1);
+    powers[below] + (at - below as f64) * (powers[below + 1] - powers[below])
 }
 
 /// The level at which the sum is `budget`: which is more than all floors, and less than all that
