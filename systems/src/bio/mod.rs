@@ -3,6 +3,7 @@
 //!
 //! - [`homeostasis`]: moves the load levels' thresholds so that what viewers notice stays good.
 //! - [`arbitration`]: divides a budget when there is not enough for all.
+//! - [`circadian`]: the load's rhythm of the day.
 //!
 //! Times are seconds as `f64`, of whatever beginning; where the time of day matters they are Unix
 //! seconds and named so. What comes in as no number, or as a time that runs backwards, changes
@@ -14,6 +15,7 @@
 )]
 
 pub mod arbitration;
+pub mod circadian;
 pub mod homeostasis;
 
 use crate::snapshot::bytes::{Read, Reader, Writer, broken};
