@@ -1,6 +1,7 @@
 //! The biological layer: what a machine can know by itself about what matters now. Each part is
 //! useful on its own, has no clock, acts on nothing, and gives advice that one conductor weighs.
 //!
+//! - [`novelty`]: what is unlike its own recent past, for 10 to 60 seconds of attention.
 //! - [`homeostasis`]: moves the load levels' thresholds so that what viewers notice stays good.
 //! - [`arbitration`]: divides a budget when there is not enough for all.
 //! - [`circadian`]: the load's rhythm of the day.
@@ -17,6 +18,7 @@
 pub mod arbitration;
 pub mod circadian;
 pub mod homeostasis;
+pub mod novelty;
 
 use crate::snapshot::bytes::{Read, Reader, Writer, broken};
 
