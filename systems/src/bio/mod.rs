@@ -2,6 +2,7 @@
 //! useful on its own, has no clock, acts on nothing, and gives advice that one conductor weighs.
 //!
 //! - [`novelty`]: what is unlike its own recent past, for 10 to 60 seconds of attention.
+//! - [`correlation`]: who is watched together; feeds the forecast.
 //! - [`homeostasis`]: moves the load levels' thresholds so that what viewers notice stays good.
 //! - [`arbitration`]: divides a budget when there is not enough for all.
 //! - [`circadian`]: the load's rhythm of the day.
@@ -17,6 +18,7 @@
 
 pub mod arbitration;
 pub mod circadian;
+pub mod correlation;
 pub mod homeostasis;
 pub mod novelty;
 
