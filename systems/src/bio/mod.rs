@@ -2,6 +2,8 @@
 //! useful on its own, has no clock, acts on nothing, and gives advice that one conductor weighs.
 //!
 //! - [`novelty`]: what is unlike its own recent past, for 10 to 60 seconds of attention.
+//! - [`forecast`]: who will be looked at soon, by habit and by what was just looked at; silent
+//!   unless it has been right.
 //! - [`correlation`]: who is watched together; feeds the forecast.
 //! - [`homeostasis`]: moves the load levels' thresholds so that what viewers notice stays good.
 //! - [`arbitration`]: divides a budget when there is not enough for all.
@@ -19,6 +21,7 @@
 pub mod arbitration;
 pub mod circadian;
 pub mod correlation;
+pub mod forecast;
 pub mod homeostasis;
 pub mod novelty;
 
