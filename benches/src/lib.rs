@@ -1,5 +1,6 @@
 //! Measuring, as ratios in one run: the machine's mood cancels out.
 
+pub mod bio;
 pub mod fan_out;
 pub mod intake;
 pub mod recording;
