@@ -12,6 +12,7 @@
 //! Times are seconds as `f64`, of whatever beginning; where the time of day matters they are Unix
 //! seconds and named so. What comes in as no number, or as a time that runs backwards, changes
 //! nothing. Transcendental functions are `libm`'s: the same bits on every machine.
+//! `docs/bio.md` has the figures.
 
 #![cfg_attr(
     not(test),
