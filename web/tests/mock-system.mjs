@@ -133,7 +133,7 @@ export class MockSystem {
       viewers: {
         open: 24,
         qualities: { calm: { high: 9, medium: 4, low: 11, minimal: 0, paused: 0 }, pressed: { high: 2, medium: 8, low: 11, minimal: 2, paused: 1 }, critical: { high: 0, medium: 1, low: 6, minimal: 14, paused: 3 }, broken: { high: 1, medium: 5, low: 12, minimal: 6, paused: 0 } }[this.scene],
-        limited_by: { calm: { asked: 15, budget: 0, socket: 0, health: 0 }, pressed: { asked: 8, budget: 9, socket: 3, health: 1 }, critical: { asked: 1, budget: 16, socket: 5, health: 2 }, broken: { asked: 5, budget: 15, socket: 2, health: 1 } }[this.scene],
+        limited_by: { device: 0, intake: 0, storage: 0, ...{ calm: { asked: 15, budget: 0, socket: 0, health: 0 }, pressed: { asked: 8, budget: 9, socket: 3, health: 1 }, critical: { asked: 1, budget: 16, socket: 5, health: 2 }, broken: { asked: 5, budget: 15, socket: 2, health: 1 } }[this.scene] },
       },
       bio: {
         novelty: { events_total: 14, lifted: contended ? 2 : 1, recent: [
@@ -147,7 +147,7 @@ export class MockSystem {
         arbiter: { contended, budget_fps: contended ? 1_240 : null, groups: [["high", 6, 180], ["medium", 44, 640], ["low", 130, 1_300]].map(([level, count, asked_fps]) => ({ level, count, asked_fps, allowed_fps: asked_fps * scene.share[level] })) },
         circadian: { factor: 1.12, confidence: 0.46, hour_local: 14.4 },
       },
-      ages: stages.flatMap(([stage, ms]) => [...CLASSES, "all"].filter((of) => stage === "delivery" || of === "all").map((of, k) => {
+      ages: stages.flatMap(([stage, ms]) => [...CLASSES, "all"].map((of, k) => {
         const p50 = ms * (of === "bio" || of === "all" ? Math.sqrt(slow) : slow) * sway(stage + of, 0.12) * (of === "location" ? 1.4 : 1);
         return { stage, class: of, p50, p95: p50 * 2.1, p99: p50 * 2.8 + k, count: of === "all" ? 12_400 : 2_100 - 300 * k };
       })),
@@ -173,7 +173,7 @@ export class MockSystem {
         return { name, state: off ? "off" : "running", panics, message: panics > 0 ? "index out of bounds: the len is 24 but the index is 24" : null, micros: off ? 0 : micros * Math.sqrt(slow) * sway(name, 0.15) };
       }),
       drops: {
-        calm: [],
+        calm: [["door", "rate_limited", 0, 0]],
         pressed: [["lens", "aged_out", 18_200, 96], ["door", "rate_limited", 412, 0]],
         critical: [["lens", "aged_out", 92_400, 3_150], ["door", "rate_limited", 41_200, 18_900], ["store", "no_memory", 1_220, 84], ["door", "queue_full", 310, 0]],
         broken: [["lens", "aged_out", 24_000, 610]],

@@ -257,10 +257,10 @@ export const system_strings = {
     `Load is now ${level}${by === null ? "" : `: ${RESOURCE_SHORT[by] ?? by}`}.`,
   protection_is: (on: boolean) => (on ? "Memory protection is on." : "Memory protection is off."),
   pressure_now: "Pressure now",
-  pressure_why: "The worst of the six below; the level follows it.",
+  pressure_why: "The worst of the six below.",
   since: "For",
   weighted: "Weighted",
-  weighted_why: (parts: string) => `Mean by the weights ${parts}. A figure to compare with; no level follows from it alone.`,
+  weighted_why: (parts: string) => `Mean by the weights ${parts}. The level follows this mean or the worst of the six, whichever asks for more.`,
   protection: "Memory protection",
   on: "On",
   off: "Off",
@@ -277,10 +277,10 @@ export const system_strings = {
   },
   resource_whys: {
     cpu: "Processor time this server uses, of what it may use",
-    cpu_system: "Processor time of the whole machine",
+    cpu_system: "Processor time this server uses, of what others on the machine leave it",
     queue: "How long samples wait inside before they are taken: the worst queue",
     tick: "Time that one round of all work takes, of the time there is",
-    broadcast: "How long data wait at most of the viewers' lines",
+    broadcast: "How long data wait at the slower quarter of the viewers' lines",
     memory: "Memory, of what this server may use",
   },
   of: (measured: string, limit: string) => `${measured} of ${limit}`,
@@ -306,8 +306,8 @@ export const system_strings = {
   flow_part: (delivered: string, asked: string, share: string) => `${delivered} of ${asked} samples a second are delivered (${share}).`,
   flow_took: (parts: string) => `Taken: ${parts}.`,
   contended: (n: string | null) => (n === null ? "There is not enough for all: it is shared out." : `There is not enough for all: ${n} samples a second are shared out.`),
-  attentions: { high: "Looked at closely", medium: "Seen", low: "In the background" },
-  attentions_short: { high: "Closely", medium: "Seen", low: "Background" },
+  attentions: { high: "Looked at closely", medium: "Seen", low: "Seen, battery low" },
+  attentions_short: { high: "Closely", medium: "Seen", low: "Battery low" },
   attention_names: { none: "not watched", low: "low", medium: "medium", high: "high" } as Record<string, string>,
   asked: "Asked",
   allowed: "Allowed",
@@ -374,13 +374,13 @@ export const system_strings = {
   sensor_columns: { class: "Class", level: "Attention", in: "In/s", viewers: "Viewers" },
   points: (n: string) => `${n} of 100`,
   sort_by: (column: string) => `Sort by ${column}`,
-  pick_viewer: (n: number) => `Explain viewer ${n}`,
+  pick_viewer: (n: string) => `Explain viewer ${n}`,
   pick_sensor: (id: string) => `Explain sensor ${id}`,
 
   decision: "Why does a viewer get what it gets?",
   decision_hint: "Choose a viewer and a sensor in the tables above.",
-  decision_of: (viewer: number, sensor: string) => `Viewer ${viewer}, sensor ${sensor}`,
-  decision_viewer: (viewer: number) => `Viewer ${viewer} is chosen. Now choose a sensor.`,
+  decision_of: (viewer: string, sensor: string) => `Viewer ${viewer}, sensor ${sensor}`,
+  decision_viewer: (viewer: string) => `Viewer ${viewer} is chosen. Now choose a sensor.`,
   decision_sensor: (sensor: string) => `Sensor ${sensor} is chosen. Now choose a viewer.`,
   decision_unknown: "The server no longer knows this viewer or this sensor.",
   signal: "Signal",
@@ -412,7 +412,7 @@ export const system_strings = {
   homeostasis_drops: (share: string) => `${share} dropped.`,
   homeostasis_saturated: "It may move them no further.",
   arbiter_enough: "There is enough: nothing is shared out.",
-  arbiter_shares: (budget: string | null, parts: string) => `${budget === null ? "Shares out what there is" : `Shares out ${budget} updates a second`}: ${parts}.`,
+  arbiter_shares: (budget: string | null, parts: string) => `${budget === null ? "Shares out what there is" : `Shares out ${budget} updates a second`}${parts === "" ? "" : `: ${parts}`}.`,
   arbiter_part: (level: string, count: string, share: string) => `${level} (${count}) gets ${share} of what it asks`,
   circadian_is: (hour: string, factor: number, confidence: string) =>
     `At ${hour} it expects ${Math.abs(factor - 1) < 0.005 ? "the usual load" : `${Math.abs(Math.round((factor - 1) * 100))} % ${factor > 1 ? "more" : "less"} load than usual`}; ${confidence} sure.`,
@@ -423,6 +423,8 @@ export const system_strings = {
 
   ages: "How old samples are",
   ages_hint: "From the moment each stage begins to its end, in milliseconds. 99 of 100 are younger than p99.",
+  ages_all: "Each class",
+  ages_few: "All classes as one",
   ages_none: "No sample has been followed yet.",
   age_of: (stage: string, of: string) => `${stage}, ${of.toLowerCase()}`,
   ages_columns: { stage: "Stage", p50: "p50", p95: "p95", p99: "p99", count: "Samples" },
@@ -480,6 +482,18 @@ export function ms_text(ms: number): string {
   const size = Math.abs(ms);
   if (size >= 10_000) return age_text(ms);
   return `${size === 0 ? "0" : size < 1 ? ms.toFixed(2) : size < 10 ? ms.toFixed(1) : whole.format(ms)} ms`;
+}
+
+/** A count that the server may not tell. */
+export function known_text(count: number | null): string {
+  return count === null ? "–" : count_text(count);
+}
+
+/** A viewer's number is its place, and how many were there before it; the second only where there were some. */
+export function viewer_text(viewer: number): string {
+  const place = viewer % 2 ** 32;
+  const before = Math.floor(viewer / 2 ** 32);
+  return before === 0 ? `${place}` : `${place}.${before}`;
 }
 
 /** With its sign, so that a direction is seen. */

@@ -68,9 +68,10 @@ export interface ClassRow {
   class: string;
   in_sps: number;
   accepted_sps: number;
-  dropped_sps: number;
+  dropped_sps: number | null;
+  /** null: no limit. */
   quota_sps: number | null;
-  queued: number;
+  queued: number | null;
 }
 
 export interface Storage {
@@ -155,7 +156,7 @@ export interface TopViewer {
 export interface EngineSystem {
   name: string;
   on: boolean;
-  panics: number;
+  panics: number | null;
   message: string | null;
   micros: number;
 }
@@ -190,7 +191,8 @@ export interface System {
 export interface Decision {
   asked_hz: number;
   allowed_hz: number;
-  delivered_hz: number;
+  /** null: not looked at long enough to say. */
+  delivered_hz: number | null;
   limited_by: string | null;
   form: string;
   chain: { layer: string; allows_hz: number | null; why: string }[];
@@ -354,7 +356,7 @@ export function read_system(value: unknown): System | null {
       if (called === null) return null;
       return {
         class: called, in_sps: number(one["in_sps"]) ?? 0, accepted_sps: number(one["accepted_sps"]) ?? 0,
-        dropped_sps: number(one["dropped_sps"]) ?? 0, quota_sps: number(one["quota_sps"]), queued: number(one["queued"]) ?? 0,
+        dropped_sps: number(one["dropped_sps"]), quota_sps: number(one["quota_sps"]), queued: number(one["queued"]),
       };
     }, (row) => row.class),
     storage: read_storage(given["storage"]),
@@ -389,7 +391,7 @@ export function read_system(value: unknown): System | null {
     systems: rows(given["systems"], (one) => {
       const called = name(one["name"]);
       if (called === null) return null;
-      return { name: called, on: one["state"] !== "off", panics: number(one["panics"]) ?? 0, message: words(one["message"]), micros: number(one["micros"]) ?? 0 };
+      return { name: called, on: one["state"] !== "off", panics: number(one["panics"]), message: words(one["message"]), micros: number(one["micros"]) ?? 0 };
     }, (row) => row.name),
     drops: rows(given["drops"], (one) => {
       const reason = name(one["reason"]);
@@ -404,10 +406,10 @@ export function read_decision(value: unknown): Decision | null {
   const given = fields(value);
   const asked_hz = number(given?.["asked_hz"]);
   const allowed_hz = number(given?.["allowed_hz"]);
-  const delivered_hz = number(given?.["delivered_hz"]);
-  if (given === null || asked_hz === null || allowed_hz === null || delivered_hz === null) return null;
+  if (given === null || asked_hz === null || allowed_hz === null) return null;
   return {
-    asked_hz, allowed_hz, delivered_hz,
+    asked_hz, allowed_hz,
+    delivered_hz: number(given["delivered_hz"]),
     limited_by: name(given["limited_by"]),
     form: name(given["form"]) ?? "",
     chain: rows(given["chain"], (one) => {

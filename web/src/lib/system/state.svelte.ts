@@ -91,12 +91,14 @@ class SystemState {
     const with_traces = this.asked++ % TRACES_EVERY === 0;
     // A server that does not answer is seen to be late while it is waited for.
     const ticking = setInterval(() => (this.now_ms = performance.now()), PERIOD_MS);
-    const [answer, traces] = await Promise.all([this.client.system(), with_traces ? this.client.traces() : null, this.ask_decision()]);
+    // Each is shown as it comes: none waits for a slower one.
+    await Promise.all([
+      this.client.system().then((answer) => this.take(answer)),
+      with_traces ? this.client.traces().then((answer) => this.take_traces(answer)) : null,
+      this.ask_decision(),
+    ]);
     clearInterval(ticking);
     this.asking = false;
-    this.take(answer);
-    if (traces?.ok) this.traces = traces.value;
-    if (traces !== null) this.traces_fault = traces.ok ? null : traces.fault;
     clearTimeout(this.timer);
     if (this.looks) this.timer = setTimeout(() => void this.read(), Math.max(0, PERIOD_MS - (performance.now() - begun)));
   }
@@ -117,6 +119,11 @@ class SystemState {
     const { load } = answer.value;
     if (before !== null && before.load.level !== load.level) this.say(strings.level_is(load.level, load.limited_by));
     else if (before !== null && before.load.memory_protection !== load.memory_protection) this.say(strings.protection_is(load.memory_protection));
+  }
+
+  private take_traces(answer: Answer<Trace[]>): void {
+    if (answer.ok) this.traces = answer.value;
+    this.traces_fault = answer.ok ? null : answer.fault;
   }
 
   private async ask_decision(): Promise<void> {

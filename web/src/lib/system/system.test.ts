@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Asker } from "../ask";
 import { LIST_MAX } from "../read";
-import { ms_text, percent_text, system_strings } from "../strings";
+import { known_text, ms_text, percent_text, system_strings, viewer_text } from "../strings";
 import { Client } from "./client";
 import { losses, picture, ribbon } from "./flow";
 import { History, point_of, POINTS_MAX } from "./history";
@@ -61,6 +61,9 @@ describe("what the server says of itself", () => {
     const system = read_system({ load: { level: "normal" } })!;
     expect(system.load).toMatchObject({ level: "normal", since_ms: null, weighted: null, limited_by: null, pressures: [], thresholds: [] });
     expect([system.flow, system.storage, system.viewers, system.balanced, system.bio.forecast, system.uptime_ms]).toEqual([null, null, null, null, null, null]);
+    const little = read_system({ load: { level: "normal" }, classes: [{ class: "bio", in_sps: 4 }], systems: [{ name: "conduct", micros: 3 }] })!;
+    expect(little.classes[0]).toMatchObject({ in_sps: 4, dropped_sps: null, queued: null });
+    expect(little.systems[0]).toEqual({ name: "conduct", on: true, panics: null, message: null, micros: 3 });
     expect([system.ages, system.systems, system.drops, system.sensors, system.top_viewers]).toEqual([[], [], [], [], []]);
   });
 
@@ -89,6 +92,7 @@ describe("what the server says of itself", () => {
   it("explains a decision, step by step", () => {
     const told = { asked_hz: 250, allowed_hz: 10, delivered_hz: 9.9, limited_by: "socket", form: "digest", chain: [{ layer: "asked", allows_hz: 250, why: "auto" }, { layer: "storage", allows_hz: null, why: "all held" }, 3, { layer: "" }] };
     expect(read_decision(told)).toEqual({ ...told, chain: told.chain.slice(0, 2) });
+    expect(read_decision({ ...told, delivered_hz: null })!.delivered_hz).toBe(null);
     for (const wrong of [null, {}, { ...told, asked_hz: "all" }]) expect(read_decision(wrong)).toBe(null);
   });
 
@@ -219,8 +223,13 @@ describe("figures in words", () => {
     expect([ms_text(0), ms_text(0.42), ms_text(3.21), ms_text(120.4), ms_text(12_000), ms_text(-14)]).toEqual(["0 ms", "0.42 ms", "3.2 ms", "120 ms", "12 s", "-14 ms"]);
   });
 
+  it("name a viewer by its place, and by who sat there before it", () => {
+    expect([viewer_text(5), viewer_text(2 ** 32 * 3 + 7)]).toEqual(["5", "7.3"]);
+  });
+
   it("say a change of level with what decided it", () => {
     expect(system_strings.level_is("elevated", "cpu")).toBe("Load is now elevated: CPU.");
     expect(system_strings.level_is("normal", null)).toBe("Load is now normal.");
+    expect(known_text(null)).toBe("–");
   });
 });
