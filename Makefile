@@ -3,6 +3,9 @@
 # Where cargo puts what it builds.
 target := $(or $(CARGO_TARGET_DIR),target)
 
+# Tests that make things panic on purpose: see docs/isolation.md.
+faults := tests/faults,server/faults
+
 .PHONY: run test chromium
 
 run:
@@ -10,8 +13,8 @@ run:
 
 test: chromium
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- --deny warnings
-	cargo test --locked --workspace
+	cargo clippy --locked --workspace --all-targets --features $(faults) -- --deny warnings
+	cargo test --locked --workspace --features $(faults)
 	npm --prefix web run check
 	npm --prefix web test
 	SENSOCTO_BIN=$(abspath $(target))/debug/sensocto npm --prefix web run e2e

@@ -14,8 +14,9 @@ use crate::command::SensorCard;
 use crate::id::{FeedId, StreamId, ViewerId};
 use crate::load::Load;
 use crate::pressure::Resource;
-use crate::sample::{Text, Timestamp};
+use crate::sample::{EngineTime, Text, Timestamp};
 use crate::shape::Shape;
+use crate::supervision::SystemHealth;
 
 /// Who a stream is. Fixed at its first sample.
 #[derive(Debug)]
@@ -201,6 +202,8 @@ pub enum Refusal {
     ReservedName,
     /// The server holds as many sensors as it may.
     TooManySensors,
+    /// The engine panicked over it.
+    Fault,
 }
 
 impl Refusal {
@@ -209,6 +212,7 @@ impl Refusal {
             Self::NotOwner => "not_owner",
             Self::ReservedName => "reserved_name",
             Self::TooManySensors => "too_many_sensors",
+            Self::Fault => "internal_error",
         }
     }
 }
@@ -277,6 +281,15 @@ pub enum Notice {
         /// What is pressed hardest; nothing when the load was made up.
         by: Option<Resource>,
     },
+    /// Something watched is unlike its own past.
+    Novelty {
+        sensor_id: Arc<str>,
+        attribute_id: Arc<str>,
+        /// In standard deviations as the original counted them: 3 is the threshold.
+        z: f64,
+        /// How long it is delivered whole.
+        boost_ms: u64,
+    },
     /// From now on the viewer is served so.
     QualityGranted {
         viewer: ViewerId,
@@ -287,6 +300,22 @@ pub enum Notice {
         viewer: ViewerId,
         why: ViewerEnd,
     },
+
+    /// The system panicked and begins anew: what it was at in this tick is lost, and counted.
+    SystemRestarted {
+        system: &'static str,
+        message: Arc<str>,
+    },
+    /// It panicked too often (see [`Intensity`](crate::supervision::Intensity)), and is left out
+    /// until then.
+    SystemOff {
+        system: &'static str,
+        until: EngineTime,
+    },
+    /// It is tried again.
+    SystemOn {
+        system: &'static str,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -295,6 +324,8 @@ pub enum ViewerEnd {
     Left,
     /// Its lease ran out: no sign of life from its connection.
     LeaseOver,
+    /// The engine panicked over it, twice or over one of its words. It may come again.
+    Fault,
 }
 
 /// What a tick cost and what the world holds, for whoever watches the machine.
@@ -304,6 +335,8 @@ pub struct TickReport {
     /// Nanoseconds each system took in this tick, in the order they ran; zeros when the door gave
     /// no stopwatch.
     pub systems: Vec<(&'static str, u64)>,
+    /// How each of them is faring, in the same order.
+    pub health: Vec<SystemHealth>,
     pub sensor_count: usize,
     pub viewer_count: usize,
     /// Bytes held by all rings.

@@ -36,10 +36,12 @@ pub enum Reason {
     Paused,
     /// Lens: the viewer left before it was sent, or no longer asks for the sensor.
     ViewerGone,
+    /// Both: a system panicked over it.
+    Fault,
 }
 
 impl Reason {
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     pub const ALL: [Self; Self::COUNT] = [
         Self::Aged,
         Self::Trimmed,
@@ -52,6 +54,7 @@ impl Reason {
         Self::Overrun,
         Self::Paused,
         Self::ViewerGone,
+        Self::Fault,
     ];
 
     /// Those that a door gives before the engine has seen the sample.
@@ -70,6 +73,7 @@ impl Reason {
             Self::Overrun => "overrun",
             Self::Paused => "paused",
             Self::ViewerGone => "viewer_gone",
+            Self::Fault => "fault",
         }
     }
 }
@@ -94,14 +98,35 @@ impl Ledger {
         self.dropped[reason as usize]
     }
 
-    /// Adds another's counts.
-    pub fn add(&mut self, other: &Self) {
-        self.received += other.received;
-        self.delivered += other.delivered;
-        self.coalesced += other.coalesced;
-        self.kept += other.kept;
-        for (mine, theirs) in self.dropped.iter_mut().zip(&other.dropped) {
-            *mine += theirs;
+    /// Adds what another has counted apart.
+    pub fn add(&mut self, part: &Self) {
+        self.received += part.received;
+        self.delivered += part.delivered;
+        self.coalesced += part.coalesced;
+        self.kept += part.kept;
+        for (whole, part) in self.dropped.iter_mut().zip(part.dropped) {
+            *whole += part;
+        }
+    }
+
+    /// Takes back what [`add`](Self::add) added.
+    pub fn take_back(&mut self, part: &Self) {
+        self.received -= part.received;
+        self.delivered -= part.delivered;
+        self.coalesced -= part.coalesced;
+        self.kept -= part.kept;
+        for (whole, part) in self.dropped.iter_mut().zip(part.dropped) {
+            *whole -= part;
+        }
+    }
+
+    /// After a panic, when what was under way is known only by what is missing: makes the law hold
+    /// again. What was received and is nowhere is dropped as a [`Fault`](Reason::Fault); what is
+    /// there and was not counted was received.
+    pub fn settle(&mut self) {
+        match self.unexplained() {
+            lost @ 1.. => self.drop(Reason::Fault, lost.unsigned_abs()),
+            uncounted => self.received += uncounted.unsigned_abs(),
         }
     }
 

@@ -165,20 +165,9 @@ impl Ring {
         if u64::from(len) > count || hot > len {
             return Err("a ring holds more than was pushed");
         }
-        let (mut ordinal, end) = texts.as_ref().map_or((0, 0), |texts| {
-            (texts.first, texts.first.saturating_add(texts.queue.len() as u64))
-        });
-        for sample in words.chunks_exact(stride) {
-            if Cell(sample[1]).is_text() {
-                if Cell(sample[1]) != Cell::text(ordinal) || ordinal >= end {
-                    return Err("a sample refers to a text that is not its own");
-                }
-                ordinal += 1;
-            }
-        }
-        if ordinal != end {
-            return Err("a ring holds a text of no sample");
-        }
+        let (first, text_count) =
+            texts.as_ref().map_or((0, 0), |texts| (texts.first, texts.queue.len() as u64));
+        texts_belong(words.chunks_exact(stride), first, text_count)?;
         words.resize(capacity as usize * stride, 0);
         let texts = texts.map(|parts| {
             let mut queue = VecDeque::with_capacity(parts.capacity.max(parts.queue.len()));
@@ -188,6 +177,28 @@ impl Ring {
         });
         let words = words.into_boxed_slice();
         Ok(Self { words, texts, count, capacity, start: 0, len, hot, width })
+    }
+
+    /// Whether it keeps its promises: what a panic in the midst of a write may have broken.
+    pub fn is_sound(&self) -> bool {
+        let whole = self.len <= self.capacity
+            && self.hot <= self.len
+            && u64::from(self.len) <= self.count
+            && (self.start < self.capacity || self.start == 0)
+            && self.words.len() == self.capacity as usize * self.stride();
+        let texts = self.texts.as_deref();
+        let (first, count) = texts.map_or((0, 0), |texts| (texts.first, texts.queue.len()));
+        let known = texts.map_or(0, |texts| texts.bytes);
+        let bytes: usize = texts.iter().flat_map(|texts| &texts.queue).map(Text::bytes).sum();
+        whole
+            && known == bytes
+            && texts_belong(self.words(self.oldest(), self.count), first, count as u64).is_ok()
+    }
+
+    /// What is left of it when all is forgotten: its width, and its count, so that a reader finds
+    /// that it has missed what was there.
+    pub fn emptied(&self) -> Self {
+        Self { count: self.count, ..Self::new(self.width) }
     }
 
     fn stride(&self) -> usize {
@@ -360,6 +371,24 @@ impl Ring {
             _ => None,
         }
     }
+}
+
+/// Whether these samples refer to `count` texts from the ordinal `first` on, in their order.
+fn texts_belong<'a>(
+    samples: impl Iterator<Item = &'a [u64]>,
+    first: u64,
+    count: u64,
+) -> Result<(), &'static str> {
+    let (mut ordinal, end) = (first, first.saturating_add(count));
+    for sample in samples {
+        if Cell(sample[1]).is_text() {
+            if Cell(sample[1]) != Cell::text(ordinal) || ordinal >= end {
+                return Err("a sample refers to a text that is not its own");
+            }
+            ordinal += 1;
+        }
+    }
+    if ordinal == end { Ok(()) } else { Err("a ring holds a text of no sample") }
 }
 
 #[cfg(test)]

@@ -8,15 +8,22 @@ use bevy_app::App;
 pub use components::budget::Budget;
 pub use components::command::{Command, Inputs};
 pub use components::delivery::{Deliveries, Notice, TickReport};
+pub use components::fault::Faults;
 use components::id::ViewerId;
 pub use components::sample::EngineTime;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
+pub use systems::bio::live::Event;
+use systems::bio::live::{Bio, Looks, Observed};
 use systems::conduct::divide::CurrentBudget;
 use systems::conduct::judge::{Advice, Judgement, Pressed};
 use systems::conduct::pace::Reports;
-pub use systems::figures::{Bands, Decision, Figures, Flowed, Link, SensorFigures, ViewerFigures};
+pub use systems::figures::{
+    Bands, BioFigures, Decision, Figures, Flowed, Link, SensorFigures, ViewerFigures,
+};
 pub use systems::snapshot::SnapshotError;
+use systems::supervise::Supervision;
+pub use systems::supervise::fault_points;
 pub use systems::world::Settings;
 use systems::world::{
     Attendance, Books, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel, SensorIndex,
@@ -31,11 +38,18 @@ pub struct EngineConfig {
     pub threads: usize,
     /// Reads nanoseconds, to time the systems; `None` leaves their times at zero.
     pub stopwatch: Option<fn() -> u64>,
+    /// Failpoints, in builds that have them; else nothing.
+    pub faults: Faults,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { settings: Settings::default(), threads: 1, stopwatch: None }
+        Self {
+            settings: Settings::default(),
+            threads: 1,
+            stopwatch: None,
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -52,12 +66,13 @@ impl std::fmt::Debug for Engine {
 }
 
 /// A world in which nothing has happened, with its schedule.
-fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel) -> App {
+fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel, faults: Faults) -> App {
     let mut app = App::empty();
     app.insert_resource(CurrentBudget::new(&settings))
         .insert_resource(settings)
         .insert_resource(stopwatch)
         .insert_resource(parallel)
+        .insert_resource(faults)
         .init_resource::<Now>()
         .init_resource::<Incoming>()
         .init_resource::<Outgoing>()
@@ -70,6 +85,9 @@ fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel) -> App {
         .init_resource::<Memory>()
         .init_resource::<Pressed>()
         .init_resource::<Advice>()
+        .init_resource::<Bio>()
+        .init_resource::<Observed>()
+        .init_resource::<Looks>()
         .init_resource::<Judgement>()
         .init_resource::<Reports>()
         .init_resource::<systems::figures::Walked>()
@@ -85,7 +103,7 @@ impl Engine {
     /// not need.
     pub fn new(config: EngineConfig) -> Self {
         let stopwatch = Stopwatch(config.stopwatch.unwrap_or(|| 0));
-        let app = empty(config.settings, stopwatch, Parallel(config.threads > 1));
+        let app = empty(config.settings, stopwatch, Parallel(config.threads > 1), config.faults);
         let pool = (config.threads > 1).then(|| {
             let builder = || ThreadPoolBuilder::new().num_threads(config.threads);
             // The calling thread may already belong to another engine's pool.
@@ -124,8 +142,14 @@ impl Engine {
     pub fn replace(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         let world = self.app.world();
         let (stopwatch, parallel) = (*world.resource::<Stopwatch>(), *world.resource::<Parallel>());
-        let mut app = empty(Settings::default(), stopwatch, parallel);
+        let faults = world.resource::<Faults>().clone();
+        let mut app = empty(Settings::default(), stopwatch, parallel, faults);
         systems::snapshot::restore(app.world_mut(), bytes)?;
+        // How the systems are faring is this engine's affair, not the world's; and what was measured
+        // and not judged, for one of them is left out, is to be judged yet.
+        let old = self.app.world_mut();
+        app.insert_resource(old.remove_resource::<Supervision>().expect("every engine has it"));
+        app.insert_resource(old.remove_resource::<Pressed>().expect("every engine has it"));
         self.app = app;
         Ok(())
     }
@@ -133,8 +157,12 @@ impl Engine {
     /// One step. `now` never goes back. Takes what is in `inputs` and leaves it empty, with its
     /// room. What is returned is good until the next call.
     ///
+    /// A system that panics does not end the tick: it loses its own work, and the tick says so
+    /// ([`Notice::SystemRestarted`]); see [`systems::supervise`].
+    ///
     /// # Panics
-    /// When `now` lies before the last tick's: a door that loses its clock is broken.
+    /// When `now` lies before the last tick's: a door that loses its clock is broken. And when a
+    /// system without which there is no engine panics again and again: with its name, and why.
     pub fn tick(&mut self, now: EngineTime, inputs: &mut Inputs) -> &Deliveries {
         let world = self.app.world_mut();
         let mut time = world.resource_mut::<Now>();
@@ -142,11 +170,17 @@ impl Engine {
         *time = Now { time: now, before: time.time, tick: time.tick + 1 };
         std::mem::swap(&mut world.resource_mut::<Incoming>().0, inputs);
         world.resource_mut::<Outgoing>().0.clear();
+        let tick = world.resource::<Now>().tick;
+        world.resource::<Faults>().begin_tick(tick);
+        systems::supervise::wake(world);
         match &self.pool {
             Some(pool) => pool.install(|| world.run_schedule(systems::Tick)),
             None => world.run_schedule(systems::Tick),
         }
         world.clear_trackers();
+        if let Some(why) = world.resource::<Supervision>().broken() {
+            panic!("{why}");
+        }
         std::mem::swap(&mut world.resource_mut::<Incoming>().0, inputs);
         &world.resource::<Outgoing>().0
     }
@@ -163,6 +197,7 @@ impl Engine {
         TickReport {
             tick: world.resource::<Now>().tick,
             systems: world.resource::<Timings>().by_system().collect(),
+            health: world.resource::<Supervision>().health().cloned().collect(),
             sensor_count: world.resource::<SensorIndex>().live_count(),
             viewer_count: world.resource::<ViewerIndex>().count(),
             ring_bytes: world.resource::<Memory>().bytes,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use components::class::Class;
 use components::load::LoadLevel;
-use engine::{EngineConfig, Settings};
+use engine::{EngineConfig, Faults, Settings};
 use simulator::nearest::nearest;
 use simulator::scenario::{self, Scenario};
 
@@ -22,7 +22,7 @@ use crate::socket::{SocketLimits, sensor_rate};
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 31] = [
+pub const KEYS: [&str; 32] = [
     "listen",
     "data",
     "simulate",
@@ -54,6 +54,7 @@ pub const KEYS: [&str; 31] = [
     "idle_seconds",
     "recording_mib_max",
     "recordings_mib_max",
+    "faults",
 ];
 
 /// In the environment, beside the keys: where the file is.
@@ -217,6 +218,17 @@ impl Given {
                 ),
             });
         }
+        let faults = match self.last("faults") {
+            Some(setting) if setting.boolean()? => match crate::fault::UNARMED {
+                Some(why) => return Err(setting.error(why)),
+                None if !address.ip().is_loopback() => {
+                    let what = format!("failpoints are for loopback, not for {address}");
+                    return Err(setting.error(&what));
+                }
+                None => crate::fault::armed(),
+            },
+            _ => Faults::default(),
+        };
         let tokens = |key| self.last(key).map_or(Ok(Vec::new()), |setting| setting.tokens());
         let number =
             |key, default: usize| self.last(key).map_or(Ok(default), |setting| setting.count());
@@ -279,6 +291,7 @@ impl Given {
                 },
                 threads: number("threads", default_threads())?,
                 stopwatch: None,
+                faults,
             },
             intake_limits: IntakeLimits {
                 class_samples: number("class_samples_max", intake_limits.class_samples)?,

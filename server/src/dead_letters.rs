@@ -373,7 +373,8 @@ mod tests {
         letters.note_ledger(0, "store", &now, &now);
         let mut reasons: Vec<String> = all(&letters).into_iter().map(|letter| letter.1).collect();
         reasons.reverse();
-        let known = ["trimmed", "sensor_gone", "unknown_feed", "overrun", "paused", "viewer_gone"];
+        let known =
+            ["trimmed", "sensor_gone", "unknown_feed", "overrun", "paused", "viewer_gone", "fault"];
         assert_eq!(reasons, known);
     }
 

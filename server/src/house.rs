@@ -47,7 +47,8 @@ impl House {
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let (down, shutdown) = watch::channel(false);
-        let intake = Arc::new(Intake::new(config.intake_limits));
+        let faults = config.engine.faults.clone();
+        let intake = Arc::new(Intake::new(config.intake_limits).with_faults(faults.clone()));
         let letters = Arc::new(DeadLetters::default());
         let clock = Clock::system();
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
@@ -84,6 +85,7 @@ impl House {
                 tape: Tape::new(Arc::clone(&recorder)),
                 ages: Arc::clone(&ages),
                 letters: Arc::clone(&letters),
+                faults: faults.clone(),
             },
         )
         .map_err(|error| format!("cannot start the engine: {error}"))?;
@@ -119,7 +121,7 @@ impl House {
                 .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)))
                 .merge(system::router(Arc::clone(&doors)))
                 .merge(dead_letters::router(Arc::clone(&doors)));
-        let router = http::router(Arc::clone(&doors), pulse, more);
+        let router = http::router(Arc::clone(&doors), pulse, more, faults);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {
             tokio::select! {

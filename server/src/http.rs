@@ -1,5 +1,6 @@
 //! What answers to which path: the socket, health, the viewers' API, and the page.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
+use components::fault::Faults;
+use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::time::timeout;
@@ -38,7 +41,7 @@ struct Health {
 }
 
 /// The whole of HTTP; `more` is what answers besides.
-pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router) -> Router {
+pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router, faults: Faults) -> Router {
     let health = Arc::new(Health { pulse, doors: Arc::clone(&doors) });
     let watched = Arc::clone(&doors);
     let may_watch: viewer::api::Authorise =
@@ -52,9 +55,12 @@ pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router) -> Router {
         .route("/socket/websocket", any(socket::open).with_state(doors));
     #[cfg(feature = "autobahn")]
     let router = router.route("/echo", any(socket::echo));
+    #[cfg(feature = "faults")]
+    let router = router.merge(crate::fault::router(faults.clone()));
     router
         .fallback(page)
         .method_not_allowed_fallback(|| async { error(StatusCode::METHOD_NOT_ALLOWED) })
+        .layer(middleware::from_fn_with_state(faults, contain))
         .layer(middleware::from_fn(dress))
 }
 
@@ -65,13 +71,25 @@ async fn live() -> Response {
 async fn ready(State(health): State<Arc<Health>>) -> Response {
     let alive = health.pulse.is_alive();
     let counts = &health.doors.counts;
+    let ailing = health.doors.pump.ailing.list();
+    let off: Vec<&str> =
+        ailing.iter().filter(|(_, ailment)| ailment.off).map(|(system, _)| *system).collect();
+    let panics: serde_json::Map<String, serde_json::Value> = ailing
+        .iter()
+        .map(|(system, ailment)| {
+            let told = json!({ "panics": ailment.panics, "message": &*ailment.message });
+            ((*system).to_owned(), told)
+        })
+        .collect();
     let body = json!({
-        "status": if alive { "healthy" } else { "degraded" },
+        "status": if alive && off.is_empty() { "healthy" } else { "degraded" },
         "checks": {
             "engine": {
                 "healthy": alive,
                 "tick_age_ms": health.pulse.age().map(|age| age.as_millis() as u64),
             },
+            // One that is left out is missed by nobody who looks, or the engine would have ended.
+            "systems": { "healthy": off.is_empty(), "off": off, "panicked": panics },
             "feeds": { "healthy": true, "count": health.doors.devices.feed_count() },
             "wire": {
                 "healthy": true,
@@ -131,6 +149,19 @@ async fn gather(body: Body) -> Result<Body, StatusCode> {
         }
     }
     Ok(Body::from(whole))
+}
+
+/// A handler that panics answers 500, and its connection lives.
+async fn contain(State(faults): State<Faults>, request: Request, next: Next) -> Response {
+    // Or they could not be switched off again.
+    let struck = request.uri().path() != "/_fault";
+    let answer = AssertUnwindSafe(async {
+        if struck && faults.pass("http.request", 0).is_err() {
+            return error(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        next.run(request).await
+    });
+    answer.catch_unwind().await.unwrap_or_else(|_| error(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 /// What holds for every request: a body bounded in bytes and time, and headers that keep a

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use components::class::Class;
 use components::command::{Command, Inputs};
+use components::fault::Faults;
 use components::ledger::{Ledger, Reason};
 use components::sample::SampleBatch;
 
@@ -303,6 +304,7 @@ pub struct Intake {
     peaks: Peaks,
     quotas: [Quota; Class::COUNT],
     began: Instant,
+    faults: Faults,
     /// The pump sleeps until something comes. Only then is waking it worth a call to the kernel.
     napping: AtomicBool,
     pump: OnceLock<Thread>,
@@ -323,9 +325,14 @@ impl Intake {
             peaks: Peaks::default(),
             quotas: Default::default(),
             began: Instant::now(),
+            faults: Faults::default(),
             napping: AtomicBool::new(false),
             pump: OnceLock::new(),
         }
+    }
+
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// The strict plane. Whoever finds it full tells its client why and lets it go.
@@ -335,6 +342,7 @@ impl Intake {
 
     /// Several words that belong to one tick: all of them, or none.
     pub fn commands<const N: usize>(&self, commands: [Command; N]) -> Result<(), IntakeFull> {
+        self.faults.pass("intake.command", 0).map_err(|_| IntakeFull)?;
         {
             let mut waiting = lock(&self.commands);
             if waiting.len() + N > self.limits.commands {
@@ -357,6 +365,7 @@ impl Intake {
     /// queue is full stays in the burst, counted as dropped ([`Reason::IntakeFull`]); whoever
     /// brought it looks whose it was, and throws it away.
     pub fn samples(&self, burst: &mut Burst) -> Result<(), IntakeFull> {
+        let failing = self.faults.pass("intake.samples", 0).is_err();
         let mut taken = Ok(());
         {
             let mut lossy = lock(&self.lossy);
@@ -373,7 +382,8 @@ impl Intake {
                     continue;
                 }
                 queue.ledger.received += count;
-                if queue.samples >= self.limits.class_samples
+                if failing
+                    || queue.samples >= self.limits.class_samples
                     || queue.bytes >= self.limits.class_bytes
                 {
                     queue.ledger.drop(Reason::IntakeFull, count);

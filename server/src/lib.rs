@@ -2,14 +2,17 @@
 
 pub mod address;
 pub mod ages;
+mod ailing;
 pub mod auth;
 pub mod bucket;
 mod channel;
 pub mod clock;
+pub mod complaints;
 pub mod config;
 pub mod crowd;
 pub mod dead_letters;
 pub mod device;
+pub mod fault;
 pub mod gate;
 pub mod gather;
 pub mod gauge;

@@ -7,6 +7,7 @@
 mod follow;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use axum::extract::ws::Utf8Bytes;
 use components::budget::Grant;
 use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Flush, Notice};
+use components::fault::Faults;
 use components::id::ViewerId;
 use components::pressure::SocketReport;
 use components::sample::EngineTime;
@@ -23,6 +25,7 @@ use components::wire::viewer::{self, Encoded};
 
 use crate::ages::{Ages, Stamp};
 use crate::clock::Now;
+use crate::complaints::{Complaints, panic_message};
 use crate::intake::Intake;
 use crate::outbox::{Letter, LineReport, Outgoing, Unsent};
 use crate::roster::{Lens, ROSTER_INTERVAL_MS, Roster, RosterView};
@@ -74,6 +77,8 @@ pub struct MailFigures {
     pub line_micros: u64,
     /// In all lanes.
     pub waiting: Waiting,
+    /// Channels closed because their mail panicked.
+    pub faulted: u64,
 }
 
 /// Messages that did not fit into their outbox at once. But for what is there now, totals since the
@@ -101,6 +106,8 @@ pub struct Mail {
     looked_at: EngineTime,
     lines: Lines,
     following: Following,
+    faults: Faults,
+    complaints: Complaints,
 }
 
 /// How well the viewers' sockets keep up, looked at four times a second.
@@ -133,6 +140,10 @@ struct Lane {
 }
 
 impl Mail {
+    pub fn new(faults: Faults) -> Self {
+        Self { faults, ..Self::default() }
+    }
+
     /// Before the tick, after the intake was taken: admits who joined, sends on what waits, and
     /// says who is busy.
     pub fn prepare(&mut self, now: Now, desk: &ViewerDesk, intake: &Intake, inputs: &mut Inputs) {
@@ -230,7 +241,8 @@ impl Mail {
         }
     }
 
-    /// After the tick: notices first, then to each seat its level, the roster, its data.
+    /// After the tick: notices first, then to each seat its level, the roster, its data. A seat over
+    /// which it panics is closed, and comes again; the others do not notice.
     pub fn deliver(
         &mut self,
         now: Now,
@@ -260,17 +272,48 @@ impl Mail {
                 desk.viewer_closed(*viewer);
             }
         }
+        let restarted = deliveries.notices.iter().any(tracks_attention);
         for slot in 0..self.lanes.len() {
-            self.announce(slot, now.engine, intake);
+            self.attempt(slot, intake, |mail| {
+                if restarted {
+                    mail.tell(slot, "attention_tracker_restarted", b"{}", intake);
+                }
+                mail.announce(slot, now.engine, intake);
+            });
         }
         self.encoded.begin(deliveries);
         self.following.begin(now, waited, deliveries, ages);
         for flush in &deliveries.flushes {
-            self.flush(flush, deliveries, now, intake, ages);
+            let slot = flush.viewer.0.slot as usize;
+            self.attempt(slot, intake, |mail| {
+                mail.faults.strike("mail.encode", slot as u64);
+                mail.flush(flush, deliveries, now, intake, ages);
+            });
         }
         self.figures.encoded_bytes = self.encoded.bytes() as u64;
         self.figures.waiting = self.waiting;
         self.figures
+    }
+
+    /// Works for one seat; if that panics, the seat is closed.
+    fn attempt(&mut self, slot: usize, intake: &Intake, work: impl FnOnce(&mut Self)) {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
+        self.encoded.abandon();
+        self.figures.faulted += 1;
+        let Some(lane) = self.lanes.get_mut(slot).and_then(Option::as_mut) else { return };
+        let viewer = lane.seat.viewer;
+        if let Some(unsaid) = self.complaints.may(Instant::now()) {
+            let said = panic_message(&*panic);
+            tracing::error!(?viewer, said, unsaid, "a viewer's mail panicked; it is let go");
+        }
+        lane.forget(&mut self.waiting);
+        lane.seat.evict(Kicked::Fault, Some(intake));
+    }
+
+    fn tell(&mut self, slot: usize, event: &str, body: &[u8], intake: &Intake) {
+        let Self { lanes, waiting, figures, .. } = self;
+        let Some(lane) = lanes[slot].as_mut().filter(|lane| lane.seat.is_begun()) else { return };
+        Post { waiting, figures, intake }.text(lane, event, body);
     }
 
     fn lane_mut(&mut self, viewer: ViewerId) -> Option<&mut Lane> {
@@ -488,6 +531,13 @@ fn slower_quarter(ages: &mut [Duration]) -> Duration {
     }
     let at = ages.len() - count;
     *ages.select_nth_unstable(at).1
+}
+
+/// Whether the notice is that what derives attention began anew. Clients of the original know an
+/// event for it, and say again what they look at; with us nothing is forgotten.
+fn tracks_attention(notice: &Notice) -> bool {
+    const TRACKERS: [&str; 3] = ["gather_claims", "rest_cursors", "derive_levels"];
+    matches!(notice, Notice::SystemRestarted { system, .. } if TRACKERS.contains(system))
 }
 
 #[cfg(test)]

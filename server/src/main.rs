@@ -156,6 +156,7 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
 fn serve(args: Serve) -> Result<(), String> {
     let config = args.config()?;
     log();
+    std::panic::set_hook(Box::new(server::complaints::log_panic));
     // The pump has a thread of its own; what is left is for sockets.
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1));
     let gather = Gather::default();

@@ -161,6 +161,11 @@ fn pump(page: &mut Page, doors: &Doors) {
         read(&pump.lost_frames),
     );
     page.counter(
+        "viewers_faulted_total",
+        "Viewers closed because their mail panicked.",
+        read(&pump.faulted_viewers),
+    );
+    page.counter(
         "viewers_slow_total",
         "Viewers closed with 4008 because they read nothing.",
         read(&pump.slow_viewers),
@@ -308,10 +313,11 @@ fn door(page: &mut Page, doors: &Doors) -> Ledger {
         }
     }
     let name = "class_quota_samples_per_second";
-    page.head(name, "gauge", "Samples a second that a class may bring in; +Inf without a quota.");
+    page.head(name, "gauge", "Samples a second that a class may bring in, while it has a quota.");
     for (class, quota) in Class::ALL.into_iter().zip(quotas) {
-        let quota = quota.map_or("+Inf".to_owned(), |quota| quota.to_string());
-        page.sample(name, &[("class", class.name())], quota);
+        if let Some(quota) = quota {
+            page.sample(name, &[("class", class.name())], quota);
+        }
     }
     let name = "rate_limited_total";
     page.head(name, "counter", "Joins, samples, bytes and viewers' words beyond a limit.");
@@ -329,8 +335,7 @@ fn door(page: &mut Page, doors: &Doors) -> Ledger {
     total
 }
 
-fn world(page: &mut Page, inspection: &Inspection, door: &Ledger) {
-    let Inspection { report, ledgers, figures } = inspection;
+fn world(page: &mut Page, Inspection { report, ledgers, figures }: &Inspection, door: &Ledger) {
     if let Some(figures) = figures {
         budget(page, figures);
     }
@@ -344,6 +349,19 @@ fn world(page: &mut Page, inspection: &Inspection, door: &Ledger) {
     );
     for (system, nanos) in &report.systems {
         page.sample("system_seconds", &[("system", system)], *nanos as f64 / 1e9);
+    }
+    page.head(
+        "system_panics_total",
+        "counter",
+        "Panics of each system, from which it was restarted.",
+    );
+    for health in &report.health {
+        page.sample("system_panics_total", &[("system", health.system)], health.panics);
+    }
+    page.head("system_off", "gauge", "Whether each system is left out, for its panics: 1 or 0.");
+    for health in &report.health {
+        let off = u8::from(health.off.is_some());
+        page.sample("system_off", &[("system", health.system)], off);
     }
     let balanced = u8::from(ledgers.is_ok() && door.unexplained() == 0);
     page.gauge("books_balanced", "Whether every sample is accounted for: 1 or 0.", balanced);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use components::class::Class;
 use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Notice, TickReport};
+use components::fault::Faults;
 use components::id::ViewerId;
 use components::ledger::Ledger;
 use components::sample::EngineTime;
@@ -17,7 +18,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::ages::Ages;
+use crate::ailing::Ailing;
 use crate::clock::{Clock, Now};
+use crate::complaints::panic_message;
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::health::Pulse;
 use crate::intake::Intake;
@@ -157,6 +160,8 @@ pub struct PumpParts {
     /// How old what is delivered is.
     pub ages: Arc<Ages>,
     pub letters: Arc<DeadLetters>,
+    /// Failpoints, in builds that have them.
+    pub faults: Faults,
 }
 
 /// A running pump. Stopped when dropped.
@@ -216,13 +221,7 @@ impl Drop for Pump {
 
 /// What a panic said, if there was one.
 fn guard(run: impl FnOnce()) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".into())
-    })
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_message(&*panic).to_owned())
 }
 
 /// The thread's own.
@@ -242,9 +241,9 @@ impl<W: World> Run<W> {
         Self {
             world,
             beat: Beat::new(1_000_000 / u64::from(hz), parts.clock.now().engine),
+            mail: Mail::new(parts.faults.clone()),
             parts,
             inputs: Inputs::default(),
-            mail: Mail::default(),
             losses: Losses::default(),
             report,
         }
@@ -274,6 +273,7 @@ impl<W: World> Run<W> {
     /// One tick. Whether there was nothing to do in it, and nobody to do it for.
     fn step(&mut self, now: Now) -> bool {
         let Self { world, parts, inputs, mail, losses, report, .. } = self;
+        parts.faults.strike("pump.tick", 0);
         parts.tape.follow(world);
         let waited = parts.intake.take(inputs);
         let from_door = inputs.samples.len();
@@ -293,6 +293,7 @@ impl<W: World> Run<W> {
         parts.tape.behind(deliveries);
         for notice in &deliveries.notices {
             parts.devices.notice(notice);
+            report.ailing.hear(notice);
         }
         if let Some(simulator) = &mut parts.simulator {
             simulator.hear(&deliveries.notices);
@@ -423,6 +424,9 @@ pub struct PumpReport {
     /// Messages that did not fit into their outbox at once, and those that wait for that now.
     pub lanes: Passage,
     pub lanes_waiting: AtomicU64,
+    /// Channels closed because their mail panicked.
+    pub faulted_viewers: AtomicU64,
+    pub ailing: Ailing,
     /// Somebody waits for an inspection.
     wanted: AtomicBool,
     inspections: watch::Sender<Option<Arc<(Instant, Inspection)>>>,
@@ -458,6 +462,7 @@ impl PumpReport {
         self.lanes.left.store(left, Ordering::Relaxed);
         self.lanes.lost.store(lost, Ordering::Relaxed);
         self.lanes_waiting.store(count as u64, Ordering::Relaxed);
+        add(&self.faulted_viewers, mail.faulted);
         self.tick_micros_last.store(micros, Ordering::Relaxed);
         self.tick_micros_max.fetch_max(micros, Ordering::Relaxed);
         self.viewers_open.store(mail.open as u64, Ordering::Relaxed);

@@ -156,11 +156,15 @@ impl Roster {
             | Notice::FeedRefused { .. }
             | Notice::FeedClosed { .. }
             | Notice::LoadChanged { .. }
+            | Notice::Novelty { .. }
             | Notice::Paced { .. }
             | Notice::QualityGranted { .. }
             | Notice::AttributeRefused { .. }
             | Notice::DeviceTold { .. }
-            | Notice::ViewerClosed { .. } => {}
+            | Notice::ViewerClosed { .. }
+            | Notice::SystemRestarted { .. }
+            | Notice::SystemOff { .. }
+            | Notice::SystemOn { .. } => {}
         }
     }
 

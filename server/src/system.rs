@@ -14,9 +14,9 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use components::budget::Layer;
 use components::class::Class;
-use components::delivery::Form;
+use components::delivery::{Form, TickReport};
 use components::id::{Handle, ViewerId};
-use components::ledger::Reason;
+use components::ledger::{Ledger, Reason};
 use components::limits::NAME_BYTES_MAX;
 use components::load::LoadLevel;
 use components::pressure::{Resource, WEIGHTS};
@@ -28,7 +28,6 @@ use serde_json::{Map, Value, json};
 use crate::ages::{AllCounts, Counts, Stage};
 use crate::channel::unix_now;
 use crate::gauge::Measured;
-use crate::intake::DoorBooks;
 use crate::orders::{Answer, Problem, error, let_in};
 use crate::pump::{Inspection, Question};
 use crate::socket::Doors;
@@ -42,6 +41,8 @@ struct Api {
     began: Instant,
     /// Counts of drops as of the last answer, so that the next can say how many a second.
     before: Arc<Mutex<Option<Drops>>>,
+    /// What the door had dropped of each class as of the last answer.
+    door: Arc<Mutex<Option<([u64; Class::COUNT], Instant)>>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +53,12 @@ struct Drops {
 
 /// All of it asks for a viewer's authority.
 pub fn router(doors: Arc<Doors>) -> Router {
-    let api = Api { doors: Arc::clone(&doors), began: Instant::now(), before: Arc::default() };
+    let api = Api {
+        doors: Arc::clone(&doors),
+        began: Instant::now(),
+        before: Arc::default(),
+        door: Arc::default(),
+    };
     Router::new()
         .route("/api/system", get(show).fallback(wrong_method))
         .route("/api/system/decision", get(decide).fallback(wrong_method))
@@ -79,23 +85,18 @@ async fn show(State(api): State<Api>) -> Answer {
     let inspected = doors.pump.inspect(&doors.intake).await.ok_or_else(stands_still)?;
     let measured = doors.board.newest();
     let (at, inspection) = &*inspected;
-    let books = doors.intake.books();
-    let (drops, dropped_sps) = api.drops(*at, inspection, &books);
-    let balanced = inspection.ledgers.is_ok() && books.total().unexplained() == 0;
     let mut body = json!({
         "at": unix_now().0,
         "uptime_ms": api.began.elapsed().as_millis() as u64,
         "version": env!("CARGO_PKG_VERSION"),
         "ages": measured.as_deref().map_or_else(Vec::new, |measured| ages_json(&measured.ages)),
-        "systems": inspection.report.systems.iter().map(|(name, nanos)| json!({
-            "name": name, "micros": *nanos as f64 / 1000.0,
-        })).collect::<Vec<_>>(),
-        "drops": drops,
-        "balanced": balanced,
+        "systems": systems_json(&inspection.report),
+        "drops": api.drops_json(*at, inspection),
+        "balanced": inspection.ledgers.is_ok(),
     });
     if let (Some(figures), Value::Object(members)) = (&inspection.figures, &mut body) {
+        members.insert("classes".into(), api.classes_json(figures));
         world_json(figures, measured.as_deref(), members);
-        members.insert("classes".into(), classes_json(figures, &books, &dropped_sps));
     }
     Ok(fresh(body))
 }
@@ -115,13 +116,7 @@ fn world_json(figures: &Figures, measured: Option<&Measured>, members: &mut Map<
     });
     put("pacing", pacing.collect());
     put("viewers", viewers_json(figures));
-    put(
-        "bio",
-        json!({ "arbiter": {
-            "contended": figures.devices_fps.is_some() || figures.budget.is_contended(),
-            "budget_fps": figures.devices_fps,
-        }}),
-    );
+    put("bio", bio_json(figures));
     let sensors = figures.sensors.iter().map(|sensor| {
         json!({
             "sensor_id": &*sensor.sensor_id,
@@ -155,20 +150,52 @@ fn world_json(figures: &Figures, measured: Option<&Measured>, members: &mut Map<
     );
 }
 
-/// What comes of each class, by sockets and made up here, and what of it goes no further than the door.
-fn classes_json(figures: &Figures, books: &DoorBooks, dropped_sps: &[f64; Class::COUNT]) -> Value {
-    json!(Class::ALL.map(|class| {
-        let accepted_sps = figures.class_in_sps[class as usize];
-        let dropped_sps = dropped_sps[class as usize];
+/// The goal of homeostasis.
+const GOAL_AGE_MS: f64 = 150.0;
+
+fn bio_json(figures: &Figures) -> Value {
+    let bio = &figures.bio;
+    let recent = bio.recent.iter().rev().map(|event| {
         json!({
-            "class": class.name(),
-            "in_sps": accepted_sps + dropped_sps,
-            "accepted_sps": accepted_sps,
-            "dropped_sps": dropped_sps,
-            "quota_sps": figures.budget.class_sps[class as usize],
-            "queued": books.classes[class as usize].kept,
+            "at_ms_ago": figures.now.0.saturating_sub(event.at.0) / 1000,
+            "sensor_id": &*event.sensor_id,
+            "attribute_id": &*event.attribute_id,
+            "z": event.z,
+            "boost_ms": event.boost_ms,
         })
-    }))
+    });
+    let (score, baseline) = bio.brier;
+    json!({
+        "novelty": {
+            "events_total": bio.event_count,
+            "lifted": bio.lifted,
+            "recent": recent.collect::<Vec<_>>(),
+        },
+        "forecast": {
+            "enabled": bio.forecast_on,
+            "score": score,
+            "baseline": baseline,
+            "known": bio.known,
+            "warmed": bio.warm,
+        },
+        "correlation": { "enabled": bio.company_on, "pairs": bio.pairs },
+        "homeostasis": {
+            "offset": bio.offset,
+            "p99_ms": bio.outcome.map(|(age, _)| age),
+            "target_ms": GOAL_AGE_MS,
+            "drop_rate": bio.outcome.map_or(0.0, |(_, dropped)| dropped),
+            "saturated": bio.saturated,
+        },
+        "arbiter": {
+            "contended": figures.devices_fps.is_some() || figures.budget.is_contended(),
+            "budget_fps": figures.devices_fps,
+        },
+        "circadian": {
+            "factor": bio.hour_factor,
+            "confidence": bio.hour_skill,
+            "hour_local": bio.hour_local,
+        },
+    })
 }
 
 fn load_json(figures: &Figures, measured: Option<&Measured>) -> Value {
@@ -280,52 +307,82 @@ fn ages_json(ages: &AllCounts) -> Vec<Value> {
     rows
 }
 
+/// Every system of the engine in its order: its time in the last tick, and how it is faring.
+fn systems_json(report: &TickReport) -> Vec<Value> {
+    let each = report.systems.iter().zip(&report.health);
+    each.map(|((name, nanos), health)| {
+        json!({
+            "name": name,
+            "micros": *nanos as f64 / 1000.0,
+            "state": if health.off.is_none() { "running" } else { "off" },
+            "panics": health.panics,
+            "message": health.message.as_deref(),
+            "lost": health.off.map(|_| health.lost),
+        })
+    })
+    .collect()
+}
+
 impl Api {
-    /// What each ledger has dropped, with rates since the last answer; and how much of each class a
-    /// second the door has.
-    fn drops(
-        &self,
-        at: Instant,
-        inspection: &Inspection,
-        books: &DoorBooks,
-    ) -> (Vec<Value>, [f64; Class::COUNT]) {
-        let mut ledgers = vec![("door", books.total())];
-        if let Ok(audit) = &inspection.ledgers {
-            ledgers.extend([("store", audit.store), ("lens", audit.lens)]);
+    /// Of each class: what came, what was taken, and what the door dropped or still holds.
+    fn classes_json(&self, figures: &Figures) -> Value {
+        let books = self.doors.intake.books();
+        let now = Instant::now();
+        let mut before = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = books.classes.each_ref().map(|ledger| ledger.dropped.iter().sum::<u64>());
+        let (then, since) = before.unwrap_or((dropped, now));
+        let seconds = now.saturating_duration_since(since).as_secs_f64();
+        if before.is_none() || seconds > 0.5 {
+            *before = Some((dropped, now));
         }
+        let classes = Class::ALL.map(|class| {
+            let n = class as usize;
+            let accepted = figures.class_in_sps[n];
+            let lost = dropped[n].saturating_sub(then[n]) as f64;
+            let dropped_sps = if seconds > 0.0 { lost / seconds } else { 0.0 };
+            json!({
+                "class": class.name(),
+                "in_sps": accepted + dropped_sps,
+                "accepted_sps": accepted,
+                "dropped_sps": dropped_sps,
+                "quota_sps": figures.budget.class_sps[n],
+                "queued": books.classes[n].kept,
+            })
+        });
+        json!(classes)
+    }
+
+    fn drops_json(&self, at: Instant, inspection: &Inspection) -> Vec<Value> {
+        let Ok(audit) = &inspection.ledgers else { return Vec::new() };
         let mut counts = HashMap::new();
-        for (name, ledger) in &ledgers {
+        let ledgers: [(&'static str, &Ledger); 2] =
+            [("store", &audit.store), ("lens", &audit.lens)];
+        for (name, ledger) in ledgers {
             for reason in Reason::ALL {
-                counts.insert((*name, reason.name()), ledger.dropped(reason));
+                counts.insert((name, reason.name()), ledger.dropped(reason));
             }
         }
-        for (class, ledger) in Class::ALL.into_iter().zip(&books.classes) {
-            let dropped = Reason::ALL.into_iter().map(|reason| ledger.dropped(reason)).sum();
-            counts.insert(("class", class.name()), dropped);
-        }
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let per_s = |key: (&'static str, &'static str)| {
-            let before = before.as_ref()?;
-            let seconds = at.saturating_duration_since(before.at).as_secs_f64();
-            let then = before.counts.get(&key)?;
-            (seconds > 0.0).then(|| counts[&key].saturating_sub(*then) as f64 / seconds)
-        };
         let mut rows: Vec<Value> = Vec::new();
-        for (name, _) in &ledgers {
+        for (name, _) in ledgers {
             for reason in Reason::ALL {
-                let key = (*name, reason.name());
+                let count = counts[&(name, reason.name())];
+                let per_s = before.as_ref().and_then(|before| {
+                    let seconds = at.saturating_duration_since(before.at).as_secs_f64();
+                    let then = before.counts[&(name, reason.name())];
+                    (seconds > 0.0).then(|| count.saturating_sub(then) as f64 / seconds)
+                });
                 rows.push(json!({
-                    "ledger": name, "reason": reason.name(), "count": counts[&key],
-                    "per_s": per_s(key).unwrap_or(0.0),
+                    "ledger": name, "reason": reason.name(), "count": count,
+                    "per_s": per_s.unwrap_or(0.0),
                 }));
             }
         }
-        let dropped_sps = Class::ALL.map(|class| per_s(("class", class.name())).unwrap_or(0.0));
         // Whoever asks within the same second sees the same world, and the same rates.
         if before.as_ref().is_none_or(|before| at > before.at + Duration::from_millis(500)) {
             *before = Some(Drops { at, counts });
         }
-        (rows, dropped_sps)
+        rows
     }
 }
 

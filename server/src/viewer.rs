@@ -56,6 +56,8 @@ pub enum Kicked {
     LeaseOver,
     /// A frame could neither be sent nor kept; what would follow has a gap.
     LostFrame,
+    /// We panicked over it. It may come again.
+    Fault,
     /// Nothing was read for a long time. The whole socket should close, with 4008.
     Slow,
 }
@@ -725,6 +727,7 @@ pub(crate) fn kicked_by(end: ViewerEnd) -> Option<Kicked> {
     match end {
         ViewerEnd::Left => None,
         ViewerEnd::LeaseOver => Some(Kicked::LeaseOver),
+        ViewerEnd::Fault => Some(Kicked::Fault),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The whole server, real engine and all: what a device sends at one door is what a viewer gets
 //! at the other.
 
+#[cfg(feature = "faults")]
+#[path = "both_doors/faults.rs"]
+mod faults;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -130,8 +130,12 @@ impl Setup {
             shutdown: shutdown.clone(),
         });
         let pulse = Arc::new(Pulse::default());
-        let router =
-            server::http::router(Arc::clone(&doors), Arc::clone(&pulse), axum::Router::new());
+        let router = server::http::router(
+            Arc::clone(&doors),
+            Arc::clone(&pulse),
+            axum::Router::new(),
+            engine::Faults::default(),
+        );
         let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(listen::serve(listener, router, self.listen, Arc::default(), shutdown));

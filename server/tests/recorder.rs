@@ -130,7 +130,7 @@ async fn watch(place: &Place) -> tokio::task::JoinHandle<()> {
 fn replay(path: &Path, threads: usize) -> (u64, u64, u64, bool) {
     let mut reader = Reader::open(path).unwrap();
     let settings = reader.header().settings.clone();
-    let config = EngineConfig { settings, threads, stopwatch: None };
+    let config = EngineConfig { settings, threads, ..EngineConfig::default() };
     let snapshot = reader.header().snapshot.as_deref().expect("begun in the middle of a life");
     let mut engine = Engine::restore(config, snapshot).unwrap();
     let (mut inputs, mut hash) = (Inputs::default(), Hash::default());

@@ -16,6 +16,7 @@ use components::sample::EngineTime;
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::viewer::{Cursors, Quality, QualityChoice, Viewer, Watch};
 
+use crate::bio::live::{Bio, Event};
 use crate::conduct::divide::{CurrentBudget, Share};
 use crate::conduct::judge::{Advice, Band, Judgement, WORST_BANDS};
 use crate::conduct::pace::Pace;
@@ -98,6 +99,30 @@ pub struct Figures {
     pub limited_by: [u32; Layer::COUNT],
     pub viewers: Vec<ViewerFigures>,
     pub sensors: Vec<SensorFigures>,
+    pub bio: BioFigures,
+}
+
+/// What the biological layer does now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BioFigures {
+    pub event_count: u64,
+    pub lifted: usize,
+    /// The newest last.
+    pub recent: Vec<Event>,
+    pub forecast_on: bool,
+    /// Brier scores of the forecast and of none at all.
+    pub brier: (f64, f64),
+    pub known: usize,
+    pub warm: usize,
+    pub company_on: bool,
+    pub pairs: usize,
+    pub offset: f64,
+    /// The 99th percentile of delivery ages in ms, and the part that was dropped.
+    pub outcome: Option<(f64, f64)>,
+    pub saturated: bool,
+    pub hour_factor: f64,
+    pub hour_skill: f64,
+    pub hour_local: Option<f64>,
 }
 
 /// Push counts as of the last walk, by sensor key.
@@ -128,10 +153,31 @@ pub fn figures(world: &mut World) -> Figures {
         limited_by: [0; Layer::COUNT],
         viewers: Vec::new(),
         sensors: Vec::new(),
+        bio: bio(world.resource::<Bio>(), now),
     };
     viewers(world, &mut figures);
     sensors(world, &mut figures);
     figures
+}
+
+fn bio(bio: &Bio, now: EngineTime) -> BioFigures {
+    BioFigures {
+        event_count: bio.event_count,
+        lifted: bio.lifted_count(),
+        recent: bio.recent.iter().cloned().collect(),
+        forecast_on: bio.forecast.is_on(),
+        brier: bio.forecast.referee().brier(),
+        known: bio.forecast.len(),
+        warm: bio.warm_count(),
+        company_on: bio.forecast.company_referee().is_on(),
+        pairs: bio.correlation.pair_count(),
+        offset: bio.tuner.offset(),
+        outcome: bio.outcome,
+        saturated: bio.tuner.is_saturated(),
+        hour_factor: bio.hour_factor(now),
+        hour_skill: bio.circadian.skill(),
+        hour_local: bio.local_hour(now),
+    }
 }
 
 fn viewers(world: &mut World, figures: &mut Figures) {

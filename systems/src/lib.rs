@@ -3,6 +3,8 @@
 //! A system is a free function whose queries are its signature. Time, chance and input arrive as
 //! data; each component has one writer. Within a stage the order is the order written here, and
 //! bevy's ambiguity detection refuses a schedule in which any order is left open.
+//!
+//! A system that panics loses its own work of that tick; see [`supervise`].
 
 pub mod adapt;
 pub mod attend;
@@ -12,16 +14,20 @@ pub mod conduct;
 pub mod devices;
 pub mod figures;
 pub mod intake;
+mod mend;
 pub mod reap;
 pub mod route;
 pub mod snapshot;
+pub mod supervise;
 pub mod world;
 
 use bevy_app::App;
+use bevy_ecs::error::FallbackErrorHandler;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel};
 use bevy_ecs::system::ScheduleSystem;
 
+use supervise::{Supervision, Suspects};
 use world::{Stopwatch, Timings};
 
 /// The one schedule.
@@ -69,9 +75,11 @@ pub fn install(app: &mut App) {
                     move |watch: Res<Stopwatch>, mut timings: ResMut<Timings>| {
                         timings.begin(watch.read());
                     },
-                    system,
-                    move |watch: Res<Stopwatch>, mut timings: ResMut<Timings>| {
-                        timings.end(index, watch.read());
+                    system.run_if(supervise::before(index, name)),
+                    move |world: &mut World| {
+                        let nanos = world.resource::<Stopwatch>().read();
+                        world.resource_mut::<Timings>().end(index, nanos);
+                        supervise::after(world, index);
                     },
                 )
                     .chain()
@@ -89,11 +97,13 @@ pub fn install(app: &mut App) {
         vec![
             ("apply_commands", timed(intake::commands::apply_commands)),
             ("fill_rings", timed(intake::fill::fill_rings)),
+            ("notice_novelty", timed(bio::live::notice_novelty)),
         ],
     );
     stage(
         Stage::Conduct,
         vec![
+            ("advise", timed(bio::live::advise)),
             ("judge_load", timed(conduct::judge::judge_load)),
             ("pace_viewers", timed(conduct::pace::pace_viewers)),
             ("divide_budget", timed(conduct::divide::divide_budget)),
@@ -104,6 +114,7 @@ pub fn install(app: &mut App) {
         vec![
             ("grant_viewers", timed(attend::grant::grant_viewers)),
             ("gather_claims", timed(attend::claims::gather_claims)),
+            ("learn_looks", timed(bio::live::learn_looks)),
             ("rest_cursors", timed(route::cursors::rest_cursors)),
             ("derive_levels", timed(attend::levels::derive_levels)),
         ],
@@ -118,6 +129,9 @@ pub fn install(app: &mut App) {
     );
     stage(Stage::Reap, vec![("reap", timed(reap::reap))]);
     app.add_schedule(schedule);
+    app.insert_resource(FallbackErrorHandler(supervise::caught));
+    app.insert_resource(Supervision::of(&names));
+    app.init_resource::<Suspects>();
     app.insert_resource(Timings::new(names));
 }
 

@@ -1,46 +1,62 @@
 //! Takes apart what left: sensors whose linger is over, feeds that closed, viewers that went.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::delivery::Notice;
-use components::id::FeedId;
+use components::fault::Faults;
+use components::id::{FeedId, StreamId};
 use components::ledger::Reason;
 use components::sample::EngineTime;
 use components::sensor::{Sensor, Streams};
 use components::viewer::{Cursors, Viewer};
 
+use crate::mend::mend;
 use crate::route::cursors::rest;
+use crate::supervise::Salvage;
 use crate::world::{Books, Feeds, Memory, Now, Outgoing, SensorIndex, ViewerIndex};
 
+/// What panics as it is taken apart is gone all the same: what is left of it,
+/// [`mend`](crate::mend) finds.
 pub fn reap(world: &mut World) {
-    close_feeds(world);
-    let leaving = std::mem::take(&mut world.resource_mut::<ViewerIndex>().leaving);
-    for (entity, why) in leaving {
-        let rested = world.run_system_cached_with(rest_all, entity);
-        debug_assert!(rested.is_ok());
-        if let Some(viewer) = world.get::<Viewer>(entity) {
-            let viewer = viewer.id;
-            world.despawn(entity);
-            world.resource_mut::<Outgoing>().0.notices.push(Notice::ViewerClosed { viewer, why });
-        }
+    let mut salvage = Salvage::default();
+    close_feeds(world, &mut salvage);
+    while let Some((entity, why)) = world.resource_mut::<ViewerIndex>().leaving.pop_front() {
+        let Some(viewer) = world.get::<Viewer>(entity).map(|viewer| viewer.id) else { continue };
+        salvage.attempt(|| {
+            world.resource::<Faults>().strike("reap.viewer", u64::from(viewer.0.slot));
+            let rested = world.run_system_cached_with(rest_all, entity);
+            debug_assert!(rested.is_ok());
+        });
+        world.despawn(entity);
+        world.resource_mut::<Outgoing>().0.notices.push(Notice::ViewerClosed { viewer, why });
+    }
+    salvage.raise();
+}
+
+/// What it had not come to is taken apart now: nobody else remembers it.
+pub(crate) fn restart(world: &mut World) {
+    mend(world);
+    if catch_unwind(AssertUnwindSafe(|| reap(world))).is_err() {
+        mend(world);
     }
 }
 
 /// Feeds that are retired or whose time is over, and with the last of them the sensor.
-fn close_feeds(world: &mut World) {
+fn close_feeds(world: &mut World, salvage: &mut Salvage) {
     let now = world.resource::<Now>().time;
-    for feed in std::mem::take(&mut world.resource_mut::<Feeds>().retiring) {
-        end_feed(world, feed, now);
-    }
     loop {
-        let mut feeds = world.resource_mut::<Feeds>();
-        let Some(&(at, feed)) = feeds.closing.front() else { break };
-        if at > now {
-            break;
-        }
-        feeds.closing.pop_front();
-        end_feed(world, feed, now);
+        let feeds = &mut *world.resource_mut::<Feeds>();
+        let retired = feeds.retiring.pop_front();
+        let over = || feeds.closing.pop_front_if(|(at, _)| *at <= now).map(|(_, feed)| feed);
+        let Some(feed) = retired.or_else(over) else { break };
+        salvage.attempt(|| {
+            world.resource::<Faults>().strike("reap.feed", u64::from(feed.0.slot));
+            end_feed(world, feed, now);
+        });
+        world.resource_mut::<Feeds>().put(feed, None);
+        world.resource_mut::<Outgoing>().0.notices.push(Notice::FeedClosed { feed });
     }
 }
 
@@ -55,10 +71,9 @@ fn end_feed(world: &mut World, feed: FeedId, now: EngineTime) {
     {
         remove_sensor(world, entity);
     }
-    world.resource_mut::<Outgoing>().0.notices.push(Notice::FeedClosed { feed });
 }
 
-fn remove_sensor(world: &mut World, entity: Entity) {
+pub(crate) fn remove_sensor(world: &mut World, entity: Entity) {
     let Some(sensor) = world.get::<Sensor>(entity) else { return };
     let (key, sensor_id) = (sensor.key, Arc::clone(&sensor.card.sensor_id));
     let places = world.get::<Streams>(entity).map_or(0, |streams| streams.list.len());
@@ -95,6 +110,18 @@ pub(crate) fn forget_attribute(world: &mut World, entity: Entity, attribute_id: 
         .0
         .notices
         .push(Notice::AttributeGone { sensor_id, attribute_id });
+}
+
+/// As if the attribute had been unregistered: something panics over it.
+pub(crate) fn forget_stream(world: &mut World, id: StreamId) {
+    let mut sensors = world.query::<(Entity, &Streams)>();
+    let found = sensors.iter(world).find_map(|(entity, streams)| {
+        let stream = streams.list.iter().find(|stream| stream.id == id && stream.alive)?;
+        Some((entity, Arc::clone(&stream.attribute_id)))
+    });
+    if let Some((entity, attribute_id)) = found {
+        forget_attribute(world, entity, &attribute_id);
+    }
 }
 
 /// Lets go of a stream's samples and of every cursor on it; both ledgers say so.

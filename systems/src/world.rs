@@ -73,7 +73,7 @@ pub struct Incoming(pub Inputs);
 pub struct Outgoing(pub Deliveries);
 
 /// The running totals. See [`components::ledger`].
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, Debug, Default, Clone, Copy)]
 pub struct Books {
     pub store: Ledger,
     /// Without `kept`, and without what aged out ahead of a cursor that has not noticed yet: both
@@ -276,6 +276,35 @@ impl SensorIndex {
         Some(index)
     }
 
+    /// Forgets who holds what and where sensors are, to be told again: by
+    /// [`seat`](Self::seat) for every sensor, by [`acquire`](Self::acquire) for every claim, and
+    /// then [`sweep`](Self::sweep).
+    pub(crate) fn forget_holders(&mut self) {
+        for slot in &mut self.slots {
+            (slot.entity, slot.references) = (None, 0);
+        }
+        self.live_count = 0;
+    }
+
+    /// This sensor is there, under this key.
+    pub(crate) fn seat(&mut self, key: SensorKey, name: &Arc<str>, entity: Entity) {
+        let slot = &mut self.slots[key.0 as usize];
+        *slot = SensorSlot { name: Arc::clone(name), entity: Some(entity), references: 1 };
+        self.names.insert(Arc::clone(name), key);
+        self.free.retain(|free| *free != key);
+        self.live_count += 1;
+    }
+
+    /// Names that nobody holds are free.
+    pub(crate) fn sweep(&mut self) {
+        for (slot, key) in self.slots.iter().zip((0..).map(SensorKey)) {
+            if slot.references == 0 && self.names.get(&slot.name) == Some(&key) {
+                self.names.remove(&slot.name);
+                self.free.push(key);
+            }
+        }
+    }
+
     /// Whether every name is held by somebody.
     pub(crate) fn all_held(&self) -> bool {
         self.slots.iter().filter(|slot| slot.references > 0).count() == self.names.len()
@@ -294,7 +323,7 @@ pub struct Feeds {
     /// Closed feeds whose last samples may still be on their way, with the time they go.
     pub(crate) closing: std::collections::VecDeque<(EngineTime, FeedId)>,
     /// Feeds that go at the end of this tick.
-    pub(crate) retiring: Vec<FeedId>,
+    pub(crate) retiring: std::collections::VecDeque<FeedId>,
 }
 
 #[derive(Debug)]
@@ -339,7 +368,7 @@ pub struct ViewerIndex {
     /// Viewers of whom something is known that may change what they are served.
     pub(crate) regraded: Vec<Entity>,
     /// Viewers that are to go at the end of this tick.
-    pub leaving: Vec<(Entity, components::delivery::ViewerEnd)>,
+    pub leaving: std::collections::VecDeque<(Entity, components::delivery::ViewerEnd)>,
 }
 
 impl ViewerIndex {
@@ -366,6 +395,14 @@ impl ViewerIndex {
     pub(crate) fn regrade(&mut self, viewer: Entity) {
         self.regraded.push(viewer);
     }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (ViewerId, Entity)> {
+        self.slots.iter().enumerate().filter_map(|(slot, at)| {
+            let (generation, entity) = (*at)?;
+            let slot = slot as u32;
+            Some((ViewerId(components::id::Handle { slot, generation }), entity))
+        })
+    }
 }
 
 /// Who claims what: the inverse of every [`Watch`](components::viewer::Watch).
@@ -387,7 +424,28 @@ pub(crate) struct Attendee {
     pub(crate) level: Level,
 }
 
+/// Touched sensors are noted one by one up to here; beyond, all of them are visited.
+const TOUCHED_COUNT_MAX: usize = 1 << 16;
+
 impl Attendance {
+    /// This sensor's levels must be derived anew.
+    pub(crate) fn touch(&mut self, key: SensorKey) {
+        if self.all_touched {
+            return;
+        }
+        if self.touched.len() == TOUCHED_COUNT_MAX {
+            self.touched.clear();
+            self.all_touched = true;
+            return;
+        }
+        self.touched.push(key);
+    }
+
+    /// Whether levels follow from the claims as they are, or are yet to be derived.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.all_touched && self.touched.is_empty()
+    }
+
     pub(crate) fn of(&self, key: SensorKey) -> &[Attendee] {
         self.by_sensor.get(key.0 as usize).map_or(&[], Vec::as_slice)
     }

@@ -1,9 +1,12 @@
 //! Feature tests: one module per feature, in the words of [`tests::Lab`].
 
 mod attention;
+mod bio;
 mod budget;
 mod determinism;
 mod devices;
+#[cfg(feature = "faults")]
+mod isolation;
 mod lenses;
 mod recording;
 mod rings;

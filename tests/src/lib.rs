@@ -59,6 +59,8 @@ pub struct Lab {
     pub parts: Vec<Vec<(ViewerId, Vec<u32>)>>,
     /// A running hash over everything every tick gave back.
     pub hash: Hash,
+    /// Systems may panic: the test makes them. Otherwise one that does fails the test.
+    pub panics_expected: bool,
 }
 
 impl Default for Lab {
@@ -84,7 +86,17 @@ impl Lab {
             notices: Vec::new(),
             parts: Vec::new(),
             hash: Hash::default(),
+            panics_expected: false,
         }
+    }
+
+    /// With failpoints, all of them off.
+    #[cfg(feature = "faults")]
+    pub fn faulty(config: EngineConfig) -> (Self, engine::Faults) {
+        let faults = engine::Faults::armed(engine::fault_points());
+        let mut lab = Self::with(EngineConfig { faults: faults.clone(), ..config });
+        lab.panics_expected = true;
+        (lab, faults)
     }
 
     pub fn now_ms(&self) -> u64 {
@@ -246,6 +258,9 @@ impl Lab {
                     self.feed_handles.give_back(feed.0);
                 }
                 Notice::ViewerClosed { viewer, .. } => self.viewer_handles.give_back(viewer.0),
+                Notice::SystemRestarted { system, message } if !self.panics_expected => {
+                    panic!("{system} panicked at {} ms: {message}", self.now_ms);
+                }
                 _ => {}
             }
         }
@@ -343,6 +358,18 @@ impl Lab {
             }
             _ => None,
         })
+    }
+
+    /// Feeds and viewers that are out: opened, and not yet said to be gone.
+    pub fn handle_count(&self) -> usize {
+        self.feed_handles.count() + self.viewer_handles.count()
+    }
+
+    /// How often a system was said to have panicked.
+    pub fn restarts(&self, of: &str) -> usize {
+        let restarted =
+            |n: &&Notice| matches!(n, Notice::SystemRestarted { system, .. } if *system == of);
+        self.notices.iter().filter(restarted).count()
     }
 
     pub fn audit(&mut self) -> Audit {

@@ -58,6 +58,13 @@ impl Encoded {
         self.arena.clear();
     }
 
+    /// After a panic in the midst of a flush: what was gathered for one viewer must not reach the
+    /// next.
+    pub fn abandon(&mut self) {
+        self.batch = Nested::default();
+        self.digests = Nested::default();
+    }
+
     /// Bytes encoded since [`begin`](Self::begin), however often they were sent.
     pub fn bytes(&self) -> usize {
         self.arena.len()

@@ -46,7 +46,7 @@ fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation
     let intake = Arc::new(Intake::default());
     let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
     let (pulse, tape) = (Arc::default(), Tape::default());
-    let (ages, letters) = (Arc::default(), Arc::default());
+    let (ages, letters, faults) = (Arc::default(), Arc::default(), Faults::default());
     PumpParts {
         tick_hz: 250,
         clock,
@@ -58,6 +58,7 @@ fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation
         tape,
         ages,
         letters,
+        faults,
     }
 }
 

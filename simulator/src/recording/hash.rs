@@ -243,6 +243,13 @@ fn put_notice(out: &mut Vec<u8>, notice: &Notice) {
             put_load(out, load);
             put_text(out, by.map_or("", Resource::name));
         }
+        Notice::Novelty { sensor_id, attribute_id, z, boost_ms } => {
+            out.push(16);
+            put_text(out, sensor_id);
+            put_text(out, attribute_id);
+            put(out, z.to_bits());
+            put(out, *boost_ms);
+        }
         Notice::QualityGranted { viewer, grant } => {
             out.push(15);
             put(out, handle(viewer.0));
@@ -256,7 +263,22 @@ fn put_notice(out: &mut Vec<u8>, notice: &Notice) {
             out.push(match why {
                 ViewerEnd::Left => 0,
                 ViewerEnd::LeaseOver => 1,
+                ViewerEnd::Fault => 2,
             });
+        }
+        Notice::SystemRestarted { system, message } => {
+            out.push(14);
+            put_text(out, system);
+            put_text(out, message);
+        }
+        Notice::SystemOff { system, until } => {
+            out.push(15);
+            put_text(out, system);
+            put(out, until.0);
+        }
+        Notice::SystemOn { system } => {
+            out.push(16);
+            put_text(out, system);
         }
     }
 }

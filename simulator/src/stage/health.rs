@@ -85,6 +85,7 @@ impl Why {
             Self::Refused(Refusal::TooManySensors) => {
                 "the server holds as many sensors as it may: see sensors_max"
             }
+            Self::Refused(Refusal::Fault) => "the engine panicked over it: see the log",
             Self::Closed => "its feed was closed from outside",
             Self::Gone => "the sensor was taken away",
         }

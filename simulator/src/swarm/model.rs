@@ -731,6 +731,8 @@ impl Model {
                     );
                     continue;
                 }
+                // What is made up at random is news all the time.
+                Notice::Novelty { .. } => continue,
                 Notice::QualityGranted { viewer, grant } => {
                     let asked = self.viewers.get(viewer).map(|viewer| viewer.quality);
                     let as_asked = Some(grant.strong) == asked && Some(grant.rest) == asked;
@@ -766,6 +768,12 @@ impl Model {
                 Notice::ViewerClosed { viewer, why } => {
                     format!("viewer {:?} closed, {why:?}", viewer.0)
                 }
+                // Contained, but a bug all the same: never expected.
+                Notice::SystemRestarted { system, message } => {
+                    format!("{system} panicked: {message}")
+                }
+                Notice::SystemOff { system, .. } => format!("{system} is switched off"),
+                Notice::SystemOn { system } => format!("{system} is tried again"),
             });
         }
         told.sort_unstable();

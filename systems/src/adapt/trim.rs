@@ -44,17 +44,15 @@ pub fn trim_rings(
     let Some(from) = memory.sweep_from else { return };
     let end = index.keys().len() as u32;
     let to = (from + SWEEP_SENSOR_COUNT).min(end);
-    let mut forgotten = 0;
     for key in from..to {
         let Some(entity) = index.entity(components::id::SensorKey(key)) else { continue };
         let Ok(mut streams) = sensors.get_mut(entity) else { continue };
         for stream in &mut streams.bypass_change_detection().list {
             let change = stream.ring.trim(memory.limits(stream.kind, level));
-            forgotten += change.forgotten;
             memory.bytes += change.bytes;
+            books.store.drop(Reason::Trimmed, change.forgotten);
+            books.store.kept -= change.forgotten;
         }
     }
-    books.store.drop(Reason::Trimmed, forgotten);
-    books.store.kept -= forgotten;
     memory.sweep_from = (to < end).then_some(to);
 }

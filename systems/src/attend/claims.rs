@@ -3,6 +3,7 @@
 //! A viewer's claims stand in its own [`Watch`] and, inverted, in the attendance book; both are
 //! replaced as a whole, so nothing of an earlier word can stay behind (`reference/core.md` W2).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -11,7 +12,10 @@ use components::budget::Grant;
 use components::command::{SensorSet, Target};
 use components::id::SensorKey;
 use components::viewer::{Cursors, Viewer, Watch};
+use smallvec::SmallVec;
 
+use crate::bio::correlation::BESIDE_COUNT_MAX;
+use crate::bio::live::{LOOK_COUNT_MAX, Looks};
 use crate::world::{Attendance, Attendee, SensorIndex, ViewerIndex};
 
 pub fn gather_claims(
@@ -19,6 +23,7 @@ pub fn gather_claims(
     mut viewers: Query<(Entity, &mut Viewer, &Grant, &mut Watch, &mut Cursors)>,
     mut sensors: ResMut<SensorIndex>,
     mut attendance: ResMut<Attendance>,
+    mut looks: ResMut<Looks>,
 ) {
     if index.changed.is_empty() {
         return;
@@ -29,6 +34,7 @@ pub fn gather_claims(
             continue;
         };
         let next = resolve(&viewer, grant, &mut sensors);
+        note_looks(&watch, &next, &mut looks);
         enter(entity, &watch, &next, &mut attendance);
         // Acquired before released: a name that stays keeps its key.
         for (key, ..) in &watch.claims {
@@ -39,6 +45,53 @@ pub fn gather_claims(
         cursors.scan_all();
     }
     // `index.changed` is cleared by `rest_cursors`, which needs it too.
+}
+
+/// Who this viewer turns to, that it did not look at before, and what it looks at beside. Whoever
+/// has a whole wall in view says nothing by it.
+fn note_looks(old: &Watch, new: &Watch, looks: &mut Looks) {
+    let few = |watch: &Watch| !watch.all && watch.keys.len() <= BESIDE_COUNT_MAX;
+    let pointed = |watch: &Watch, key: SensorKey| {
+        watch.strong.binary_search_by_key(&key, |(strong, _)| *strong).is_ok()
+    };
+    let turned_to = |key: &SensorKey| {
+        let seen = few(old) && old.keys.binary_search(key).is_ok();
+        if few(new) { !seen } else { pointed(new, *key) && !pointed(old, *key) }
+    };
+    let among: SmallVec<[SensorKey; 8]> = if few(new) {
+        new.keys.iter().copied().collect()
+    } else {
+        let mut pointed: SmallVec<[SensorKey; 8]> =
+            new.strong.iter().map(|(key, _)| *key).take(BESIDE_COUNT_MAX).collect();
+        pointed.dedup();
+        pointed
+    };
+    for key in among.iter().filter(|key| turned_to(key)) {
+        if looks.0.len() >= LOOK_COUNT_MAX {
+            return;
+        }
+        looks.0.push((*key, among.clone()));
+    }
+}
+
+/// Every viewer's words into claims, in a world in which sensors alone hold their names. All levels
+/// are to be derived anew. The error is the viewer over whose words it panicked; what was done
+/// until then must be done again.
+pub(crate) fn rebuild(world: &mut World) -> Result<(), Entity> {
+    world.resource_scope(|world, mut index: Mut<'_, SensorIndex>| {
+        world.resource_scope(|world, mut attendance: Mut<'_, Attendance>| {
+            *attendance = Attendance { all_touched: true, ..Attendance::default() };
+            let mut viewers = world.query::<(Entity, &mut Viewer, &Grant, &mut Watch)>();
+            for (entity, mut viewer, grant, mut watch) in viewers.iter_mut(world) {
+                let next = catch_unwind(AssertUnwindSafe(|| resolve(&viewer, grant, &mut index)));
+                let next = next.map_err(|_| entity)?;
+                enter(entity, &Watch::default(), &next, &mut attendance);
+                *watch = next;
+                viewer.changed = false;
+            }
+            Ok(())
+        })
+    })
 }
 
 /// What `viewer` says, as claims on keys. Acquires a reference for every claim.
@@ -115,7 +168,7 @@ pub(crate) fn enter(viewer: Entity, old: &Watch, new: &Watch, attendance: &mut A
     for (key, ..) in &old.claims {
         let attendees = &mut attendance.by_sensor[key.0 as usize];
         attendees.retain(|attendee| attendee.viewer != viewer);
-        attendance.touched.push(*key);
+        attendance.touch(*key);
     }
     for (key, attribute, level) in &new.claims {
         let slot = key.0 as usize;
@@ -127,7 +180,7 @@ pub(crate) fn enter(viewer: Entity, old: &Watch, new: &Watch, attendance: &mut A
             attribute: attribute.clone(),
             level: *level,
         });
-        attendance.touched.push(*key);
+        attendance.touch(*key);
     }
     let base = attendance.base();
     if old.all {

@@ -2,6 +2,7 @@
 //! bear, and of its part of the budget. Never a product: what one has cut the next leaves alone.
 
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemState;
 use components::budget::{Grant, Layer};
 use components::delivery::Notice;
 use components::viewer::{Cursors, Quality, QualityChoice, Viewer};
@@ -44,6 +45,30 @@ pub fn grant_viewers(
         .iter()
         .filter(|(_, viewer, _, _, grant, _)| viewer.is_looking(grant))
         .fold(0, |bits, (.., grant, _)| bits | grant.bits());
+}
+
+/// Every viewer's grant anew, whatever it was decided from before.
+pub(crate) fn decide_all(world: &mut World) {
+    let mut state = SystemState::<(
+        Query<(&Viewer, &Pace, &Share, &mut Grant)>,
+        ResMut<ViewerIndex>,
+        ResMut<Fresh>,
+        ResMut<Outgoing>,
+    )>::new(world);
+    let (mut viewers, mut index, mut fresh, mut out) =
+        state.get_mut(world).expect("the world has its resources");
+    index.regraded.clear();
+    fresh.wanted = 0;
+    for (viewer, pace, share, mut granted) in &mut viewers {
+        let grant = decide(viewer.choice, pace, share);
+        if *granted != grant {
+            *granted = grant;
+            out.0.notices.push(Notice::QualityGranted { viewer: viewer.id, grant });
+        }
+        if viewer.is_looking(&grant) {
+            fresh.wanted |= grant.bits();
+        }
+    }
 }
 
 /// The least of what all allow, and who that was: of equals the first on the way out.

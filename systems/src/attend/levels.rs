@@ -9,19 +9,31 @@ use components::delivery::Notice;
 use components::id::SensorKey;
 use components::sensor::{Attended, Sensor, Streams};
 
+use crate::bio::live::Bio;
 use crate::conduct::divide::CurrentBudget;
 use crate::world::{Attendance, Outgoing, SensorIndex};
+
+pub(crate) type Params<'w, 's> = (
+    ResMut<'w, Attendance>,
+    Res<'w, SensorIndex>,
+    Query<'w, 's, (&'static Sensor, &'static mut Attended, &'static mut Streams)>,
+    ResMut<'w, CurrentBudget>,
+    Res<'w, Bio>,
+    ResMut<'w, Outgoing>,
+);
 
 pub fn derive_levels(
     mut attendance: ResMut<Attendance>,
     index: Res<SensorIndex>,
     mut sensors: Query<(&Sensor, &mut Attended, &mut Streams)>,
     mut current: ResMut<CurrentBudget>,
+    bio: Res<Bio>,
     mut out: ResMut<Outgoing>,
 ) {
-    let repaced = std::mem::take(&mut current.changed);
+    // What is to be done is forgotten when it is done: a panic must not leave it at half.
+    let repaced = current.changed;
     let mut touched = std::mem::take(&mut attendance.touched);
-    if std::mem::take(&mut attendance.all_touched) || repaced {
+    if attendance.all_touched || repaced {
         touched.clear();
         touched.extend(index.keys());
     } else {
@@ -42,7 +54,7 @@ pub fn derive_levels(
             out.0.notices.push(Notice::LevelChanged { sensor_id, level });
         }
         if changed || repaced {
-            let pacing = current.budget.pacing(level);
+            let pacing = current.budget.pacing(bio.paced_level(level, &sensor.card.sensor_id));
             for &feed in &sensor.feeds {
                 out.0.notices.push(Notice::Paced { feed, pacing });
             }
@@ -50,6 +62,8 @@ pub fn derive_levels(
     }
     touched.clear();
     attendance.touched = touched;
+    attendance.all_touched = false;
+    current.changed = false;
 }
 
 /// The strongest claim on the sensor or on any attribute of it.

@@ -8,22 +8,19 @@
 //! - [`homeostasis`]: moves the load levels' thresholds so that what viewers notice stays good.
 //! - [`arbitration`]: divides a budget when there is not enough for all.
 //! - [`circadian`]: the load's rhythm of the day.
+//! - [`live`]: the systems that feed them, and pass their advice on.
 //!
 //! Times are seconds as `f64`, of whatever beginning; where the time of day matters they are Unix
 //! seconds and named so. What comes in as no number, or as a time that runs backwards, changes
 //! nothing. Transcendental functions are `libm`'s: the same bits on every machine.
 //! `docs/bio.md` has the figures.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "snapshots take the parts when the conductor holds them")
-)]
-
 pub mod arbitration;
 pub mod circadian;
 pub mod correlation;
 pub mod forecast;
 pub mod homeostasis;
+pub mod live;
 pub mod novelty;
 
 use crate::snapshot::bytes::{Read, Reader, Writer, broken};

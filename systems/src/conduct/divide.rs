@@ -9,6 +9,7 @@
 //! that no step up is a load.
 
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemState;
 use components::attention::Level;
 use components::budget::{Budget, Pacing};
 use components::class::Class;
@@ -20,6 +21,7 @@ use components::viewer::{Quality, Viewer};
 
 use super::judge::Judgement;
 use crate::bio::arbitration::{self, Arbiter, Demand};
+use crate::supervise::Supervision;
 use crate::world::{Books, Now, Settings, ViewerIndex};
 
 /// Beyond this fraction of its limit something waits already: cut.
@@ -315,6 +317,26 @@ pub fn divide_budget(
     };
     current.divide_classes(now.time, pressures.of(Pressed::Queue), seconds, &books, &mut desk);
     current.divide_devices(now.time, intake_pressure(pressures), seconds, &sensors, &mut desk);
+}
+
+/// While nobody divides, nobody is held to what was divided before.
+pub(crate) fn restart(world: &mut World) {
+    if world.resource::<Supervision>().is_on("divide_budget") {
+        return;
+    }
+    let mut state = SystemState::<(
+        Query<(Entity, &mut Share)>,
+        ResMut<ViewerIndex>,
+        ResMut<CurrentBudget>,
+        Res<Settings>,
+    )>::new(world);
+    let (mut viewers, mut index, mut current, settings) =
+        state.get_mut(world).expect("the world has its resources");
+    current.open(&settings);
+    for (entity, mut share) in &mut viewers {
+        share.rest = Quality::High;
+        index.regrade(entity);
+    }
 }
 
 /// What delivering makes worse.

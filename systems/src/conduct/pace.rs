@@ -7,12 +7,14 @@
 //! are is not judged: that is the machine's trouble, and the [budget](super::divide)'s.
 
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemState;
 use components::id::ViewerId;
 use components::pressure::SocketReport;
 use components::sample::EngineTime;
 use components::viewer::{Quality, Viewer};
 
 use super::judge::Judgement;
+use crate::supervise::Supervision;
 use crate::world::{Now, ViewerIndex};
 
 /// What has waited so long at a socket is late: eight flushes at high quality.
@@ -141,6 +143,19 @@ pub fn pace_viewers(
                 index.regrade(entity);
             }
         }
+    }
+}
+
+/// While nobody judges, nobody is held down by what was judged before.
+pub(crate) fn restart(world: &mut World) {
+    if world.resource::<Supervision>().is_on("pace_viewers") {
+        return;
+    }
+    let mut state = SystemState::<(Query<(Entity, &mut Pace)>, ResMut<ViewerIndex>)>::new(world);
+    let (mut viewers, mut index) = state.get_mut(world).expect("the world has its resources");
+    for (entity, mut pace) in &mut viewers {
+        *pace = Pace::default();
+        index.regrade(entity);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Applies the strict plane, in the order it was given.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -7,6 +8,7 @@ use components::attention::Level;
 use components::budget::Grant;
 use components::command::{Command, SensorCard, SensorSet};
 use components::delivery::{Notice, Refusal, ViewerEnd};
+use components::fault::Faults;
 use components::id::{FeedId, ViewerId};
 use components::limits;
 use components::ring::Ring;
@@ -17,14 +19,31 @@ use components::viewer::{Cursors, Viewer, Watch};
 use crate::conduct::divide::{CurrentBudget, Flow, Share};
 use crate::conduct::judge::Pressed;
 use crate::conduct::pace::{Pace, Reports};
+use crate::mend;
+use crate::supervise::Salvage;
 use crate::world::{
     Attendance, Feed, Feeds, Incoming, Now, Outgoing, SensorIndex, Settings, ViewerIndex,
 };
 
+/// A command over which it panics is lost alone, and whoever gave it is told (see [`lose`]).
 pub fn apply_commands(world: &mut World) {
+    // What nobody has read in its own tick is out of date.
+    let mut reports = world.resource_mut::<Reports>();
+    reports.sockets.clear();
+    reports.scores.clear();
+    let mut salvage = Salvage::default();
+    let faults = world.resource::<Faults>().clone();
     let mut commands = std::mem::take(&mut world.resource_mut::<Incoming>().0.commands);
-    for command in commands.drain(..) {
-        apply(world, command);
+    for (number, command) in commands.drain(..).enumerate() {
+        let giver = Giver::of(&command);
+        let applied = salvage.attempt(|| {
+            faults.strike("apply_commands.command", number as u64);
+            apply(world, command);
+        });
+        if applied.is_none() {
+            mend::indices(world);
+            lose(world, giver);
+        }
     }
     let mut incoming = world.resource_mut::<Incoming>();
     incoming.0.commands = commands;
@@ -36,6 +55,84 @@ pub fn apply_commands(world: &mut World) {
         }
     }
     expire_leases(world);
+    salvage.raise();
+}
+
+/// Commands are never lost: those that were not come to are applied now.
+pub(crate) fn restart(world: &mut World) {
+    mend::mend(world);
+    let waiting = &world.resource::<Incoming>().0;
+    let more = !waiting.commands.is_empty() || !waiting.busy.is_empty();
+    if more && catch_unwind(AssertUnwindSafe(|| apply_commands(world))).is_err() {
+        mend::mend(world);
+    }
+}
+
+/// Who must be told when a command is lost.
+enum Giver {
+    Opening(FeedId),
+    Declaring(FeedId, Box<str>),
+    Leaving(FeedId),
+    Viewer(ViewerId),
+    /// It will be said again (a lease, a pressure), or the world is a little behind and nothing else:
+    /// a name, an attribute that stays, a word that a device does not hear.
+    Nobody,
+}
+
+impl Giver {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::OpenFeed { feed, .. } => Self::Opening(*feed),
+            Command::DeclareAttribute { feed, attribute_id, .. } => {
+                Self::Declaring(*feed, attribute_id.clone())
+            }
+            Command::CloseFeed { feed } | Command::Retire { feed } => Self::Leaving(*feed),
+            Command::OpenViewer { viewer, .. }
+            | Command::SetSensors { viewer, .. }
+            | Command::SetQuality { viewer, .. }
+            | Command::Attend { viewer, .. }
+            | Command::CloseViewer { viewer } => Self::Viewer(*viewer),
+            Command::ForgetAttribute { .. }
+            | Command::RenameConnector { .. }
+            | Command::Renew { .. }
+            | Command::TellDevice { .. }
+            | Command::ReportHealth { .. }
+            | Command::ReportSockets(_)
+            | Command::Press(_)
+            | Command::SetLoad(_) => Self::Nobody,
+        }
+    }
+}
+
+/// Tells whoever gave a command over which the engine has panicked. A viewer whose words and whose
+/// world are no longer the same is let go, and may come again.
+fn lose(world: &mut World, giver: Giver) {
+    match giver {
+        Giver::Opening(feed) => {
+            world.resource_mut::<Feeds>().put(feed, None);
+            mend::indices(world);
+            notice(world, Notice::FeedRefused { feed, refusal: Refusal::Fault });
+        }
+        Giver::Declaring(feed, attribute_id) => {
+            notice(world, Notice::AttributeRefused { feed, attribute_id });
+        }
+        Giver::Leaving(feed) => {
+            let entity = feed_target(world, feed);
+            if let Some(mut sensor) = entity.and_then(|entity| world.get_mut::<Sensor>(entity)) {
+                sensor.feeds.retain(|held| *held != feed);
+            }
+            // Held by nobody, it goes at the end of this tick.
+            mend::indices(world);
+        }
+        Giver::Viewer(viewer) => {
+            leave(world, viewer, ViewerEnd::Fault);
+            let there = world.query::<&Viewer>().iter(world).any(|there| there.id == viewer);
+            if !there {
+                notice(world, Notice::ViewerClosed { viewer, why: ViewerEnd::Fault });
+            }
+        }
+        Giver::Nobody => {}
+    }
 }
 
 fn apply(world: &mut World, command: Command) {
@@ -274,7 +371,7 @@ fn declare(
         streams.list[place] = stream;
     }
     notice(world, came);
-    world.resource_mut::<Attendance>().touched.push(key);
+    world.resource_mut::<Attendance>().touch(key);
     Some(place as u16)
 }
 
@@ -318,7 +415,7 @@ fn retire(world: &mut World, feed: FeedId) {
             sensor.leaves_at = Some(now);
         }
     }
-    world.resource_mut::<Feeds>().retiring.push(feed);
+    world.resource_mut::<Feeds>().retiring.push_back(feed);
 }
 
 /// The feed holds its sensor no longer; the last one says when the sensor goes. False when it
@@ -372,7 +469,7 @@ fn change(world: &mut World, id: ViewerId, with: impl FnOnce(&mut Viewer)) {
 fn leave(world: &mut World, id: ViewerId, why: ViewerEnd) {
     let Some(entity) = world.resource::<ViewerIndex>().get(id) else { return };
     world.resource_mut::<ViewerIndex>().put(id, None);
-    world.resource_mut::<ViewerIndex>().leaving.push((entity, why));
+    world.resource_mut::<ViewerIndex>().leaving.push_back((entity, why));
     // It claims nothing from this tick on, though it is taken apart only at its end.
     if let Some(mut viewer) = world.get_mut::<Viewer>(entity) {
         viewer.sensors = SensorSet::Ids(Vec::new());

@@ -10,6 +10,7 @@ use bevy_ecs::entity::Entities;
 use bevy_ecs::prelude::*;
 use components::class::Class;
 use components::delivery::{Probe, StreamCard};
+use components::fault::Faults;
 use components::id::SensorKey;
 use components::ledger::{Ledger, Reason};
 use components::load::LoadLevel;
@@ -19,7 +20,10 @@ use components::sensor::{Sensor, Stream, Streams};
 use components::shape::Shape;
 use rayon::prelude::*;
 
+use crate::bio::live::{Observed, is_observed};
 use crate::conduct::divide::CurrentBudget;
+use crate::mend::mend;
+use crate::supervise::{Culprit, Salvage, Suspects};
 use crate::world::{Books, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel, Settings};
 
 /// Below this many samples a batch is written in order of arrival: ordering would cost more than
@@ -45,7 +49,35 @@ struct Filled {
     offered: u64,
     by_class: [u64; Class::COUNT],
     pushed: Vec<SensorKey>,
+    observed: Vec<(u32, u16)>,
+    /// Samples lost to a panic.
+    lost: u64,
+    salvage: Salvage,
+    /// Over which streams it panicked, by row and place.
+    poisoned: Vec<(u32, u16)>,
 }
+
+impl Filled {
+    fn add(&mut self, part: Self) {
+        self.stored += part.stored;
+        self.forgotten += part.forgotten;
+        self.unknown += part.unknown;
+        self.bytes += part.bytes;
+        self.offered += part.offered;
+        for (whole, part) in self.by_class.iter_mut().zip(part.by_class) {
+            *whole += part;
+        }
+        self.pushed.extend(part.pushed);
+        self.observed.extend(part.observed);
+        self.lost += part.lost;
+        self.salvage.join(part.salvage);
+        self.poisoned.extend(part.poisoned);
+    }
+}
+
+/// Streams of one chunk over which it may panic in one tick; then the rest of the chunk's samples
+/// are lost. A panic takes longer than ten thousand samples.
+const POISONED_COUNT_MAX: usize = 8;
 
 /// Scratch for ordering, kept from tick to tick.
 #[derive(Default)]
@@ -71,9 +103,14 @@ pub fn fill_rings(
     settings: Res<Settings>,
     now: Res<Now>,
     parallel: Res<Parallel>,
+    faults: Res<Faults>,
+    mut suspects: ResMut<Suspects>,
     mut order: Local<Order>,
     mut out: ResMut<Outgoing>,
+    mut observed: ResMut<Observed>,
 ) {
+    // What nobody has looked at in its own tick may be elsewhere in the next.
+    observed.0.clear();
     let inputs = &mut incoming.0;
     for (reason, count) in inputs.refused.drain(..) {
         books.store.received += count;
@@ -116,29 +153,17 @@ pub fn fill_rings(
         memory: &memory,
         may_grow: memory.bytes < settings.ring_bytes_max as i64,
         tick: now.tick,
+        faults: &faults,
     };
     let filled = if batch.len() < ORDERED_SAMPLE_COUNT_MIN {
-        let mut filled = Filled::default();
-        for index in 0..context.batch.len() {
-            match context.order_rows[index] {
-                NOWHERE => filled.unknown += 1,
-                row => {
-                    let row = row as usize;
-                    context.write(index, &names[row], &mut columns[row], &mut filled);
-                }
-            }
-        }
-        filled
+        context.write_each(0..context.batch.len(), 0, names, columns)
     } else {
         sort_by_chunk(&order.rows, columns.len(), &mut order.starts, &mut order.sorted);
         let (starts, sorted) = (&order.starts, &order.sorted);
         let work = |(chunk, (names, columns)): (usize, (&[Sensor], &mut [Streams]))| {
-            let mut filled = Filled::default();
-            for &index in &sorted[starts[chunk] as usize..starts[chunk + 1] as usize] {
-                let row = context.order_rows[index as usize] as usize - chunk * CHUNK;
-                context.write(index as usize, &names[row], &mut columns[row], &mut filled);
-            }
-            filled
+            let indices = &sorted[starts[chunk] as usize..starts[chunk + 1] as usize];
+            let indices = indices.iter().map(|&index| index as usize);
+            context.write_each(indices, chunk * CHUNK, names, columns)
         };
         let parts: Vec<Filled> = if parallel.0 {
             columns_in_chunks_parallel(names, columns).map(work).collect()
@@ -146,17 +171,7 @@ pub fn fill_rings(
             names.chunks(CHUNK).zip(columns.chunks_mut(CHUNK)).enumerate().map(work).collect()
         };
         let mut whole = Filled::default();
-        for part in parts {
-            whole.stored += part.stored;
-            whole.forgotten += part.forgotten;
-            whole.bytes += part.bytes;
-            whole.offered += part.offered;
-            for (whole, part) in whole.by_class.iter_mut().zip(part.by_class) {
-                *whole += part;
-            }
-            whole.unknown += part.unknown;
-            whole.pushed.extend(part.pushed);
-        }
+        parts.into_iter().for_each(|part| whole.add(part));
         let known = *starts.last().expect("one start more than chunks") as usize;
         whole.unknown += (context.batch.len() - known) as u64;
         whole
@@ -171,10 +186,34 @@ pub fn fill_rings(
     for key in filled.pushed {
         fresh.mark(key);
     }
+    observed.0.extend(filled.observed);
     if filled.offered > 0 && now.passes(PROBE_MS) {
         mark_probes(&now, order, columns, &mut out.0.probes);
     }
     batch.clear();
+    for (row, place) in filled.poisoned {
+        let list = &mut columns[row as usize].list;
+        let Some(stream) = list.get_mut(usize::from(place)) else { continue };
+        if !stream.ring.is_sound() {
+            stream.ring = stream.ring.emptied();
+        }
+        suspects.accuse(Culprit::Stream(stream.id), now.time);
+    }
+    filled.salvage.raise();
+}
+
+/// After a panic outside of any sample's own work: the batch is lost, as far as it is not in rings.
+pub(crate) fn restart(world: &mut World) {
+    world.resource_scope(|world, mut incoming: Mut<'_, Incoming>| {
+        let mut books = world.resource_mut::<Books>();
+        for (reason, count) in incoming.0.refused.drain(..) {
+            books.store.received += count;
+            books.store.drop(reason, count);
+        }
+        books.store.received += incoming.0.samples.len() as u64;
+        incoming.0.samples.clear();
+    });
+    mend(world);
 }
 
 /// Marks one watched sample of each class, from a place in the batch that is another each time.
@@ -207,7 +246,8 @@ fn mark_probes(now: &Now, order: &Order, columns: &[Streams], probes: &mut Vec<P
 }
 
 fn count(store: &mut Ledger, filled: &Filled) {
-    store.received += filled.stored + filled.unknown;
+    store.received += filled.stored + filled.unknown + filled.lost;
+    store.drop(Reason::Fault, filled.lost);
     store.drop(Reason::Aged, filled.forgotten);
     store.drop(Reason::UnknownFeed, filled.unknown);
     store.kept += filled.stored;
@@ -254,9 +294,54 @@ struct Context<'a> {
     memory: &'a Memory,
     may_grow: bool,
     tick: u64,
+    faults: &'a Faults,
 }
 
 impl Context<'_> {
+    /// Writes samples into sensors, of which the first given has the row `first`. A sample over
+    /// which it panics is lost, with what comes of its stream in the same tick.
+    fn write_each(
+        &self,
+        mut indices: impl Iterator<Item = usize>,
+        first: usize,
+        names: &[Sensor],
+        columns: &mut [Streams],
+    ) -> Filled {
+        let mut filled = Filled::default();
+        let mut salvage = Salvage::default();
+        let mut at = 0;
+        loop {
+            let through = salvage.attempt(|| {
+                for index in indices.by_ref() {
+                    let row = self.order_rows[index];
+                    if row == NOWHERE {
+                        filled.unknown += 1;
+                        continue;
+                    }
+                    at = index;
+                    if !filled.poisoned.is_empty() && self.is_poisoned(index, &filled) {
+                        filled.lost += 1;
+                        continue;
+                    }
+                    let row = row as usize - first;
+                    self.write(index, &names[row], &mut columns[row], &mut filled);
+                }
+            });
+            if through.is_some() {
+                break;
+            }
+            filled.lost += 1;
+            filled.poisoned.push((self.order_rows[at], self.order_places[at]));
+        }
+        filled.salvage = salvage;
+        filled
+    }
+
+    fn is_poisoned(&self, index: usize, filled: &Filled) -> bool {
+        filled.poisoned.len() >= POISONED_COUNT_MAX
+            || filled.poisoned.contains(&(self.order_rows[index], self.order_places[index]))
+    }
+
     /// Writes the `index`-th sample into its sensor.
     fn write(&self, index: usize, sensor: &Sensor, streams: &mut Streams, filled: &mut Filled) {
         let Some(stream) = streams
@@ -267,15 +352,17 @@ impl Context<'_> {
             filled.unknown += 1;
             return;
         };
+        self.faults.strike("fill_rings.sample", u64::from(stream.id.0));
         let (_, _, timestamp, payload) = self.batch.get(index);
         if stream.card.is_none() {
             begin(stream, sensor, &payload);
         }
         let limits = self.memory.limits(stream.kind, self.load);
         let shape = &stream.card.as_ref().expect("begun above").shape;
+        let scalar = shape.is_scalar();
         let ring = &mut stream.ring;
         let change = match payload {
-            Payload::Scalar(cell) if shape.is_scalar() => {
+            Payload::Scalar(cell) if scalar => {
                 ring.push(timestamp, &[cell.0], limits, self.may_grow)
             }
             Payload::Shaped { shape: other, cells }
@@ -291,6 +378,9 @@ impl Context<'_> {
         };
         filled.stored += 1;
         filled.by_class[stream.kind.class() as usize] += 1;
+        if stream.readers > 0 && scalar && is_observed(stream.kind) {
+            filled.observed.push((self.order_rows[index], self.order_places[index]));
+        }
         filled.forgotten += change.forgotten;
         filled.bytes += change.bytes;
         filled.offered += u64::from(stream.readers);

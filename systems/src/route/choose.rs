@@ -5,14 +5,19 @@ use bevy_ecs::prelude::*;
 use components::attribute::AttributeType;
 use components::budget::Grant;
 use components::delivery::Form;
-use components::id::{SensorKey, StreamId};
+use components::fault::Faults;
+use components::id::{SensorKey, StreamId, ViewerId};
 use components::ledger::{Ledger, Reason};
 use components::sample::EngineTime;
 use components::sensor::{Stream, Streams};
 use components::viewer::{Cursor, Cursors, Quality, Viewer, Want, Watch};
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
+use crate::bio::live::Bio;
 use crate::conduct::divide::{CurrentBudget, Flow};
+use crate::mend::mend;
+use crate::supervise::{Culprit, Salvage, Suspects};
 use crate::world::{Books, Fresh, Now, Parallel, SensorIndex};
 
 /// Viewers in one chunk of parallel work.
@@ -29,6 +34,10 @@ pub struct NewReaders(pub(crate) Vec<(u32, u16)>);
 struct Chosen {
     lens: Ledger,
     readers: Vec<(u32, u16)>,
+    salvage: Salvage,
+    /// Viewers over which it panicked, and what is no longer so of what was chosen for them.
+    poisoned: Vec<ViewerId>,
+    undone: Ledger,
 }
 
 pub fn choose_slices(
@@ -41,7 +50,10 @@ pub fn choose_slices(
     mut books: ResMut<Books>,
     mut readers: ResMut<NewReaders>,
     current: Res<CurrentBudget>,
+    bio: Res<Bio>,
     parallel: Res<Parallel>,
+    faults: Res<Faults>,
+    mut suspects: ResMut<Suspects>,
 ) {
     let due: Vec<Quality> = Quality::ALL.into_iter().filter(|q| now.is_due(*q)).collect();
     if due.is_empty() {
@@ -64,7 +76,11 @@ pub fn choose_slices(
         columns,
         fresh: &fresh,
         seed_sample_count_max: current.budget.seed_sample_count_max,
+        // While there is not enough for all, novelty is told and not delivered.
+        bio: (!current.budget.is_contended()).then_some(&*bio),
+        faults: &faults,
     };
+    let mut salvage = Salvage::default();
     for (mut who, grants, watch, mut cursors, mut flows) in
         viewers.contiguous_iter_mut().expect("viewers are stored densely")
     {
@@ -75,7 +91,7 @@ pub fn choose_slices(
             for ((((viewer, grant), watch), cursors), flow) in
                 who.iter_mut().zip(grants).zip(watch).zip(cursors).zip(flows)
             {
-                context.choose(viewer, grant, watch, cursors, flow, &mut chosen);
+                context.try_choose(viewer, grant, watch, cursors, flow, &mut chosen);
                 viewer.busy = false;
             }
             chosen
@@ -98,18 +114,24 @@ pub fn choose_slices(
                 .collect()
         };
         for part in parts {
-            books.lens.received += part.lens.received;
-            books.lens.delivered += part.lens.delivered;
-            books.lens.coalesced += part.lens.coalesced;
-            for reason in Reason::ALL {
-                books.lens.drop(reason, part.lens.dropped(reason));
-            }
+            books.lens.add(&part.lens);
+            books.lens.take_back(&part.undone);
             readers.0.extend(part.readers);
+            salvage.join(part.salvage);
+            part.poisoned.iter().for_each(|id| suspects.accuse(Culprit::Viewer(*id), now.time));
         }
     }
     for quality in due {
         fresh.clear(quality);
     }
+    salvage.raise();
+}
+
+/// Nobody is served in this tick, or not everybody; nothing was lost by it.
+pub(crate) fn restart(world: &mut World) {
+    let mut viewers = world.query::<&mut Viewer>();
+    viewers.iter_mut(world).for_each(|mut viewer| viewer.busy = false);
+    mend(world);
 }
 
 struct Context<'a> {
@@ -120,9 +142,33 @@ struct Context<'a> {
     columns: &'a [Streams],
     fresh: &'a Fresh,
     seed_sample_count_max: usize,
+    bio: Option<&'a Bio>,
+    faults: &'a Faults,
 }
 
 impl Context<'_> {
+    /// A viewer over which it panics gets nothing in this tick, and is looked at anew in its next.
+    fn try_choose(
+        &self,
+        viewer: &Viewer,
+        grant: &Grant,
+        watch: &Watch,
+        cursors: &mut Cursors,
+        flow: &mut Flow,
+        chosen: &mut Chosen,
+    ) {
+        let mut salvage = std::mem::take(&mut chosen.salvage);
+        let done = salvage.attempt(|| {
+            self.faults.strike("choose_slices.viewer", u64::from(viewer.id.0.slot));
+            self.choose(viewer, grant, watch, cursors, flow, chosen);
+        });
+        chosen.salvage = salvage;
+        if done.is_none() {
+            chosen.undone.add(&take_back(cursors, self.columns));
+            chosen.poisoned.push(viewer.id);
+        }
+    }
+
     fn choose(
         &self,
         viewer: &Viewer,
@@ -251,7 +297,9 @@ impl Pass<'_, '_> {
             let ring = &stream.ring;
             let lens = &mut self.chosen.lens;
             let form = if cursor.stream == stream.id && cursor.active {
-                match form(stream, self.quality, strong) {
+                let lifted =
+                    self.context.bio.is_some_and(|bio| bio.is_lifted(stream.id, self.context.now));
+                match form(stream, self.quality, strong || lifted) {
                     // From figures to the whole: what is held of the time in between comes first,
                     // so that a trace is fine from where it can be, not from now on.
                     Form::Raw if cursor.whole < cursor.next => {
@@ -311,6 +359,29 @@ pub(crate) fn form(stream: &Stream, quality: Quality, wants_all: bool) -> Form {
     } else {
         Form::Latest
     }
+}
+
+/// Takes back what was chosen for a viewer and is not to be delivered now: its cursors wait where
+/// they were, and what was the past to them still is. Returns what was entered into the ledger for
+/// it, and is no longer so.
+pub(crate) fn take_back(cursors: &mut Cursors, columns: &[Streams]) -> Ledger {
+    let mut undone = Ledger::default();
+    cursors.scan_all();
+    let wants = std::mem::take(&mut cursors.wants);
+    let by_stream: FxHashMap<StreamId, &Want> = wants.iter().map(|w| (w.stream, w)).collect();
+    for cursor in cursors.by_sensor.values_mut().flatten() {
+        let Some(want) = by_stream.get(&cursor.stream) else { continue };
+        let stream = &columns[want.row as usize].list[usize::from(want.index)];
+        settle(stream, want.form, want.next, &mut undone);
+        if want.form == Form::Seed {
+            // As a seed it will be received anew.
+            undone.received += stream.ring.count() - want.next;
+            cursor.active = false;
+        }
+        cursor.next = want.next;
+        cursor.whole = cursor.whole.min(want.next);
+    }
+    undone
 }
 
 /// The past is still owed: to what is pointed at, or to the rest.

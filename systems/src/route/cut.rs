@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemState;
 use components::cell::{Cell, Leaf};
 use components::delivery::{Deliveries, Digest, DigestNumbers, Flush, Form, Slice};
+use components::fault::Faults;
 use components::id::StreamId;
 use components::ring::Ring;
 use components::sample::Timestamp;
@@ -12,8 +14,10 @@ use components::sensor::{Stream, Streams};
 use components::viewer::{Cursors, Viewer, Want};
 use rustc_hash::FxHashMap;
 
-use super::choose::NewReaders;
-use crate::world::Outgoing;
+use super::choose::{NewReaders, take_back};
+use crate::mend::mend;
+use crate::supervise::{Culprit, Salvage, Suspects};
+use crate::world::{Books, Now, Outgoing};
 
 /// What makes two wants the same slice.
 type Same = (StreamId, u64, Form);
@@ -22,7 +26,10 @@ pub fn cut_slices(
     mut viewers: Query<(&Viewer, &mut Cursors)>,
     mut sensors: Query<&mut Streams>,
     mut readers: ResMut<NewReaders>,
+    mut books: ResMut<Books>,
     mut out: ResMut<Outgoing>,
+    mut suspects: ResMut<Suspects>,
+    (faults, now): (Res<Faults>, Res<Now>),
     mut seen: Local<FxHashMap<Same, u32>>,
 ) {
     let Some(mut columns) =
@@ -36,22 +43,49 @@ pub fn cut_slices(
     }
     seen.clear();
     let out = &mut out.0;
+    let mut salvage = Salvage::default();
     for (viewer, mut cursors) in &mut viewers {
-        let wants = &mut cursors.bypass_change_detection().wants;
-        if wants.is_empty() {
+        let cursors = cursors.bypass_change_detection();
+        if cursors.wants.is_empty() {
             continue;
         }
-        let parts_at = out.parts.len() as u32;
-        for want in wants.drain(..) {
-            let stream = &columns[want.row as usize].list[usize::from(want.index)];
-            let part = *seen
-                .entry((want.stream, want.next, want.form))
-                .or_insert_with(|| cut(stream, &want, out));
-            out.parts.push(part);
+        let parts_at = out.parts.len();
+        let done = salvage.attempt(|| {
+            faults.strike("cut_slices.viewer", u64::from(viewer.id.0.slot));
+            for want in &cursors.wants {
+                let stream = &columns[want.row as usize].list[usize::from(want.index)];
+                let part = *seen
+                    .entry((want.stream, want.next, want.form))
+                    .or_insert_with(|| cut(stream, want, out));
+                out.parts.push(part);
+            }
+        });
+        if done.is_none() {
+            // It gets nothing in this tick, and what was meant for it in its next.
+            out.parts.truncate(parts_at);
+            books.lens.take_back(&take_back(cursors, columns));
+            suspects.accuse(Culprit::Viewer(viewer.id), now.time);
+            continue;
         }
-        let part_count = out.parts.len() as u32 - parts_at;
-        out.flushes.push(Flush { viewer: viewer.id, parts_at, part_count });
+        cursors.wants.clear();
+        let part_count = (out.parts.len() - parts_at) as u32;
+        out.flushes.push(Flush { viewer: viewer.id, parts_at: parts_at as u32, part_count });
     }
+    salvage.raise();
+}
+
+/// What was chosen and not cut is taken back, before anything else can move it.
+pub(crate) fn restart(world: &mut World) {
+    let mut state =
+        SystemState::<(Query<&mut Cursors>, Query<&Streams>, ResMut<Books>)>::new(world);
+    let (mut viewers, sensors, mut books) =
+        state.get_mut(world).expect("the world has its resources");
+    let mut columns = sensors.contiguous_iter().expect("sensors are stored densely");
+    let columns = columns.next().unwrap_or_default();
+    for mut cursors in viewers.iter_mut().filter(|cursors| !cursors.wants.is_empty()) {
+        books.lens.take_back(&take_back(&mut cursors, columns));
+    }
+    mend(world);
 }
 
 /// Cuts one slice; returns its index.

@@ -108,7 +108,8 @@ fn read_valve(bytes: &mut Reader<'_>) -> Read<Valve> {
 pub(super) fn write_budget(current: &CurrentBudget, out: &mut Writer) {
     let CurrentBudget {
         budget,
-        changed,
+        // Told with the levels: see `write`.
+        changed: _,
         delivery,
         intake,
         devices,
@@ -118,7 +119,6 @@ pub(super) fn write_budget(current: &CurrentBudget, out: &mut Writer) {
         paced_at,
         turn,
     } = current;
-    debug_assert!(!changed, "devices hear of the budget within the tick");
     let Budget { load: decided, pacing, delivery_sps, class_sps, seed_sample_count_max } = budget;
     load(*decided, out);
     pacing.iter().for_each(|pacing| out.number(pacing.window_ms));

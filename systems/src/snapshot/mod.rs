@@ -8,7 +8,8 @@
 //! What can be found again from the rest is not kept but derived anew: watches from the viewers'
 //! own words, references, attendance and levels from the watches, readers from the cursors, bytes
 //! from the rings. So bytes that somebody tampered with cannot contradict themselves there; what
-//! is kept is checked, and the books must balance (see [`crate::audit::count`]).
+//! is kept is checked, and the books must balance (see [`crate::audit::count`]). Levels are kept as
+//! they were last told only while the system that derives them is switched off.
 //!
 //! Form: [`MAGIC`], the format's number (u32), the length of the rest (u64) and its checksum
 //! (u64), then the world; little-endian throughout, whole numbers in the world as LEB128.
@@ -28,7 +29,7 @@ pub const MAGIC: [u8; 8] = *b"SCTWORLD";
 
 /// Counts up when the form changes. Older and newer forms are refused: a recording is replayed by
 /// the build that made it, or by one whose worlds have the same form.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 const HEAD_BYTES: usize = 28;
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::attention::{Battery, Level};
 use components::attribute::AttributeType;
-use components::budget::Grant;
 use components::class::Class;
 use components::command::{Attention, SensorCard, SensorSet, Target};
-use components::delivery::StreamCard;
+use components::delivery::{StreamCard, ViewerEnd};
 use components::id::{FeedId, SensorKey, StreamId, ViewerId};
 use components::ledger::{Ledger, Reason};
 use components::limits;
@@ -24,8 +23,11 @@ use smallvec::SmallVec;
 
 use super::bytes::{Read, Reader, broken};
 use super::{ROOM_MIN, STREAM_COUNT_LEFT_MIN, SnapshotError, room, unsealed};
-use crate::attend::claims::{enter, resolve};
+use crate::attend::claims::rebuild;
 use crate::attend::levels::{attribute_level, sensor_level};
+use crate::bio::live;
+use crate::conduct::divide::CurrentBudget;
+use crate::conduct::judge::Advice;
 use crate::world::{
     Attendance, Books, Feed, Feeds, Fresh, Memory, Now, SensorIndex, Settings, ViewerIndex,
 };
@@ -95,8 +97,16 @@ fn resources(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
     world.insert_resource(Books { store, lens, by_class });
     let judgement = super::decision::read_judgement(bytes)?;
     world.insert_resource(judgement);
-    let budget = super::decision::read_budget(world.resource::<Settings>(), bytes)?;
+    let mut budget = super::decision::read_budget(world.resource::<Settings>(), bytes)?;
+    budget.changed = !bytes.flag()?;
     world.insert_resource(budget);
+    let offset = bytes.float()?;
+    if !offset.is_finite() {
+        return broken("the load's bands are moved by no number");
+    }
+    world.insert_resource(Advice { offset });
+    let bio = live::read(bytes)?;
+    world.insert_resource(bio);
     let squeeze = bytes.number32()?;
     if squeeze > Memory::SQUEEZE_MAX {
         return broken(format!("limits are halved {squeeze} times"));
@@ -185,6 +195,8 @@ fn sensors(world: &mut World, bytes: &mut Reader<'_>, memory: &mut i64) -> Read<
             feeds.push(FeedId(bytes.handle()?));
         }
         let leaves_at = optional_time(bytes)?;
+        let told = !world.resource::<CurrentBudget>().changed;
+        let attended = if told { Level::None } else { bytes.one_of(&Level::ALL)? };
         let stream_count = bytes.count(6)?;
         if stream_count > limits::SENSOR_ATTRIBUTE_COUNT_MAX {
             return broken(format!("{sensor_id} has {stream_count} attributes"));
@@ -202,7 +214,7 @@ fn sensors(world: &mut World, bytes: &mut Reader<'_>, memory: &mut i64) -> Read<
         let entity = world
             .spawn((
                 Sensor { key, card, owner, feeds, leaves_at },
-                Attended::default(),
+                Attended(attended),
                 Streams { list, pushed_in_tick: 0 },
             ))
             .id();
@@ -400,6 +412,13 @@ fn viewers(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
             _ => return broken(format!("viewer {row} is not in its place")),
         }
     }
+    // It was on its way out when a panic came between.
+    let lost: Vec<Entity> = viewers
+        .iter()
+        .filter(|(id, entity)| index.get(*id) != Some(*entity))
+        .map(|(_, entity)| *entity)
+        .collect();
+    index.leaving.extend(lost.into_iter().map(|entity| (entity, ViewerEnd::Fault)));
     world.insert_resource(index);
     Ok(())
 }
@@ -504,30 +523,24 @@ fn fresh(key_count: usize, bytes: &mut Reader<'_>) -> Read<Fresh> {
 
 /// Viewers' words into claims, as `gather_claims` does it.
 fn claims(world: &mut World) -> Read<()> {
-    let mut index = std::mem::take(&mut *world.resource_mut::<SensorIndex>());
-    let mut attendance = Attendance::default();
-    let key_count = index.keys().len();
-    let mut viewers = world.query::<(Entity, &Viewer, &Grant, &mut Watch)>();
-    for (entity, viewer, grant, mut watch) in viewers.iter_mut(world) {
-        let next = resolve(viewer, grant, &mut index);
-        enter(entity, &Watch::default(), &next, &mut attendance);
-        *watch = next;
-    }
-    let as_told = index.keys().len() == key_count && index.all_held();
-    attendance.touched.clear();
-    attendance.all_touched = false;
-    world.insert_resource(attendance);
-    world.insert_resource(index);
-    if as_told {
+    let key_count = world.resource::<SensorIndex>().keys().len();
+    let rebuilt = rebuild(world).is_ok();
+    let index = world.resource::<SensorIndex>();
+    if rebuilt && index.keys().len() == key_count && index.all_held() {
         Ok(())
     } else {
         broken("a viewer asks for a name that has no key, or nobody does")
     }
 }
 
-/// Claims into levels, as `derive_levels` does it, but nobody is told: they know.
+/// Claims into levels, as `derive_levels` does it, but nobody is told: they know. If they do not,
+/// it is left to `derive_levels` to tell them.
 fn levels(world: &mut World) {
-    world.resource_scope(|world, attendance: Mut<'_, Attendance>| {
+    if world.resource::<CurrentBudget>().changed {
+        return;
+    }
+    world.resource_scope(|world, mut attendance: Mut<'_, Attendance>| {
+        attendance.all_touched = false;
         let mut sensors = world.query::<(&Sensor, &mut Attended, &mut Streams)>();
         for (sensor, mut attended, mut streams) in sensors.iter_mut(world) {
             attended.0 = sensor_level(&attendance, sensor.key);

@@ -6,16 +6,19 @@ use components::budget::Grant;
 use components::cell::Cell;
 use components::command::{Attention, SensorSet, Target};
 use components::ledger::{Ledger, Reason};
-use components::sensor::{Sensor, Stream, Streams};
+use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::viewer::{Cursors, QualityChoice, Viewer};
 use rustc_hash::FxHashMap;
 
 use super::bytes::Writer;
 use super::{HEAD_BYTES, room, seal};
+use crate::bio::live::{self, Bio};
 use crate::conduct::divide::{CurrentBudget, Flow, Share};
-use crate::conduct::judge::Judgement;
+use crate::conduct::judge::{Advice, Judgement};
 use crate::conduct::pace::Pace;
-use crate::world::{Books, Feeds, Fresh, Memory, Now, SensorIndex, Settings, ViewerIndex};
+use crate::world::{
+    Attendance, Books, Feeds, Fresh, Memory, Now, SensorIndex, Settings, ViewerIndex,
+};
 
 /// The world's bytes, head and all. To be called between two ticks.
 pub fn write(world: &mut World) -> Vec<u8> {
@@ -49,10 +52,19 @@ fn resources(world: &World, out: &mut Writer) {
     books.by_class.iter().for_each(|count| out.number(*count));
     super::decision::write_judgement(world.resource::<Judgement>(), out);
     super::decision::write_budget(world.resource::<CurrentBudget>(), out);
+    out.flag(is_told(world));
+    out.float(world.resource::<Advice>().offset);
+    live::write(world.resource::<Bio>(), out);
     let memory = world.resource::<Memory>();
     out.number(memory.squeeze.into());
     out.option(memory.sweep_from.map(u64::from));
     out.byte(memory.swept_for as u8);
+}
+
+/// Whether devices and pages know every level and their pacing: always, but while the system that tells
+/// them is switched off.
+fn is_told(world: &World) -> bool {
+    !world.resource::<CurrentBudget>().changed && world.resource::<Attendance>().is_settled()
 }
 
 fn ledger(ledger: &Ledger, out: &mut Writer) {
@@ -83,10 +95,11 @@ fn names(world: &World, out: &mut Writer) {
 
 /// Sensors by row, and the row of each.
 fn sensors(world: &mut World, out: &mut Writer) -> FxHashMap<Entity, u64> {
-    let mut sensors = world.query::<(Entity, &Sensor, &Streams)>();
+    let told = is_told(world);
+    let mut sensors = world.query::<(Entity, &Sensor, &Attended, &Streams)>();
     out.count(sensors.iter(world).len());
     let mut rows = FxHashMap::default();
-    for (row, (entity, sensor, streams)) in sensors.iter(world).enumerate() {
+    for (row, (entity, sensor, attended, streams)) in sensors.iter(world).enumerate() {
         rows.insert(entity, row as u64);
         out.number(sensor.key.0.into());
         let card = &sensor.card;
@@ -101,6 +114,9 @@ fn sensors(world: &mut World, out: &mut Writer) -> FxHashMap<Entity, u64> {
             out.handle(feed.0);
         }
         out.option(sensor.leaves_at.map(|time| time.0));
+        if !told {
+            out.byte(attended.0 as u8);
+        }
         out.count(streams.list.len());
         for each in &streams.list {
             stream(each, out);
@@ -154,7 +170,6 @@ fn stream(stream: &Stream, out: &mut Writer) {
 
 fn feeds(world: &World, sensor_rows: &FxHashMap<Entity, u64>, out: &mut Writer) {
     let feeds = world.resource::<Feeds>();
-    debug_assert!(feeds.retiring.is_empty(), "what retires is gone with the tick");
     let slots = &feeds.slots[..used(&feeds.slots)];
     out.count(slots.len());
     for feed in slots {
@@ -166,8 +181,11 @@ fn feeds(world: &World, sensor_rows: &FxHashMap<Entity, u64>, out: &mut Writer) 
             out.option(place.map(u64::from));
         }
     }
-    out.count(feeds.closing.len());
-    for (time, feed) in &feeds.closing {
+    // What retires is gone with the tick, unless a panic came between: then it is overdue.
+    let now = world.resource::<Now>().time;
+    let retiring = feeds.retiring.iter().map(|feed| (now, *feed));
+    out.count(feeds.retiring.len() + feeds.closing.len());
+    for (time, feed) in retiring.chain(feeds.closing.iter().copied()) {
         out.number(time.0);
         out.handle(feed.0);
     }
@@ -186,7 +204,7 @@ fn viewers(world: &mut World, out: &mut Writer) {
         viewers.iter(world).enumerate()
     {
         rows.insert(entity, row as u64);
-        debug_assert!(!viewer.changed && !viewer.busy, "both end with the tick");
+        debug_assert!(!viewer.busy, "it ends with the tick");
         out.handle(viewer.id.0);
         match &viewer.sensors {
             SensorSet::All => out.flag(true),
@@ -219,7 +237,6 @@ fn viewers(world: &mut World, out: &mut Writer) {
         }
     }
     let index = world.resource::<ViewerIndex>();
-    debug_assert!(index.changed.is_empty() && index.leaving.is_empty(), "both end with the tick");
     let slots = &index.slots[..used(&index.slots)];
     out.count(slots.len());
     for slot in slots {

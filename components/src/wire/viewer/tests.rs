@@ -556,3 +556,33 @@ proptest! {
         }
     }
 }
+
+/// A slice that cannot be encoded breaks the flush it is in; what was gathered before it must not
+/// reach the next viewer.
+#[test]
+fn a_flush_that_is_abandoned_leaves_nothing_in_the_next() {
+    let mut tick = Tick::default();
+    let (well, sick) = (card(1, "a", "ecg", b"\x01"), card(2, "a", "bad", b"\x01"));
+    tick.slice(&well, Form::Raw, 0, &[(1, &[int(5)])]);
+    tick.slice(&sick, Form::Raw, 0, &[(1, &[int(6)])]).cells_at = 99;
+    let envelope = Envelope { vsn: Vsn::V2, join_ref: "\"1\"".into(), topic: "t".into() };
+    let mut encoded = Encoded::default();
+    encoded.begin(&tick.0);
+    let mut text = |flush: &Flush| {
+        let mut messages = Vec::new();
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            encoded.text(&tick.0, flush, &envelope, &mut |text| messages.push(text));
+        }));
+        if told.is_err() {
+            encoded.abandon();
+        }
+        messages
+    };
+    assert_eq!(text(&tick.flush()).len(), 0);
+    let only_well = Flush { part_count: 1, ..tick.flush() };
+    let messages = text(&only_well);
+    let message: Value = serde_json::from_slice(&messages[0]).unwrap();
+    let batch = &message[4]["batch"];
+    assert_eq!(batch["a"]["ecg"][0]["payload"], 5, "{batch}");
+    assert_eq!(String::from_utf8_lossy(&messages[0]).matches("ecg").count(), 2, "once, by name");
+}
