@@ -188,14 +188,19 @@ impl SampleBatch {
     pub fn extend_from(&mut self, other: &Self) {
         let (shaped, texts) = (self.shaped.len() as u64, self.texts.len() as u64);
         let cells = self.cells.len() as u32;
-        self.heads.extend(other.heads.iter().map(|head| Head {
-            value: match head.form {
-                Form::Scalar => head.value,
-                Form::Shaped => head.value + shaped,
-                Form::Text => head.value + texts,
-            },
-            ..*head
-        }));
+        if (shaped, texts) == (0, 0) {
+            // Most are bare numbers, and go as they are.
+            self.heads.extend_from_slice(&other.heads);
+        } else {
+            self.heads.extend(other.heads.iter().map(|head| Head {
+                value: match head.form {
+                    Form::Scalar => head.value,
+                    Form::Shaped => head.value + shaped,
+                    Form::Text => head.value + texts,
+                },
+                ..*head
+            }));
+        }
         self.shaped.extend(other.shaped.iter().map(|(shape, at)| (Arc::clone(shape), at + cells)));
         self.cells.extend_from_slice(&other.cells);
         self.texts.extend_from_slice(&other.texts);
