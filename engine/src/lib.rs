@@ -14,7 +14,7 @@ pub use components::sample::EngineTime;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use systems::audit::Audit;
 pub use systems::bio::live::Event;
-use systems::bio::live::{Bio, Looks, Observed};
+use systems::bio::live::{Bio, Looks};
 use systems::conduct::divide::CurrentBudget;
 use systems::conduct::judge::{Advice, Judgement, Pressed};
 use systems::conduct::pace::Reports;
@@ -86,7 +86,6 @@ fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel, faults: F
         .init_resource::<Pressed>()
         .init_resource::<Advice>()
         .init_resource::<Bio>()
-        .init_resource::<Observed>()
         .init_resource::<Looks>()
         .init_resource::<Judgement>()
         .init_resource::<Reports>()

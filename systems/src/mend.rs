@@ -261,7 +261,7 @@ mod tests {
     use components::viewer::Quality;
 
     use super::*;
-    use crate::bio::live::{Bio, Observed};
+    use crate::bio::live::Bio;
     use crate::conduct::divide::CurrentBudget;
     use crate::conduct::judge::{Advice, Judgement, Pressed};
     use crate::conduct::pace::Reports;
@@ -295,7 +295,6 @@ mod tests {
         world.init_resource::<Advice>();
         world.init_resource::<Reports>();
         world.init_resource::<Bio>();
-        world.init_resource::<Observed>();
         world.init_resource::<Books>();
         world.init_resource::<SensorIndex>();
         world.init_resource::<Feeds>();

@@ -6,6 +6,7 @@
 //! if nothing were known.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -17,7 +18,7 @@ use components::id::{SensorKey, StreamId};
 use components::ledger::Reason;
 use components::load::LoadLevel;
 use components::sample::EngineTime;
-use components::sensor::{Attended, Sensor, Streams};
+use components::sensor::{Attended, Sensor, Stream, Streams};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -25,7 +26,7 @@ use super::circadian::Circadian;
 use super::correlation::{BESIDE_COUNT_MAX, Correlation};
 use super::forecast::{Forecast, Outlook, SENSOR_COUNT_MAX};
 use super::homeostasis::{Goal, Outcome, Tuner};
-use super::novelty::{Detector, Settings as NoveltySettings};
+use super::novelty::{Alarm, Detector, Settings as NoveltySettings};
 use super::{Key, finite, key};
 use crate::conduct::divide::CurrentBudget;
 use crate::conduct::judge::{Advice, Judgement, Pressed};
@@ -39,8 +40,15 @@ pub const MIND_COUNT_MAX: usize = 16_384;
 /// A stream that nobody has watched for so long is forgotten.
 const FORGET_MS: u64 = 120_000;
 
-/// Samples of one stream that are looked at in one tick, the newest.
-const OBSERVED_COUNT_MAX: u64 = 256;
+/// A watched stream's new samples are looked at this often. Each look costs as much as some samples
+/// do, so one look at four of them is cheaper than four.
+const LOOK_MS: u64 = 400;
+
+/// Streams take turns, so that not all are looked at in one tick: as many turns in [`LOOK_MS`].
+const TURN_COUNT: u64 = 4;
+
+/// Samples of one stream that are looked at at once, the newest.
+const OBSERVED_COUNT_MAX: u64 = 512;
 
 /// Streams that are delivered whole for their novelty at once.
 pub const LIFTED_COUNT_MAX: usize = 1_024;
@@ -134,6 +142,35 @@ impl Bio {
         level
     }
 
+    /// Looks at what one stream brought since the last look.
+    fn look(
+        &mut self,
+        stream: &Stream,
+        now: EngineTime,
+        settings: &NoveltySettings,
+    ) -> Option<Alarm> {
+        let ring = &stream.ring;
+        let count = ring.count();
+        let is_full = self.minds.len() >= MIND_COUNT_MAX;
+        let mind = match self.minds.entry(stream.id) {
+            Entry::Occupied(mind) => mind.into_mut(),
+            Entry::Vacant(_) if is_full => return None,
+            Entry::Vacant(place) => {
+                let seen = count.saturating_sub(1);
+                place.insert(Mind { detector: Detector::default(), seen, at: now })
+            }
+        };
+        if mind.seen == count {
+            return None;
+        }
+        let from = mind.seen.max(count.saturating_sub(OBSERVED_COUNT_MAX)).max(ring.oldest());
+        (mind.seen, mind.at) = (count, now);
+        let samples = ring
+            .words(from.min(count), count)
+            .filter_map(|words| Some((words[0] as i64 as f64 / 1000.0, Cell(words[1]).number()?)));
+        mind.detector.observe(settings, samples)
+    }
+
     /// Unix seconds, if the hour was ever told.
     fn unix_s(&self, now: EngineTime) -> Option<f64> {
         let measured = self.measured?;
@@ -151,11 +188,6 @@ impl Bio {
     }
 }
 
-/// Watched streams with new samples, by row and place: written by `intake::fill_rings`, taken in
-/// the same tick.
-#[derive(Resource, Debug, Default)]
-pub struct Observed(pub(crate) Vec<(u32, u16)>);
-
 /// Who was turned to in this tick, and what was watched beside: written by `attend::gather_claims`.
 #[derive(Resource, Debug, Default)]
 pub struct Looks(pub(crate) Vec<(SensorKey, SmallVec<[SensorKey; 8]>)>);
@@ -164,7 +196,6 @@ pub struct Looks(pub(crate) Vec<(SensorKey, SmallVec<[SensorKey; 8]>)>);
 pub fn notice_novelty(
     now: Res<Now>,
     current: Res<CurrentBudget>,
-    mut observed: ResMut<Observed>,
     sensors: Query<(&Sensor, &Streams)>,
     mut bio: ResMut<Bio>,
     mut out: ResMut<Outgoing>,
@@ -174,59 +205,46 @@ pub fn notice_novelty(
         bio.lifted.retain(|_, until| now.time < *until);
         bio.minds.retain(|_, mind| now.time < mind.at.plus_millis(FORGET_MS));
     }
-    if observed.0.is_empty() {
-        return;
-    }
+    let turn_us = LOOK_MS * 1_000 / TURN_COUNT;
+    let (turn, turns) = (now.time.0 / turn_us, now.time.0 / turn_us - now.before.0 / turn_us);
     // A machine that is hard pressed has better things to do.
-    if current.budget.load.level >= LoadLevel::High {
-        observed.0.clear();
+    if turns == 0 || current.budget.load.level >= LoadLevel::High {
         return;
     }
-    let Some((names, columns)) =
-        sensors.contiguous_iter().ok().and_then(|mut tables| tables.next())
-    else {
-        observed.0.clear();
-        return;
-    };
     let settings = NoveltySettings::default();
-    for (row, place) in observed.0.drain(..) {
-        let stream = &columns[row as usize].list[usize::from(place)];
-        let Some(card) = &stream.card else { continue };
-        let count = stream.ring.count();
-        if bio.minds.len() >= MIND_COUNT_MAX && !bio.minds.contains_key(&stream.id) {
-            continue;
+    let mut alarms: SmallVec<[(StreamId, Event); 4]> = SmallVec::new();
+    for (sensor, streams) in &sensors {
+        for stream in &streams.list {
+            let is_its_turn = (turn.wrapping_sub(stream.id.0.into())) % TURN_COUNT < turns;
+            if stream.readers == 0 || !stream.alive || !is_its_turn || !is_observed(stream.kind) {
+                continue;
+            }
+            let Some(card) = stream.card.as_ref().filter(|card| card.shape.is_scalar()) else {
+                continue;
+            };
+            let Some(alarm) = bio.look(stream, now.time, &settings) else { continue };
+            let event = Event {
+                at: now.time,
+                sensor_id: Arc::clone(&sensor.card.sensor_id),
+                attribute_id: Arc::clone(&card.attribute_id),
+                z: alarm.z(),
+                boost_ms: (alarm.boost_s() * 1000.0) as u64,
+            };
+            alarms.push((stream.id, event));
         }
-        let mind = bio.minds.entry(stream.id).or_insert_with(|| Mind {
-            detector: Detector::default(),
-            seen: count.saturating_sub(1),
-            at: now.time,
-        });
-        mind.at = now.time;
-        let from =
-            mind.seen.max(count.saturating_sub(OBSERVED_COUNT_MAX)).max(stream.ring.oldest());
-        mind.seen = count;
-        let samples = stream
-            .ring
-            .words(from.min(count), count)
-            .filter_map(|words| Some((words[0] as i64 as f64 / 1000.0, Cell(words[1]).number()?)));
-        let Some(alarm) = mind.detector.observe(&settings, samples) else { continue };
-        let boost_ms = (alarm.boost_s() * 1000.0) as u64;
+    }
+    // In an order of their own, wherever sensors lie.
+    alarms.sort_unstable_by_key(|(stream, _)| *stream);
+    for (stream, event) in alarms {
         bio.event_count += 1;
         if bio.lifted.len() < LIFTED_COUNT_MAX {
-            bio.lifted.insert(stream.id, now.time.plus_millis(boost_ms));
+            bio.lifted.insert(stream, now.time.plus_millis(event.boost_ms));
         }
-        let event = Event {
-            at: now.time,
-            sensor_id: Arc::clone(&names[row as usize].card.sensor_id),
-            attribute_id: Arc::clone(&card.attribute_id),
-            z: alarm.z(),
-            boost_ms,
-        };
         out.0.notices.push(Notice::Novelty {
             sensor_id: Arc::clone(&event.sensor_id),
             attribute_id: Arc::clone(&event.attribute_id),
             z: event.z,
-            boost_ms,
+            boost_ms: event.boost_ms,
         });
         if bio.recent.len() >= RECENT_COUNT_MAX {
             bio.recent.pop_front();
@@ -236,7 +254,7 @@ pub fn notice_novelty(
 }
 
 /// Whether a stream of this kind has a past that it could be unlike.
-pub(crate) fn is_observed(kind: AttributeType) -> bool {
+fn is_observed(kind: AttributeType) -> bool {
     !matches!(kind, AttributeType::Button | AttributeType::Battery)
 }
 

@@ -20,7 +20,6 @@ use components::sensor::{Sensor, Stream, Streams};
 use components::shape::Shape;
 use rayon::prelude::*;
 
-use crate::bio::live::{Observed, is_observed};
 use crate::conduct::divide::CurrentBudget;
 use crate::mend::mend;
 use crate::supervise::{Culprit, Salvage, Suspects};
@@ -49,7 +48,6 @@ struct Filled {
     offered: u64,
     by_class: [u64; Class::COUNT],
     pushed: Vec<SensorKey>,
-    observed: Vec<(u32, u16)>,
     /// Samples lost to a panic.
     lost: u64,
     salvage: Salvage,
@@ -68,7 +66,6 @@ impl Filled {
             *whole += part;
         }
         self.pushed.extend(part.pushed);
-        self.observed.extend(part.observed);
         self.lost += part.lost;
         self.salvage.join(part.salvage);
         self.poisoned.extend(part.poisoned);
@@ -107,10 +104,7 @@ pub fn fill_rings(
     mut suspects: ResMut<Suspects>,
     mut order: Local<Order>,
     mut out: ResMut<Outgoing>,
-    mut observed: ResMut<Observed>,
 ) {
-    // What nobody has looked at in its own tick may be elsewhere in the next.
-    observed.0.clear();
     let inputs = &mut incoming.0;
     for (reason, count) in inputs.refused.drain(..) {
         books.store.received += count;
@@ -186,7 +180,6 @@ pub fn fill_rings(
     for key in filled.pushed {
         fresh.mark(key);
     }
-    observed.0.extend(filled.observed);
     if filled.offered > 0 && now.passes(PROBE_MS) {
         mark_probes(&now, order, columns, &mut out.0.probes);
     }
@@ -378,9 +371,6 @@ impl Context<'_> {
         };
         filled.stored += 1;
         filled.by_class[stream.kind.class() as usize] += 1;
-        if stream.readers > 0 && scalar && is_observed(stream.kind) {
-            filled.observed.push((self.order_rows[index], self.order_places[index]));
-        }
         filled.forgotten += change.forgotten;
         filled.bytes += change.bytes;
         filled.offered += u64::from(stream.readers);
