@@ -98,6 +98,8 @@ pub enum QualityChoice {
     /// As good as its line, its browser and the machine bear.
     #[default]
     Auto,
+    /// The same, and never better than this: for a view that has no use for more.
+    AutoUpTo(Quality),
     /// Never better than this, and the word of the machine alone counts beside it: whoever
     /// overrides by hand is not overruled on the evidence of a socket or a browser.
     Fixed(Quality),
@@ -108,20 +110,34 @@ impl QualityChoice {
     pub fn ceiling(self) -> Quality {
         match self {
             Self::Auto => Quality::High,
-            Self::Fixed(quality) => quality,
+            Self::AutoUpTo(quality) | Self::Fixed(quality) => quality,
         }
+    }
+
+    /// Whether the evidence of its socket and its browser counts.
+    pub fn is_auto(self) -> bool {
+        !matches!(self, Self::Fixed(_))
     }
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Auto => "auto",
-            Self::Fixed(quality) => quality.name(),
+            Self::Auto | Self::AutoUpTo(Quality::High) => "auto",
+            Self::AutoUpTo(Quality::Medium) => "auto-medium",
+            Self::AutoUpTo(Quality::Low) => "auto-low",
+            Self::AutoUpTo(Quality::Minimal) => "auto-minimal",
+            Self::AutoUpTo(quality) | Self::Fixed(quality) => quality.name(),
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        if name == "auto" { Some(Self::Auto) } else { Quality::from_name(name).map(Self::Fixed) }
+        match name {
+            "auto" => Some(Self::Auto),
+            "auto-medium" => Some(Self::AutoUpTo(Quality::Medium)),
+            "auto-low" => Some(Self::AutoUpTo(Quality::Low)),
+            "auto-minimal" => Some(Self::AutoUpTo(Quality::Minimal)),
+            fixed => Quality::from_name(fixed).map(Self::Fixed),
+        }
     }
 }
 

@@ -736,8 +736,8 @@ pub(crate) fn kicked_by(end: ViewerEnd) -> Option<Kicked> {
 pub(crate) fn quality_body(choice: QualityChoice, grant: &Grant) -> Vec<u8> {
     let reason = match (grant.limited_by, choice) {
         (Some(layer), _) => layer.name(),
-        (None, QualityChoice::Auto) => "auto",
-        (None, QualityChoice::Fixed(_)) => Layer::Asked.name(),
+        (None, choice) if choice.is_auto() => "auto",
+        (None, _) => Layer::Asked.name(),
     };
     let mut out = b"{\"level\":".to_vec();
     write_string(grant.rest.name(), &mut out);

@@ -8,7 +8,7 @@ use components::command::{Attention, Command, SensorCard, SensorSet, Target};
 use components::id::{FeedId, Handle, ViewerId};
 use components::load::{Load, LoadLevel};
 use components::sample::{Payload, Timestamp};
-use components::viewer::Quality;
+use components::viewer::{Quality, QualityChoice};
 use engine::{Engine, EngineConfig, EngineTime, Inputs, Settings, SnapshotError};
 use proptest::prelude::*;
 use simulator::recording::Hash;
@@ -114,6 +114,8 @@ fn live(dice: &mut Dice, viewers: &mut Vec<ViewerId>, labs: &mut [Lab]) {
     }
     if dice.one_in(3) {
         let quality = Quality::ALL[dice.below(5)];
+        let auto = QualityChoice::AutoUpTo(quality);
+        let choice = if dice.one_in(2) { auto } else { QualityChoice::Fixed(quality) };
         let (sensors, attention) = (dice.sensors(), dice.attention());
         let ids: Vec<&str> = sensors.iter().map(|id| &**id).collect();
         let which = dice.below(viewers.len().max(1));
@@ -124,8 +126,8 @@ fn live(dice: &mut Dice, viewers: &mut Vec<ViewerId>, labs: &mut [Lab]) {
                 let mut opened = None;
                 all(&mut |lab| {
                     opened = Some(match everything {
-                        true => lab.watch_all(quality),
-                        false => lab.watch(&ids, quality),
+                        true => lab.watch_all(choice),
+                        false => lab.watch(&ids, choice),
                     });
                 });
                 viewers.extend(opened);
@@ -136,7 +138,7 @@ fn live(dice: &mut Dice, viewers: &mut Vec<ViewerId>, labs: &mut [Lab]) {
             }
             (Some(viewer), 2) => {
                 all(&mut |lab| {
-                    lab.command(Command::SetQuality { viewer, quality: quality.into() });
+                    lab.command(Command::SetQuality { viewer, quality: choice });
                 });
             }
             (Some(viewer), 3) => all(&mut |lab| {

@@ -173,7 +173,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
   function flush(viewer, now) {
     const { channel } = viewer;
     if (channel === null || channel.socket.readyState !== 1) return;
-    const asked = viewer.quality === "auto" ? "high" : viewer.quality;
+    const asked = viewer.quality === "auto" ? "high" : viewer.quality.replace(/^auto-/, "");
     const grant = granted ?? { level: asked, reason: viewer.quality === "auto" ? "auto" : "asked", focused: "high" };
     const { level } = grant;
     if (JSON.stringify(grant) !== channel.said) {

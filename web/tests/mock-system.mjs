@@ -161,7 +161,7 @@ export class MockSystem {
           const limit = contended ? ["budget", "socket", "budget", "health", "budget", null, "asked", "asked"][k] : [null, null, null, null, "asked", "asked", "asked", "asked"][k];
           const share = limit === null || limit === "asked" ? 1 : scene.share.medium;
           return {
-            viewer: 101 + k, choice: ["auto", "auto", "high", "auto", "low", "low", "low", "minimal"][k], strong: "high", rest: limit === null ? "high" : limit === "asked" ? "low" : { pressed: "medium", critical: "minimal", broken: "low", calm: "high" }[this.scene],
+            viewer: 101 + k, choice: ["auto", "auto", "high", "auto", "auto-low", "auto-low", "low", "minimal"][k], strong: "high", rest: limit === null ? "high" : limit === "asked" ? "low" : { pressed: "medium", critical: "minimal", broken: "low", calm: "high" }[this.scene],
             limited_by: limit, asked_sps: asked_sps * sway(`v${k}`, 0.03), allowed_sps: asked_sps * share * 1.02, delivered_sps: asked_sps * share,
             waiting_bytes: limit === "socket" ? 182_000 : 0, waiting_ms: limit === "socket" ? 640 : 0, health: k === 3 ? 41 : k === 5 ? null : 96,
           };

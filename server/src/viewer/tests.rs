@@ -223,6 +223,11 @@ fn a_viewer_says_what_it_wants() {
         &commands[..],
         [Command::SetQuality { quality: QualityChoice::Fixed(Quality::Minimal), .. }]
     ));
+    let (_, commands) = say("set_quality", r#"{"quality":"auto-low"}"#);
+    assert!(matches!(
+        &commands[..],
+        [Command::SetQuality { quality: QualityChoice::AutoUpTo(Quality::Low), .. }]
+    ));
 
     let (reply, commands) = say("ping", r#"{"t":[1]}"#);
     assert_eq!((reply, commands.len()), (("ok", json!({"t": [1]})), 0));

@@ -236,7 +236,8 @@ fn read_visible(raw: &RawValue, room: &mut usize) -> Result<Option<Vec<Box<str>>
 fn read_choice(raw: &RawValue) -> Result<QualityChoice, WordsError> {
     let name: Option<String> = serde_json::from_str(raw.get()).ok();
     name.as_deref().and_then(QualityChoice::from_name).ok_or_else(|| {
-        let problem = "expected \"auto\", \"high\", \"medium\", \"low\", \"minimal\" or \"paused\"";
+        let problem = "expected \"auto\", \"auto-medium\", \"auto-low\", \"auto-minimal\", \
+                       \"high\", \"medium\", \"low\", \"minimal\" or \"paused\"";
         WordsError::new("quality", problem)
     })
 }

@@ -78,7 +78,7 @@ fn decide(choice: QualityChoice, pace: &Pace, share: &Share) -> Grant {
         return Grant { strong: paused, rest: paused, limited_by: Some(Layer::Socket) };
     }
     let (socket, health) = match choice {
-        QualityChoice::Auto => (pace.socket, pace.health),
+        QualityChoice::Auto | QualityChoice::AutoUpTo(_) => (pace.socket, pace.health),
         // Whoever chose by hand is taken at their word.
         QualityChoice::Fixed(_) => (Quality::High, Quality::High),
     };
@@ -99,8 +99,11 @@ fn decide(choice: QualityChoice, pace: &Pace, share: &Share) -> Grant {
 mod tests {
     use super::*;
 
-    const CHOICES: [QualityChoice; 6] = [
+    const CHOICES: [QualityChoice; 9] = [
         QualityChoice::Auto,
+        QualityChoice::AutoUpTo(Quality::Minimal),
+        QualityChoice::AutoUpTo(Quality::Low),
+        QualityChoice::AutoUpTo(Quality::Medium),
         QualityChoice::Fixed(Quality::Paused),
         QualityChoice::Fixed(Quality::Minimal),
         QualityChoice::Fixed(Quality::Low),
@@ -130,7 +133,7 @@ mod tests {
             let unpressed =
                 decide(choice, &Pace { socket, health, ..Pace::default() }, &Share::default());
             assert_eq!(grant.strong, unpressed.strong);
-            if choice == QualityChoice::Auto {
+            if choice.is_auto() {
                 assert!(grant.strong.interval_ms().unwrap() <= 200, "five times a second");
             }
         });
@@ -140,7 +143,7 @@ mod tests {
     fn no_layer_cuts_what_another_has_cut() {
         all(|choice, [socket, health, rest], grant| {
             let mut allowed = vec![choice.ceiling(), rest];
-            if choice == QualityChoice::Auto {
+            if choice.is_auto() {
                 allowed.extend([socket, health]);
             }
             assert_eq!(Some(grant.rest), allowed.into_iter().min(), "the least, no less");

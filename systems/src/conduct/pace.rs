@@ -125,8 +125,8 @@ pub fn pace_viewers(
     let fleet_ms = judgement.pressures.of(components::pressure::Resource::Broadcast) * FLEET_AGE_MS;
     for report in reports.sockets.drain(..) {
         let Some(entity) = index.get(report.viewer) else { continue };
-        let Ok((_, _, mut pace)) = viewers.get_mut(entity) else { continue };
-        if pace.hear(now.time, report, fleet_ms) {
+        let Ok((_, viewer, mut pace)) = viewers.get_mut(entity) else { continue };
+        if pace.hear(now.time, report, fleet_ms, viewer.choice.ceiling()) {
             index.regrade(entity);
         }
     }
@@ -160,8 +160,15 @@ pub(crate) fn restart(world: &mut World) {
 }
 
 impl Pace {
-    /// What waits at its socket; whether that changes what it gets.
-    pub fn hear(&mut self, now: EngineTime, report: SocketReport, fleet_ms: f64) -> bool {
+    /// What waits at its socket; whether that changes what its line is held to bear. A step down
+    /// is one from what it gets at best, `ceiling`.
+    pub fn hear(
+        &mut self,
+        now: EngineTime,
+        report: SocketReport,
+        fleet_ms: f64,
+        ceiling: Quality,
+    ) -> bool {
         let before = (self.socket, self.stalled);
         (self.age_ms, self.bytes) = (report.age_ms, report.bytes);
         let own_trouble = f64::from(report.age_ms) > FLEET_FACTOR * fleet_ms;
@@ -171,7 +178,7 @@ impl Pace {
             self.healthy_since = None;
             let fresh = self.socket == Quality::High && self.climbed_at.is_none();
             if fresh || now >= self.socket_since.plus_millis(DOWN_MS) {
-                self.step_down(now, report.age_ms >= VERY_SLOW_AGE_MS);
+                self.step_down(now, ceiling, report.age_ms >= VERY_SLOW_AGE_MS);
             }
         } else if report.age_ms < HEALTHY_AGE_MS {
             self.healthy_since.get_or_insert(now);
@@ -181,14 +188,14 @@ impl Pace {
         (self.socket, self.stalled) != before
     }
 
-    fn step_down(&mut self, now: EngineTime, twice: bool) {
+    fn step_down(&mut self, now: EngineTime, ceiling: Quality, twice: bool) {
         if self.socket == Quality::Minimal {
             return;
         }
         if self.climbed_at.take().is_some_and(|at| now < at.plus_millis(REGRET_MS)) {
             self.patience_ms = (self.patience_ms * 2).min(PATIENCE_MS_MAX);
         }
-        self.socket = self.socket.worse().max(Quality::Minimal);
+        self.socket = self.socket.min(ceiling).worse().max(Quality::Minimal);
         if twice {
             self.socket = self.socket.worse().max(Quality::Minimal);
         }
@@ -269,7 +276,7 @@ mod tests {
             let now = EngineTime::from_millis(*at_ms);
             let before = pace.socket;
             let age = age_ms(pace);
-            pace.hear(now, waits(age), 0.0);
+            pace.hear(now, waits(age), 0.0, Quality::High);
             pace.climb(now);
             if pace.socket != before {
                 changes.push((*at_ms, pace.socket));
@@ -290,6 +297,13 @@ mod tests {
         let levels: Vec<Quality> = up.iter().map(|(_, level)| *level).collect();
         assert_eq!(levels, [Quality::Low, Quality::Medium, Quality::High]);
         assert!(up.last().unwrap().0 - 3_000 <= 8_000, "back within eight seconds: {up:?}");
+    }
+
+    #[test]
+    fn a_slow_line_steps_down_from_what_its_view_has_use_for() {
+        let mut pace = Pace::default();
+        assert!(pace.hear(EngineTime::from_millis(250), waits(400), 0.0, Quality::Low));
+        assert_eq!(pace.socket, Quality::Minimal, "high, medium and low are all the same to it");
     }
 
     /// A line that bears medium and not high: the original's upgrade and downgrade chased each
@@ -333,10 +347,10 @@ mod tests {
     fn nobody_is_blamed_for_what_all_suffer() {
         let mut pace = Pace::default();
         for n in 1..100 {
-            pace.hear(EngineTime::from_millis(n * 250), waits(500), 300.0);
+            pace.hear(EngineTime::from_millis(n * 250), waits(500), 300.0, Quality::High);
         }
         assert_eq!(pace, Pace { age_ms: 500, bytes: 1000, ..Pace::default() });
-        pace.hear(EngineTime::from_millis(30_000), waits(950), 300.0);
+        pace.hear(EngineTime::from_millis(30_000), waits(950), 300.0, Quality::High);
         assert_eq!(pace.socket, Quality::Medium, "but one that is worse by far is");
     }
 

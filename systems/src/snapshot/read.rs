@@ -390,10 +390,16 @@ fn viewers(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
             attention: attention(bytes)?,
             choice: match bytes.byte()? {
                 0 => QualityChoice::Auto,
-                fixed => match Quality::ALL.get(usize::from(fixed) - 1) {
-                    Some(quality) => QualityChoice::Fixed(*quality),
-                    None => return broken(format!("there is no choice {fixed} of qualities")),
-                },
+                other => {
+                    let nth = usize::from(other) - 1;
+                    match Quality::ALL.get(nth % Quality::ALL.len()) {
+                        Some(quality) if nth < Quality::ALL.len() => QualityChoice::Fixed(*quality),
+                        Some(quality) if nth < 2 * Quality::ALL.len() => {
+                            QualityChoice::AutoUpTo(*quality)
+                        }
+                        _ => return broken(format!("there is no choice {other} of qualities")),
+                    }
+                }
             },
             lease_until: time(bytes)?,
             changed: false,

@@ -7,7 +7,7 @@ use components::cell::Cell;
 use components::command::{Attention, SensorSet, Target};
 use components::ledger::{Ledger, Reason};
 use components::sensor::{Attended, Sensor, Stream, Streams};
-use components::viewer::{Cursors, QualityChoice, Viewer};
+use components::viewer::{Cursors, Quality, QualityChoice, Viewer};
 use rustc_hash::FxHashMap;
 
 use super::bytes::Writer;
@@ -217,6 +217,7 @@ fn viewers(world: &mut World, out: &mut Writer) {
         out.byte(match viewer.choice {
             QualityChoice::Auto => 0,
             QualityChoice::Fixed(quality) => 1 + quality as u8,
+            QualityChoice::AutoUpTo(quality) => 1 + (Quality::ALL.len() + quality as usize) as u8,
         });
         out.number(viewer.lease_until.0);
         super::decision::write_served(grant, pace, share, flow, out);

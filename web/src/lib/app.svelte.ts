@@ -16,7 +16,9 @@ const BEARER_KEY = "sensocto.bearer";
 const THEME_KEY = "sensocto.theme";
 const CHOICE_KEY = "sensocto.quality";
 /** What each view asks for by itself. The lobby sees digests; what is looked at in it comes in full anyway. */
-const QUALITY: Record<View, Quality> = { lobby: "low", ecg: "auto", simulator: "low", system: "low" };
+const QUALITY: Record<View, Quality> = {
+  lobby: "auto-low", ecg: "auto", simulator: "auto-low", system: "auto-low",
+};
 
 /** What a person may ask for instead; `auto` is what the view needs. */
 export const CHOICES = ["auto", "high", "medium", "low", "minimal"] as const;

@@ -308,6 +308,7 @@ export const system_strings = {
   contended: (n: string | null) => (n === null ? "There is not enough for all: it is shared out." : `There is not enough for all: ${n} samples a second are shared out.`),
   attentions: { high: "Looked at closely", medium: "Seen", low: "Seen, battery low" },
   attentions_short: { high: "Closely", medium: "Seen", low: "Battery low" },
+  auto_up_to: (best: string) => `Auto, up to ${best.toLowerCase()}`,
   attention_names: { none: "not watched", low: "low", medium: "medium", high: "high" } as Record<string, string>,
   asked: "Asked",
   allowed: "Allowed",

@@ -5,7 +5,7 @@ import type { HealthMessage } from "./health";
 import type { Link } from "./phoenix";
 
 export type Level = "none" | "low" | "medium" | "high";
-export type Quality = "auto" | "high" | "medium" | "low" | "minimal" | "paused";
+export type Quality = "auto" | "auto-low" | "high" | "medium" | "low" | "minimal" | "paused";
 
 /** What this viewer is given, by the server's last word. */
 export interface Granted {
