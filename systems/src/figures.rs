@@ -12,6 +12,7 @@ use components::budget::{Budget, Grant, Layer};
 use components::class::Class;
 use components::delivery::Form;
 use components::id::{SensorKey, StreamId, ViewerId};
+use components::ledger::Reason;
 use components::sample::EngineTime;
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::viewer::{Cursors, Quality, QualityChoice, Viewer, Watch};
@@ -88,7 +89,8 @@ pub struct Figures {
     pub ring_bytes_max: usize,
     /// High, medium, low: what is pointed at, what is merely visible, what a dying battery sees.
     pub levels: [(Level, Flowed); 3],
-    /// What each layer made less of, in samples a second.
+    /// What each layer made less of, in samples a second: of those that lose any, since the last
+    /// walk.
     pub took: [f64; Layer::COUNT],
     /// Samples stored since the beginning, by class.
     pub by_class: [u64; Class::COUNT],
@@ -125,11 +127,23 @@ pub struct BioFigures {
     pub hour_local: Option<f64>,
 }
 
-/// Push counts as of the last walk, by sensor key.
+/// As of the last walk: push counts by sensor key, and what was lost.
 #[derive(Resource, Debug, Default)]
 pub struct Walked {
     at: EngineTime,
     counts: Vec<u64>,
+    lost: [u64; Layer::COUNT],
+}
+
+/// Samples lost since the beginning by those layers that lose any: all others send fewer to begin
+/// with.
+fn lost(books: &Books) -> [u64; Layer::COUNT] {
+    let mut lost = [0; Layer::COUNT];
+    let store = |reasons: [Reason; 2]| reasons.map(|it| books.store.dropped(it)).iter().sum();
+    lost[Layer::Device as usize] = store([Reason::RateLimited, Reason::Paced]);
+    lost[Layer::Intake as usize] = store([Reason::IntakeFull, Reason::Shed]);
+    lost[Layer::Storage as usize] = books.lens.dropped(Reason::Overrun);
+    lost
 }
 
 pub fn figures(world: &mut World) -> Figures {
@@ -156,7 +170,18 @@ pub fn figures(world: &mut World) -> Figures {
         bio: bio(world.resource::<Bio>(), now),
     };
     viewers(world, &mut figures);
-    sensors(world, &mut figures);
+    let mut walked = std::mem::take(&mut *world.resource_mut::<Walked>());
+    let seconds = now.0.saturating_sub(walked.at.0) as f64 / 1e6;
+    let lost = lost(world.resource::<Books>());
+    for (took, (now, before)) in figures.took.iter_mut().zip(lost.into_iter().zip(walked.lost)) {
+        // Of the time before the first walk, which may be another engine's, nothing is said.
+        if now > before && walked.at > EngineTime(0) && seconds > 0.0 {
+            *took += (now - before) as f64 / seconds;
+        }
+    }
+    sensors(world, &mut figures, &mut walked, seconds);
+    (walked.at, walked.lost) = (now, lost);
+    *world.resource_mut::<Walked>() = walked;
     figures
 }
 
@@ -227,10 +252,8 @@ fn viewers(world: &mut World, figures: &mut Figures) {
     figures.viewers.truncate(TOP_COUNT);
 }
 
-fn sensors(world: &mut World, figures: &mut Figures) {
-    let mut walked = std::mem::take(&mut *world.resource_mut::<Walked>());
+fn sensors(world: &mut World, figures: &mut Figures, walked: &mut Walked, seconds: f64) {
     walked.counts.resize(world.resource::<SensorIndex>().keys().len(), 0);
-    let seconds = figures.now.0.saturating_sub(walked.at.0) as f64 / 1e6;
     let mut sensors = world.query::<(&Sensor, &Attended, &Streams)>();
     let mut rows: Vec<(f64, SensorKey)> = Vec::new();
     for (sensor, _, streams) in sensors.iter(world) {
@@ -255,8 +278,6 @@ fn sensors(world: &mut World, figures: &mut Figures) {
             readers: streams.list.iter().map(|stream| stream.readers).max().unwrap_or(0),
         });
     }
-    walked.at = figures.now;
-    *world.resource_mut::<Walked>() = walked;
 }
 
 /// What one layer makes of one stream for one viewer.
@@ -363,7 +384,7 @@ fn chain(
     let asked_hz = at(Quality::High);
     let looked = if watched { at(viewer.choice.ceiling()) } else { 0.0 };
     let own = |quality| match viewer.choice {
-        QualityChoice::Auto => at(quality),
+        QualityChoice::Auto | QualityChoice::AutoUpTo(_) => at(quality),
         QualityChoice::Fixed(_) => asked_hz,
     };
     let chain = vec![
@@ -374,6 +395,7 @@ fn chain(
                 (_, true, _) => "its tab is hidden",
                 (false, ..) => "it does not look there",
                 (true, _, QualityChoice::Fixed(_)) => "it chose by hand",
+                (true, _, QualityChoice::AutoUpTo(_)) => "its view has no use for more",
                 _ => "it leaves it to us",
             },
         },

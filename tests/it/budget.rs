@@ -5,9 +5,11 @@ use components::budget::{Layer, Pacing};
 use components::command::Attention;
 use components::delivery::{Form, Notice};
 use components::id::ViewerId;
+use components::ledger::Reason;
 use components::load::LoadLevel;
 use components::pressure::{Pressures, Resource};
 use components::viewer::{Quality, QualityChoice};
+use engine::Figures;
 use tests::{Lab, Received, TICK_MS, target, visible};
 
 /// Between two measurements.
@@ -116,6 +118,30 @@ fn for_any_stream_it_can_be_told_what_was_asked_and_who_made_it_less() {
     assert_eq!((medium.asked_sps.round(), medium.delivered_sps.round()), (250.0, 1.0));
     assert_eq!(figures.took[Layer::Budget as usize].round(), 249.0, "and who took it");
     assert_eq!(figures.limited_by[Layer::Budget as usize], 1);
+}
+
+#[test]
+fn what_the_door_and_the_devices_lose_is_told_by_the_layer_that_lost_it() {
+    let mut lab = fleet(1);
+    lab.refuse(Reason::IntakeFull, 7_000);
+    lab.tick();
+    lab.engine.figures();
+    for reason in [Reason::IntakeFull, Reason::Shed, Reason::RateLimited, Reason::Paced] {
+        lab.refuse(reason, 100 * (1 + reason as u64));
+    }
+    lab.pass(2_000);
+    let took = |figures: &Figures, layer| figures.took[layer as usize];
+    let figures = lab.engine.figures();
+    let expected = |reasons: [Reason; 2]| {
+        reasons.map(|reason| 100.0 * (1.0 + f64::from(reason as u32))).iter().sum::<f64>() / 2.0
+    };
+    let intake = expected([Reason::IntakeFull, Reason::Shed]);
+    let device = expected([Reason::RateLimited, Reason::Paced]);
+    assert_eq!(took(&figures, Layer::Intake).round(), intake, "of the last two seconds");
+    assert_eq!(took(&figures, Layer::Device).round(), device);
+    lab.pass(1_000);
+    let figures = lab.engine.figures();
+    assert_eq!((took(&figures, Layer::Intake), took(&figures, Layer::Device)), (0.0, 0.0));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use components::budget::{Grant, Pacing};
 use components::command::{Attention, Command, SensorCard, SensorSet, Target};
 use components::delivery::{Digest, Form, Notice};
 use components::id::{FeedId, Handles, ViewerId};
+use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
 use components::pressure::{Pressures, SocketReport};
 use components::sample::{Payload, Timestamp};
@@ -238,6 +239,11 @@ impl Lab {
             Notice::QualityGranted { viewer: v, grant } if *v == viewer => Some(*grant),
             _ => None,
         })
+    }
+
+    /// The door gave up samples of the next tick.
+    pub fn refuse(&mut self, reason: Reason, count: u64) {
+        self.inputs.refused.push((reason, count));
     }
 
     /// These viewers' mailboxes are full in the next tick.
