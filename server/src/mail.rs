@@ -31,6 +31,7 @@ use crate::outbox::{Letter, LineReport, Outgoing, Unsent};
 use crate::roster::{Lens, ROSTER_INTERVAL_MS, Roster, RosterView};
 use crate::viewer::{Form, Kicked, Seat, ViewerDesk, kicked_by, quality_body};
 use follow::Following;
+pub use follow::Taken;
 
 /// A viewer with more than this waiting for its socket is busy: half a second's frames at high
 /// quality.
@@ -249,7 +250,7 @@ impl Mail {
         desk: &ViewerDesk,
         intake: &Intake,
         deliveries: &Deliveries,
-        waited: Duration,
+        taken: Taken,
         ages: &Ages,
     ) -> MailFigures {
         for notice in &deliveries.notices {
@@ -282,7 +283,7 @@ impl Mail {
             });
         }
         self.encoded.begin(deliveries);
-        self.following.begin(now, waited, deliveries, ages);
+        self.following.begin(now, taken, deliveries, ages);
         for flush in &deliveries.flushes {
             let slot = flush.viewer.0.slot as usize;
             self.attempt(slot, intake, |mail| {

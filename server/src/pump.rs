@@ -24,7 +24,7 @@ use crate::complaints::panic_message;
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::health::Pulse;
 use crate::intake::Intake;
-use crate::mail::{Mail, MailFigures, Waiting};
+use crate::mail::{Mail, MailFigures, Taken, Waiting};
 use crate::outbox::Passage;
 use crate::recorder::Tape;
 use crate::viewer::ViewerDesk;
@@ -276,6 +276,7 @@ impl<W: World> Run<W> {
         parts.faults.strike("pump.tick", 0);
         parts.tape.follow(world);
         let waited = parts.intake.take(inputs);
+        let taken = Taken { at: Instant::now(), waited };
         let from_door = inputs.samples.len();
         if let Some(simulator) = &mut parts.simulator {
             simulator.act(now.unix_ms, inputs);
@@ -299,7 +300,7 @@ impl<W: World> Run<W> {
             simulator.hear(&deliveries.notices);
         }
         let figures =
-            mail.deliver(now, &parts.viewers, &parts.intake, deliveries, waited, &parts.ages);
+            mail.deliver(now, &parts.viewers, &parts.intake, deliveries, taken, &parts.ages);
         // What the world left would be told twice.
         inputs.busy.clear();
         inputs.refused.clear();

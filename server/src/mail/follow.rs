@@ -20,6 +20,13 @@ const FOLLOW_PERIOD_MS: u64 = 100;
 /// second when the machine is pressed.
 const FOLLOW_MS_MAX: u64 = 1_500;
 
+/// When the tick took its samples in, and how long the oldest of them had waited by then.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    pub at: Instant,
+    pub waited: Duration,
+}
+
 /// The samples that are on their way.
 #[derive(Debug, Default)]
 pub(super) struct Following {
@@ -34,19 +41,13 @@ struct Active {
     probe: Probe,
     trace: Arc<Trace>,
     came: EngineTime,
-    ticked: Instant,
+    taken: Instant,
 }
 
 impl Following {
-    /// Takes up what the engine marked in this tick, whose oldest sample had waited `intake`, and
-    /// finds in which slices anything that is followed goes out.
-    pub(super) fn begin(
-        &mut self,
-        now: Now,
-        intake: Duration,
-        deliveries: &Deliveries,
-        ages: &Ages,
-    ) {
+    /// Takes up what the engine marked in this tick, and finds in which slices anything that is
+    /// followed goes out. The tick itself is part of the way.
+    pub(super) fn begin(&mut self, now: Now, taken: Taken, deliveries: &Deliveries, ages: &Ages) {
         let over = |active: &Active| now.engine >= active.came.plus_millis(FOLLOW_MS_MAX);
         self.active.retain(|active| !over(active));
         for probe in &deliveries.probes {
@@ -63,9 +64,13 @@ impl Following {
                 attribute_id: Arc::clone(&probe.card.attribute_id),
             };
             let device = device_age(probe.timestamp.0, now.unix_ms);
-            let trace = ages.follow(sample, device, intake);
-            let ticked = Instant::now();
-            self.active.push(Active { probe: probe.clone(), trace, came: now.engine, ticked });
+            let trace = ages.follow(sample, device, taken.waited);
+            self.active.push(Active {
+                probe: probe.clone(),
+                trace,
+                came: now.engine,
+                taken: taken.at,
+            });
         }
         self.carried.clear();
         if self.active.is_empty() {
@@ -104,7 +109,7 @@ impl Following {
             .flatten()
             .map(|n| {
                 let active = &self.active[*n as usize];
-                ages.stamp(&active.trace, active.ticked.elapsed())
+                ages.stamp(&active.trace, active.taken.elapsed())
             })
             .collect()
     }

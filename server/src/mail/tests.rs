@@ -67,8 +67,8 @@ impl Room {
         self.ms += 4;
         let mut inputs = Inputs::default();
         self.mail.prepare(self.now(), &self.desk, &self.intake, &mut inputs);
-        let waited = Duration::from_millis(3);
-        self.mail.deliver(self.now(), &self.desk, &self.intake, deliveries, waited, &self.ages);
+        let taken = Taken { at: Instant::now(), waited: Duration::from_millis(3) };
+        self.mail.deliver(self.now(), &self.desk, &self.intake, deliveries, taken, &self.ages);
         inputs.busy
     }
 
