@@ -28,7 +28,7 @@ enum Command {
     /// Play recordings into a running server.
     Play(simulator::cli::Play),
     /// Put load on a running server and say how it held.
-    Load(simulator::cli::Load),
+    Load(Box<simulator::cli::Load>),
     /// Write a recording as CSV, Parquet or EDF+.
     Export(simulator::exchange::Export),
     /// Make a recording of a CSV or EDF+ file.
@@ -127,7 +127,7 @@ fn main() -> ExitCode {
         None => serve(cli.serve),
         Some(Command::Serve(serve_args)) => serve(serve_args),
         Some(Command::Play(play)) => block_on(play.run()).and_then(|outcome| outcome),
-        Some(Command::Load(load)) => block_on(load.run()).and_then(|outcome| outcome),
+        Some(Command::Load(load)) => block_on((*load).run()).and_then(|outcome| outcome),
         Some(Command::Export(export)) => export.run(),
         Some(Command::Import(import)) => import.run(),
         Some(Command::Record(record)) => block_on(record.run()).and_then(|outcome| outcome),

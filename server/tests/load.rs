@@ -41,6 +41,8 @@ fn plan(viewers: usize, form: Form) -> Plan {
     Plan {
         viewers,
         watch: 32,
+        point: 0,
+        dim_every: 0,
         quality: Quality::High,
         form,
         crowds: Vec::new(),
@@ -49,6 +51,7 @@ fn plan(viewers: usize, form: Form) -> Plan {
         period: Duration::from_secs(2),
         batch: None,
         obey: false,
+        surge: None,
     }
 }
 

@@ -84,6 +84,10 @@ pub struct Load {
     /// Sensors that each of them watches.
     #[arg(long, default_value_t = 20)]
     pub watch: usize,
+    /// Of those, so many it points at: they come whole whatever the load [default: none, 1 with
+    /// --surge].
+    #[arg(long, value_name = "N")]
+    pub point: Option<usize>,
     #[arg(long, default_value = "high")]
     pub quality: String,
     /// How they are served; a scenario says it of its crowds.
@@ -119,6 +123,11 @@ pub struct Load {
     /// A load does not hold when the 99th percentile of the age is beyond this.
     #[arg(long, value_name = "TIME", default_value = "150ms")]
     pub limit_age: Period,
+    /// So many times the load in the middle third of the run: who gives way, and how it comes back.
+    /// Every fourth viewer's battery is nearly empty. With --find-limit: so many times the largest
+    /// load that holds, from half of it and back.
+    #[arg(long, value_name = "X", conflicts_with = "scenario")]
+    pub surge: Option<f64>,
     /// Runs of a search at most.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub max_steps: usize,
@@ -128,6 +137,10 @@ pub struct Load {
     /// The server's process, for its CPU time and memory, if it was not started by this run.
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
+    /// So much of the machine for the server that is started (a control group), so that the
+    /// generator beside it is not the limit.
+    #[arg(long, value_name = "CORES", conflicts_with = "to")]
+    pub server_cores: Option<f64>,
     /// Of devices.
     #[arg(long, value_name = "TOKEN", default_value = "missing")]
     pub bearer_token: String,
@@ -283,7 +296,7 @@ impl Load {
     }
 
     /// The command line of a process that plays a part of this run, but for its share.
-    pub(crate) fn arguments(&self, to: &str, times: f64) -> Vec<String> {
+    pub(crate) fn arguments(&self, to: &str, times: f64, surge: Option<f64>) -> Vec<String> {
         let ms = |period: Period| format!("{}ms", period.0.as_millis());
         let mut all = vec!["load".to_owned()];
         match &self.scenario {
@@ -313,6 +326,8 @@ impl Load {
         all.extend(self.batch.map(|batch| format!("--batch={batch}")));
         all.extend(self.viewer_token.as_ref().map(|token| format!("--viewer-token={token}")));
         all.extend(self.obey.then(|| "--obey".to_owned()));
+        all.extend(self.point.map(|point| format!("--point={point}")));
+        all.extend(surge.map(|surge| format!("--surge={surge}")));
         all
     }
 }

@@ -76,6 +76,8 @@ fn main() -> Result<(), String> {
     let plan = Plan {
         viewers,
         watch,
+        point: 0,
+        dim_every: 0,
         quality: Quality::High,
         form: args.form,
         crowds: Vec::new(),
@@ -84,6 +86,7 @@ fn main() -> Result<(), String> {
         period: args.period.0,
         batch: None,
         obey: false,
+        surge: None,
     };
     let world = Arc::new(World::uniform(1000, 1, 10.0, "ecg"));
     let mut figures = [const { Vec::new() }; 3];
@@ -141,7 +144,7 @@ fn run(rival: Rival, args: &Rivals, world: &Arc<World>, plan: &Plan) -> Result<R
     let port = free_port()?;
     let authority = format!("127.0.0.1:{port}");
     let child = match rival {
-        Rival::Sensocto => Child::sensocto(&sensocto(args)?, port)?,
+        Rival::Sensocto => Child::sensocto(&sensocto(args)?, port, None)?,
         _ => mosquitto(args, port, rival == Rival::MosquittoWebSocket)?,
     };
     child.wait_for(&authority, START_TIME)?;

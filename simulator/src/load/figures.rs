@@ -84,10 +84,77 @@ counts! {
     ViewersLetGo "viewers_let_go",
 }
 
+/// How a viewer looks at a sensor: what is told apart under load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Look {
+    /// Pointed at: every sample.
+    Close,
+    /// Merely visible.
+    Seen,
+    /// Merely visible, on a battery that is nearly empty.
+    Dim,
+}
+
+impl Look {
+    pub const ALL: [Self; 3] = [Self::Close, Self::Seen, Self::Dim];
+
+    /// The level of attention that it asks for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Close => "high",
+            Self::Seen => "medium",
+            Self::Dim => "low",
+        }
+    }
+}
+
+/// What healthy devices' samples came to for viewers that read and look so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Live samples that came one by one, and those that another stood for.
+    pub whole: u64,
+    pub summed_up: u64,
+    /// Said to be missed, or gone without a word.
+    pub lost: u64,
+    /// From sending to receiving, µs; of what came alone or as the latest of a digest.
+    pub age: Histogram,
+}
+
+impl Looked {
+    /// The part that came one by one; 1 when there was nothing.
+    pub fn whole_part(&self) -> f64 {
+        let all = self.whole + self.summed_up + self.lost;
+        if all == 0 { 1.0 } else { self.whole as f64 / all as f64 }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.whole += other.whole;
+        self.summed_up += other.summed_up;
+        self.lost += other.lost;
+        self.age.merge(&other.age);
+    }
+
+    fn to_json(&self) -> Value {
+        json!([self.whole, self.summed_up, self.lost, histogram_json(&self.age)])
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        Some(Self {
+            whole: value[0].as_u64()?,
+            summed_up: value[1].as_u64()?,
+            lost: value[2].as_u64()?,
+            age: histogram(&value[3])?,
+        })
+    }
+}
+
 /// One second of a run, or many of them together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     counts: [u64; Count::ALL.len()],
+    /// By [`Look`].
+    pub looks: [Looked; Look::ALL.len()],
     /// From sending to receiving, µs; live samples of healthy devices.
     pub age: Histogram,
     /// How late the generator was in sending, µs.
@@ -105,6 +172,12 @@ impl Figures {
         self.counts[count as usize]
     }
 
+    /// A live sample of a healthy device reached a viewer who looks at it so.
+    pub fn aged(&mut self, look: Look, micros: u64) {
+        self.age.add(micros);
+        self.looks[look as usize].age.add(micros);
+    }
+
     pub fn answer(&mut self, reason: &str, by: u64) {
         let known = self.answers.len() < ANSWER_KIND_COUNT_MAX || self.answers.contains_key(reason);
         let reason = if known { reason } else { OTHER_ANSWER };
@@ -113,6 +186,7 @@ impl Figures {
 
     pub fn merge(&mut self, other: &Self) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
+        self.looks.iter_mut().zip(&other.looks).for_each(|(mine, theirs)| mine.merge(theirs));
         self.age.merge(&other.age);
         self.lateness.merge(&other.lateness);
         other.answers.iter().for_each(|(reason, count)| self.answer(reason, *count));
@@ -133,12 +207,9 @@ impl Figures {
 
     /// As one process tells another.
     pub fn to_json(&self) -> Value {
-        let histogram = |histogram: &Histogram| {
-            let bins: Vec<[u64; 2]> = histogram.filled().map(|(b, n)| [b as u64, n]).collect();
-            json!({"bins": bins, "max": histogram.max()})
-        };
-        json!({"counts": self.counts, "age": histogram(&self.age),
-               "lateness": histogram(&self.lateness), "answers": self.answers})
+        let looks = self.looks.each_ref().map(Looked::to_json);
+        json!({"counts": self.counts, "looks": looks, "age": histogram_json(&self.age),
+               "lateness": histogram_json(&self.lateness), "answers": self.answers})
     }
 
     /// What [`to_json`](Self::to_json) made. `None` if it is something else.
@@ -148,6 +219,10 @@ impl Figures {
         for (mine, told) in made.counts.iter_mut().zip(counts) {
             *mine = told.as_u64()?;
         }
+        let looks = value["looks"].as_array().filter(|all| all.len() == made.looks.len())?;
+        for (mine, told) in made.looks.iter_mut().zip(looks) {
+            *mine = Looked::from_json(told)?;
+        }
         made.age = histogram(&value["age"])?;
         made.lateness = histogram(&value["lateness"])?;
         for (reason, count) in value["answers"].as_object()? {
@@ -155,6 +230,11 @@ impl Figures {
         }
         Some(made)
     }
+}
+
+fn histogram_json(histogram: &Histogram) -> Value {
+    let bins: Vec<[u64; 2]> = histogram.filled().map(|(b, n)| [b as u64, n]).collect();
+    json!({"bins": bins, "max": histogram.max()})
 }
 
 fn histogram(value: &Value) -> Option<Histogram> {
@@ -212,6 +292,9 @@ mod tests {
         figures.age.add(age);
         figures.lateness.add(12);
         figures.answer("rate_limited", 3);
+        let close = &mut figures.looks[Look::Close as usize];
+        (close.whole, close.summed_up, close.lost) = (6, 3, 1);
+        close.age.add(age);
         figures
     }
 
@@ -222,6 +305,9 @@ mod tests {
         assert_eq!((all.of(Count::Delivered), all.expected()), (1996, 2000));
         assert_eq!((all.age.count(), all.age.max(), all.answers["rate_limited"]), (2, 3000, 6));
         assert!((all.delivered_part() - 0.998).abs() < 1e-12);
+        let [close, seen, _] = &all.looks;
+        assert_eq!((close.whole_part(), close.age.count(), close.age.max()), (0.6, 2, 3000));
+        assert_eq!((seen.whole_part(), seen.age.count()), (1.0, 0), "nothing was asked for");
         assert_eq!(Figures::from_json(&json!({"counts": [1]})), None);
         assert_eq!(Figures::from_json(&json!("counts")), None);
     }

@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use super::figures::Count;
+use super::figures::{Count, Look, Looked};
 use super::plot::{Line, Plot, escape, number};
-use super::report::{Limit, Report, Row};
+use super::report::{Limit, Report, Row, Surged};
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d0d7de;--card:#f6f8fa;
@@ -56,6 +56,9 @@ pub fn page(report: &Report) -> String {
         out.push_str(&limit_section(limit));
     }
     plots(report).iter().for_each(|section| out.push_str(section));
+    if let Some(surged) = &report.surged {
+        out.push_str(&surge_section(surged));
+    }
     out.push_str(&losses(report));
     for (heading, pairs) in
         [("What was run", &report.configuration), ("The machine", &report.machine)]
@@ -169,6 +172,33 @@ fn plots(report: &Report) -> Vec<String> {
             "From the moment a sample was sent to the moment a viewer had it.",
             vec![age("p50", 0.5), age("p90", 0.9), age("p99", 0.99), age("max", 1.0)],
         ),
+    ];
+    if report.surged.is_some() {
+        let looked = |value: &dyn Fn(&Looked) -> f64| {
+            let of = |look: Look| {
+                line(look.name(), &move |row: &Row| {
+                    let looked = &row.figures.looks[look as usize];
+                    (looked.age.count() > 0).then(|| value(looked))
+                })
+            };
+            Look::ALL.map(of).into()
+        };
+        all.push(plot(
+            "whole",
+            "One by one, by attention",
+            "%",
+            "How much of what viewers look at came one by one; the rest was summed up in digests.",
+            looked(&|looked| 100.0 * looked.whole_part()),
+        ));
+        all.push(plot(
+            "ages",
+            "Age, by attention",
+            "ms, p99",
+            "From sending to receiving, the 99th percentile of each second.",
+            looked(&|looked| looked.age.quantile(0.99) as f64 / 1000.0),
+        ));
+    }
+    all.extend([
         plot(
             "losses",
             "Losses",
@@ -193,7 +223,7 @@ fn plots(report: &Report) -> Vec<String> {
                 line("p99", &|row| Some(row.figures.lateness.quantile(0.99) as f64 / 1000.0)),
             ],
         ),
-    ];
+    ]);
     if rows.iter().any(|row| row.cpu.is_some()) {
         all.push(plot(
             "cpu",
@@ -249,6 +279,47 @@ fn losses(report: &Report) -> String {
     if let Some(why) = &report.broken_why {
         let broken = report.total.of(Count::DevicesBroken) + report.total.of(Count::ViewersBroken);
         row("connections", broken as f64, &format!("the first: {why}"));
+    }
+    out.push_str("</tbody></table></section>");
+    out
+}
+
+fn surge_section(surged: &Surged) -> String {
+    let words = match surged.recovered_s {
+        Some(seconds) => format!(
+            "Everyone got as much one by one as before within {} s of its end, and until the end \
+             of the run.",
+            seconds + 1
+        ),
+        None => "Not everyone got as much one by one as before until the end of the run.".into(),
+    };
+    let mut out = format!(
+        "<section><h2>The surge</h2><p>{words}</p><table><caption>By attention: high is what a \
+         viewer points at, medium what is merely visible, low the same on a battery that is nearly \
+         empty</caption><thead><tr><th scope=\"col\">When</th><th scope=\"col\">Attention</th>\
+         <th scope=\"col\">One by one</th><th scope=\"col\">Summed up</th>\
+         <th scope=\"col\">Lost</th><th scope=\"col\">Age, p50</th>\
+         <th scope=\"col\">p99</th></tr></thead><tbody>"
+    );
+    for phase in &surged.phases {
+        for look in Look::ALL {
+            let looked = &phase.figures.looks[look as usize];
+            let ms = |part| looked.age.quantile(part) as f64 / 1000.0;
+            let _ = write!(
+                out,
+                "<tr><th scope=\"row\">{} ({} to {} s)</th><td>{}</td><td>{:.1} %</td>\
+                 <td>{}</td><td>{}</td><td>{:.1} ms</td><td>{:.1} ms</td></tr>",
+                phase.name,
+                phase.seconds.start,
+                phase.seconds.end,
+                look.name(),
+                100.0 * looked.whole_part(),
+                looked.summed_up,
+                looked.lost,
+                ms(0.5),
+                ms(0.99)
+            );
+        }
     }
     out.push_str("</tbody></table></section>");
     out
@@ -325,7 +396,7 @@ pub(super) mod tests {
     use crate::load::figures::Figures;
     use crate::load::knee::{Bounds, Knee, Verdict};
     use crate::load::process::Usage;
-    use crate::load::report::Step;
+    use crate::load::report::{Phase, Step};
 
     /// Every tag is closed by its own, and nothing is fetched from elsewhere.
     pub(in crate::load) fn assert_well_formed(page: &str) {
@@ -385,6 +456,7 @@ pub(super) mod tests {
             broken_why: None,
             dead: Vec::new(),
             limit: None,
+            surged: None,
         }
     }
 
@@ -404,6 +476,32 @@ pub(super) mod tests {
             assert!(page.contains(figure), "{figure}");
         }
         assert_eq!(page.matches("role=\"img\"").count(), page.matches("<desc").count());
+    }
+
+    #[test]
+    fn a_surge_is_on_the_page() {
+        let mut figures = report().total;
+        let seen = &mut figures.looks[Look::Seen as usize];
+        (seen.whole, seen.summed_up, seen.lost) = (600, 399, 1);
+        seen.age.add(64_000);
+        let mut report = report();
+        report.rows.iter_mut().for_each(|row| row.figures = figures.clone());
+        let phase = |name, seconds| Phase { name, seconds, figures: figures.clone() };
+        let phases = [phase("before", 1..2), phase("surge", 2..3), phase("after", 3..4)];
+        report.surged = Some(Surged { phases, recovered_s: Some(2) });
+        let page = page(&report);
+        assert_well_formed(&page);
+        for text in
+            ["within 3 s", "surge (2 to 3 s)", "<td>60.0 %</td>", "One by one, by attention"]
+        {
+            assert!(page.contains(text), "{text}");
+        }
+        let text = report.text();
+        let line = "surge     medium 60.0 % one by one, 399 summed up, 1 lost, age p50 64";
+        assert!(text.contains(line) && text.contains("within 3 s of the surge's end"), "{text}");
+        let json = report.json();
+        let medium = &json["surge"]["phases"][1]["by_attention"]["medium"];
+        assert_eq!((&medium["one_by_one"], &medium["lost"]), (&600.into(), &1.into()));
     }
 
     #[test]

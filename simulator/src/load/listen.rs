@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use components::attention::Battery;
 use components::viewer::Quality;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -229,6 +230,11 @@ impl Listener<'_> {
                         ids.iter().filter_map(|id| self.world.sensor(id)).collect()
                     };
                     seat.visible = ids.map(known);
+                    let close = [&attention.hovered, &attention.focused, &attention.pinned];
+                    let close = close.into_iter().flatten();
+                    seat.progress.pointed_at =
+                        close.filter_map(|it| self.world.sensor(&it.sensor_id)).collect();
+                    seat.progress.dim = attention.battery == Battery::Critical;
                     seat.hidden = attention.hidden;
                     seat.looked_at = now;
                 }

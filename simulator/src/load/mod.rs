@@ -32,7 +32,7 @@ use components::viewer::Quality;
 pub use conduct::Observed;
 pub use html::page;
 pub use knee::{Bounds, Knee, Verdict};
-pub use plan::{Plan, Share};
+pub use plan::{Plan, Share, Surge};
 pub use report::{Limit, Report, Step, machine};
 
 use crate::address::Address;
@@ -62,6 +62,9 @@ const DELIVERED_PART_MIN: f64 = 0.999;
 /// A generator that is later than this is the limit itself, µs.
 const LATENESS_US_MAX: u64 = 20_000;
 
+/// Of the viewers of a surge every so many-th has a battery that is nearly empty.
+const SURGE_DIM_EVERY: usize = 4;
+
 /// Viewers of a uniform load, and of a scenario without crowds, when nobody says.
 const VIEWERS_DEFAULT: usize = 50;
 const SCENARIO_VIEWERS_DEFAULT: usize = 10;
@@ -83,12 +86,13 @@ pub fn drive(
 pub(crate) fn run(args: &Load) -> Result<Option<Report>, String> {
     let job = Job::new(args)?;
     if let Some(share) = args.share {
-        let (world, plan) = job.at(args.times)?;
+        let (world, plan) = job.at(args.times, args.surge)?;
         let dialect = job.dialect(args.to.as_deref().unwrap_or_default())?;
         play_part(&dialect, &world, &plan, share);
         return Ok(None);
     }
-    let report = if args.find_limit { job.find_limit()? } else { job.once(args.times)? };
+    let report =
+        if args.find_limit { job.find_limit()? } else { job.once(args.times, args.surge)? };
     Ok(Some(report))
 }
 
@@ -111,9 +115,19 @@ impl<'a> Job<'a> {
         if none || !above_zero(args.rate) || !above_zero(args.times) {
             return Err("a load has at least one device, one sensor and a rate above zero".into());
         }
+        let surge = args.surge.unwrap_or(1.0);
+        if !(surge >= 1.0 && surge.is_finite()) {
+            return Err("--surge: at least 1".into());
+        }
+        if args.surge.is_some() && args.scale == Scaled::Rate {
+            return Err("--surge brings more devices and viewers: not with --scale rate".into());
+        }
         let sensors = args.devices as f64 * args.sensors_per_device as f64;
-        if sensors.max(args.viewers.unwrap_or(0) as f64) * args.times > CLIENT_COUNT_MAX {
+        if sensors.max(args.viewers.unwrap_or(0) as f64) * args.times * surge > CLIENT_COUNT_MAX {
             return Err(format!("a load has at most {CLIENT_COUNT_MAX} sensors or viewers"));
+        }
+        if args.server_cores.is_some_and(|cores| !(0.1..=1024.0).contains(&cores)) {
+            return Err("--server-cores: from 0.1 to 1024".into());
         }
         if !(1..=PROCESS_COUNT_MAX).contains(&args.processes) {
             return Err(format!("--processes: from 1 to {PROCESS_COUNT_MAX}"));
@@ -130,18 +144,19 @@ impl<'a> Job<'a> {
         Ok(Self { args, scenario, quality })
     }
 
-    /// The world and the plan at so many times the load.
-    fn at(&self, times: f64) -> Result<(Arc<World>, Plan), String> {
+    /// The world and the plan at so many times the load, and in the middle so many times that.
+    fn at(&self, times: f64, surge: Option<f64>) -> Result<(Arc<World>, Plan), String> {
         let args = self.args;
         let scale = match args.scale {
             Scaled::Devices => Scale { devices: times, rate: 1.0 },
             Scaled::Rate => Scale { devices: 1.0, rate: times },
         };
         let whole = |count: usize| ((count as f64 * scale.devices).round() as usize).max(1);
+        let more = |count: usize| (count as f64 * surge.unwrap_or(1.0)).round() as usize;
         let world = match &self.scenario {
             Some(scenario) => World::of_scenario(scenario, self.seed(), scale),
             None => World::uniform(
-                whole(args.devices),
+                more(whole(args.devices)),
                 args.sensors_per_device,
                 args.rate * scale.rate,
                 &args.attribute,
@@ -157,9 +172,12 @@ impl<'a> Job<'a> {
             Some(_) if crowds.is_empty() => SCENARIO_VIEWERS_DEFAULT,
             Some(_) => 0,
         });
+        let viewers = if viewers == 0 { 0 } else { whole(viewers) };
         let plan = Plan {
-            viewers: if viewers == 0 { 0 } else { whole(viewers) },
+            viewers: more(viewers),
             watch: args.watch,
+            point: args.point.unwrap_or(usize::from(surge.is_some())),
+            dim_every: if surge.is_some() { SURGE_DIM_EVERY } else { 0 },
             quality: self.quality,
             form: args.form,
             crowds,
@@ -168,6 +186,11 @@ impl<'a> Job<'a> {
             period: args.period.0,
             batch: args.batch.map(Duration::from_millis),
             obey: args.obey,
+            surge: surge.map(|_| Surge {
+                devices: whole(args.devices),
+                sensors: whole(args.devices) * args.sensors_per_device,
+                viewers,
+            }),
         };
         self.check_sockets(&world, &plan)?;
         Ok((Arc::new(world), plan))
@@ -216,14 +239,17 @@ impl<'a> Job<'a> {
     }
 
     /// One run.
-    fn once(&self, times: f64) -> Result<Report, String> {
-        let (world, plan) = self.at(times)?;
+    fn once(&self, times: f64, surge: Option<f64>) -> Result<Report, String> {
+        let (world, plan) = self.at(times, surge)?;
         let started = match &self.args.to {
             Some(_) => None,
             None => {
                 let program = own_program()?;
                 let port = free_port()?;
-                Some((Child::sensocto(&program, port)?, format!("http://127.0.0.1:{port}")))
+                Some((
+                    Child::sensocto(&program, port, self.args.server_cores)?,
+                    format!("http://127.0.0.1:{port}"),
+                ))
             }
         };
         let to = started.as_ref().map(|(_, to)| to).or(self.args.to.as_ref());
@@ -246,12 +272,14 @@ impl<'a> Job<'a> {
         } else {
             let crew = Crew::Processes {
                 program: own_program()?,
-                arguments: self.args.arguments(&to, times),
+                arguments: self.args.arguments(&to, times, surge),
                 count: self.args.processes,
             };
             conduct(&crew, &plan, &observed)?
         };
-        Ok(Report::new(run, &plan, self.configuration(&world, &plan, times), machine()))
+        let mut configuration = self.configuration(&world, &plan, times);
+        configuration.extend(surge.map(|surge| ("surge".to_owned(), format!("{surge} times"))));
+        Ok(Report::new(run, &plan, configuration, machine()))
     }
 
     /// Run after run, until the limit is known.
@@ -269,7 +297,7 @@ impl<'a> Job<'a> {
                 break;
             }
             let factor = factor * self.args.times;
-            let step = match self.once(factor) {
+            let step = match self.once(factor, None) {
                 Ok(report) => Step {
                     factor,
                     verdict: report.verdict(&bounds),
@@ -292,6 +320,10 @@ impl<'a> Job<'a> {
         let limit = Limit { steps, knee, bounds };
         let shown = limit.best().or(limit.steps.last()).and_then(|step| step.report.as_deref());
         let mut report = shown.cloned().ok_or("no load could be driven")?;
+        if let (Some(surge), Some(held)) = (self.args.surge, knee.held) {
+            // From half of it to so many times all of it, and back.
+            report = self.once(held / 2.0, Some(surge * 2.0))?;
+        }
         report.limit = Some(limit);
         Ok(report)
     }
@@ -386,6 +418,7 @@ mod tests {
             &["--sensors-per-device=18446744073709551615"],
             &["--viewers=18446744073709551615"],
             &["--times=1e300"],
+            &["--surge=1e12"],
         ] {
             assert_eq!(told(words), most, "{words:?}");
         }

@@ -1,8 +1,11 @@
 //! How a load is offered: for how long, how devices send, who watches.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use components::attention::Battery;
+use components::command::{Attention, Target};
 use components::viewer::Quality;
 
 use super::dialect::Guest;
@@ -14,8 +17,11 @@ use crate::crowd::{Act, CrowdSpec, Form, Network, Visitor};
 pub struct Plan {
     /// Viewers who come before the beginning and look at the same until the end.
     pub viewers: usize,
-    /// Sensors that each of them watches.
+    /// Sensors that each of them watches; and of those, how many it points at.
     pub watch: usize,
+    pub point: usize,
+    /// Every so many-th of them has a battery that is nearly empty; 0: nobody.
+    pub dim_every: usize,
     pub quality: Quality,
     /// How they are served.
     pub form: Form,
@@ -29,7 +35,20 @@ pub struct Plan {
     pub batch: Option<Duration>,
     /// Gather as the server asks.
     pub obey: bool,
+    pub surge: Option<Surge>,
 }
+
+/// More load in the middle third of the measured time. All are connected from the beginning; who is
+/// beyond these numbers sends only then, and watches only then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surge {
+    pub devices: usize,
+    pub sensors: usize,
+    pub viewers: usize,
+}
+
+/// Over which the viewers of a surge come.
+const SURGE_COMING_US: u64 = 1_000_000;
 
 impl Plan {
     /// µs from the beginning to the end of sending.
@@ -37,29 +56,66 @@ impl Plan {
         (self.warmup + self.period).as_micros() as u64
     }
 
+    /// When the load is larger, in µs since the beginning.
+    pub fn surge_us(&self) -> Option<Range<u64>> {
+        let (from, third) = (self.warmup.as_micros() as u64, self.period.as_micros() as u64 / 3);
+        self.surge.map(|_| from + third..from + 2 * third)
+    }
+
+    /// When a device sends, in µs since the beginning.
+    pub(super) fn awake_us(&self, device: usize) -> Range<u64> {
+        match (self.surge, self.surge_us()) {
+            (Some(surge), Some(surge_us)) if device >= surge.devices => surge_us,
+            _ => 0..u64::MAX,
+        }
+    }
+
     /// The sensors of one viewer: neighbours, so that all are watched alike.
-    fn watched(&self, viewer: usize, sensor_count: usize) -> Vec<usize> {
-        let count = self.watch.min(sensor_count);
-        (0..count).map(|n| (viewer * count + n) % sensor_count).collect()
+    fn watched(&self, viewer: usize, sensors: Range<usize>) -> Vec<usize> {
+        let count = self.watch.min(sensors.len());
+        (0..count).map(|n| sensors.start + (viewer * count + n) % sensors.len()).collect()
+    }
+
+    /// A viewer who looks at the same from when it comes until it goes.
+    fn still(&self, number: usize, world: &World) -> Script {
+        let all = world.sensors.len();
+        let (watched, came_ms, left_ms) = match (self.surge, self.surge_us()) {
+            (Some(surge), Some(_)) if number < surge.viewers => {
+                (self.watched(number, 0..surge.sensors), 0, None)
+            }
+            (Some(surge), Some(surge_us)) => {
+                let (nth, count) = (number - surge.viewers, self.viewers - surge.viewers);
+                let came = surge_us.start + SURGE_COMING_US * nth as u64 / count as u64;
+                let (came, left) = ((came / 1000) as i64, (surge_us.end / 1000) as i64);
+                (self.watched(nth, surge.sensors..all), came.max(1), Some(left))
+            }
+            _ => (self.watched(number, 0..all), 0, None),
+        };
+        let dim = self.dim_every > 0 && number % self.dim_every == self.dim_every - 1;
+        let pointed_at = watched.iter().take(if dim { 0 } else { self.point });
+        let attention = Attention {
+            focused: pointed_at.map(|n| whole(&world.sensors[*n].card.sensor_id)).collect(),
+            battery: if dim { Battery::Critical } else { Battery::Normal },
+            ..Attention::default()
+        };
+        let mut acts = vec![(came_ms, Act::Arrive { sensors: vec![], quality: self.quality })];
+        if attention != Attention::default() {
+            acts.push((came_ms + 1, Act::Attend(attention)));
+        }
+        acts.extend(left_ms.map(|ms| (ms, Act::Leave)));
+        let guest = Guest {
+            number,
+            lens: Some(watched),
+            visible: None,
+            quality: self.quality,
+            binary: self.form == Form::Binary,
+        };
+        Script { guest, acts, slow: false }
     }
 
     /// What every viewer of the run does. The same in every process.
     pub(super) fn scripts(&self, world: &World) -> Vec<Script> {
-        let still = (0..self.viewers).map(|number| {
-            let guest = Guest {
-                number,
-                lens: Some(self.watched(number, world.sensors.len())),
-                visible: None,
-                quality: self.quality,
-                binary: self.form == Form::Binary,
-            };
-            Script {
-                guest,
-                acts: vec![(0, Act::Arrive { sensors: vec![], quality: self.quality })],
-                slow: false,
-            }
-        });
-        let mut scripts: Vec<Script> = still.collect();
+        let mut scripts: Vec<Script> = (0..self.viewers).map(|n| self.still(n, world)).collect();
         for (index, crowd) in self.crowds.iter().enumerate() {
             let crowd = Arc::new(crowd.clone());
             let in_room = |sensor: &usize| {
@@ -92,6 +148,10 @@ impl Plan {
         }
         scripts
     }
+}
+
+fn whole(sensor_id: &str) -> Target {
+    Target { sensor_id: sensor_id.into(), attribute_id: None }
 }
 
 /// What one viewer does, in ms since the beginning.
@@ -173,6 +233,8 @@ mod tests {
         Plan {
             viewers,
             watch,
+            point: 0,
+            dim_every: 0,
             quality: Quality::High,
             form: Form::Json,
             crowds: Vec::new(),
@@ -181,7 +243,29 @@ mod tests {
             period: Duration::from_secs(60),
             batch: None,
             obey: false,
+            surge: None,
         }
+    }
+
+    #[test]
+    fn a_surge_brings_more_of_everything_and_takes_it_away() {
+        let world = World::uniform(30, 1, 10.0, "ecg");
+        let surge = Some(Surge { devices: 10, sensors: 10, viewers: 4 });
+        let plan = Plan { surge, point: 1, dim_every: 4, ..plan(12, 3) };
+        assert_eq!(plan.surge_us(), Some(20_000_000..40_000_000));
+        assert_eq!(plan.awake_us(9), 0..u64::MAX);
+        assert_eq!(plan.awake_us(10), 20_000_000..40_000_000);
+        let scripts = plan.scripts(&world);
+        let usual = &scripts[..4];
+        assert!(usual.iter().all(|it| it.guest.lens.iter().flatten().all(|n| *n < 10)));
+        let Act::Attend(attention) = &usual[0].acts[1].1 else { panic!() };
+        assert_eq!((usual[0].acts.len(), &attention.focused), (2, &vec![whole("load-0")]));
+        let Act::Attend(attention) = &usual[3].acts[1].1 else { panic!() };
+        assert_eq!((attention.battery, attention.focused.len()), (Battery::Critical, 0));
+        let more = &scripts[4..];
+        assert!(more.iter().all(|it| it.guest.lens.iter().flatten().all(|n| *n >= 10)));
+        assert!(more.iter().all(|it| matches!(it.acts[0], (20_000..21_000, Act::Arrive { .. }))));
+        assert!(more.iter().all(|it| it.acts.last() == Some(&(40_000, Act::Leave))));
     }
 
     #[test]
@@ -192,7 +276,7 @@ mod tests {
             script.guest.lens.unwrap().into_iter().for_each(|sensor| watched[sensor] += 1);
         }
         assert_eq!(watched, [1; 20]);
-        assert_eq!(plan(1, 500).watched(3, 20).len(), 20);
+        assert_eq!(plan(1, 500).watched(3, 0..20).len(), 20);
         assert!(
             plan(2, 5).scripts(&World::uniform(0, 1, 1.0, "ecg"))[1].guest.lens == Some(vec![])
         );

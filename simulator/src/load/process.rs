@@ -21,12 +21,71 @@ const SAMPLES_PER_SECOND_MAX: &str = "1000000";
 pub struct Child {
     child: std::process::Child,
     folder: PathBuf,
+    cage: Option<Cage>,
+}
+
+/// Over which a process may use its part of a core, µs: a tenth of what a viewer would notice.
+const CAGE_PERIOD_US: f64 = 10_000.0;
+
+/// A control group whose processes may use so much of the machine (cgroups(7), version 1 or 2).
+/// Removed when dropped, by when nothing may run in it.
+#[derive(Debug)]
+struct Cage {
+    folder: PathBuf,
+}
+
+impl Cage {
+    fn new(name: &str, cores: f64) -> Result<Self, String> {
+        let root = Path::new("/sys/fs/cgroup");
+        let quota = (cores * CAGE_PERIOD_US).round();
+        let (parent, files) = if root.join("cgroup.controllers").exists() {
+            (root.to_owned(), vec![("cpu.max", format!("{quota} {CAGE_PERIOD_US}"))])
+        } else {
+            let period = ("cpu.cfs_period_us", CAGE_PERIOD_US.to_string());
+            (root.join("cpu"), vec![period, ("cpu.cfs_quota_us", quota.to_string())])
+        };
+        let cage = Self { folder: parent.join(name) };
+        let failed = |path: &Path, error: std::io::Error| {
+            format!(
+                "--server-cores: {}: {error}; it takes the right to make a control group",
+                path.display()
+            )
+        };
+        std::fs::create_dir(&cage.folder).map_err(|error| failed(&cage.folder, error))?;
+        for (file, text) in files {
+            let path = cage.folder.join(file);
+            std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+        }
+        Ok(cage)
+    }
+
+    /// Runs in here, from its first instruction.
+    fn around(&self, command: &Command) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]);
+        shell.arg(self.folder.join("cgroup.procs")).arg(command.get_program());
+        shell.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell
+    }
+}
+
+impl Drop for Cage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.folder);
+    }
 }
 
 impl Child {
-    /// Starts `sensocto serve` on this port of loopback, with nobody in it and a folder of its own.
-    pub fn sensocto(program: &Path, port: u16) -> Result<Self, String> {
-        Self::start(port, |folder| {
+    /// Starts `sensocto serve` on this port of loopback, with nobody in it and a folder of its own;
+    /// with so much of the machine, if that is said.
+    pub fn sensocto(program: &Path, port: u16, cores: Option<f64>) -> Result<Self, String> {
+        Self::start_in(port, cores, |folder| {
             let mut command = Command::new(program);
             command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
             command.args(["--simulate", "none", "--auth", "open", "--data"]).arg(folder);
@@ -48,14 +107,27 @@ impl Child {
         port: u16,
         command: impl FnOnce(&Path) -> Result<Command, String>,
     ) -> Result<Self, String> {
+        Self::start_in(port, None, command)
+    }
+
+    fn start_in(
+        port: u16,
+        cores: Option<f64>,
+        command: impl FnOnce(&Path) -> Result<Command, String>,
+    ) -> Result<Self, String> {
         let name = format!("sensocto-load-{}-{port}", std::process::id());
+        let cage = cores.map(|cores| Cage::new(&name, cores)).transpose()?;
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let mut command = command(&folder)?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let command = command(&folder)?;
         let program = command.get_program().to_string_lossy().into_owned();
+        let mut command = match &cage {
+            Some(cage) => cage.around(&command),
+            None => command,
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
-        Ok(Self { child, folder })
+        Ok(Self { child, folder, cage })
     }
 
     pub fn pid(&self) -> u32 {
@@ -81,6 +153,7 @@ impl Drop for Child {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
+        drop(self.cage.take());
     }
 }
 

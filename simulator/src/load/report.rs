@@ -1,9 +1,11 @@
 //! What a load run found, for people and for programs.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 use super::conduct::{Conducted, Probe};
-use super::figures::{Count, Figures};
+use super::figures::{Count, Figures, Look, Looked, Series};
 use super::knee::{Bounds, Knee, Verdict};
 use super::plan::Plan;
 use super::process::Usage;
@@ -45,6 +47,102 @@ pub struct Limit {
     pub bounds: Bounds,
 }
 
+/// A part of a run with a surge.
+#[derive(Debug, Clone)]
+pub struct Phase {
+    pub name: &'static str,
+    /// Since the beginning of the run.
+    pub seconds: Range<usize>,
+    pub figures: Figures,
+}
+
+/// What a surge did.
+#[derive(Debug, Clone)]
+pub struct Surged {
+    /// Before, during and after it.
+    pub phases: [Phase; 3],
+    /// Seconds from its end until everyone gets as much one by one as before, and does until the
+    /// end. `None`: that was not reached.
+    pub recovered_s: Option<usize>,
+}
+
+/// Of what came one by one before a surge, so much is as before.
+const RECOVERED_PART: f64 = 0.99;
+
+impl Surged {
+    fn new(series: &Series, plan: &Plan) -> Option<Self> {
+        let surge_us = plan.surge_us()?;
+        let whole = |micros: u64| (micros as f64 / 1e6).ceil() as usize;
+        let (from, to) = (whole(surge_us.start), whole(surge_us.end));
+        let (begin, end) = (whole(plan.warmup.as_micros() as u64), plan.end_us() / 1_000_000);
+        let phase = |name, seconds: Range<usize>| {
+            let figures = series.total(seconds.clone());
+            Phase { name, seconds, figures }
+        };
+        let phases = [
+            phase("before", begin..from),
+            phase("surge", from..to),
+            phase("after", to..end as usize),
+        ];
+        let parts = |figures: &Figures| figures.looks.each_ref().map(Looked::whole_part);
+        let usual = parts(&phases[0].figures);
+        let as_before = |second: &usize| {
+            let now = parts(&series.total(*second..*second + 1));
+            now.iter().zip(usual).all(|(now, usual)| *now >= RECOVERED_PART * usual)
+        };
+        let good = phases[2].seconds.clone().rev().take_while(as_before).last();
+        Some(Self { recovered_s: good.map(|second| second - to), phases })
+    }
+
+    /// By phase and look: what came one by one, what was lost, ages.
+    pub fn lines(&self) -> Vec<String> {
+        let ms = |micros: u64| micros as f64 / 1000.0;
+        let mut lines = Vec::new();
+        for Phase { name, figures, .. } in &self.phases {
+            for look in Look::ALL {
+                let looked = &figures.looks[look as usize];
+                lines.push(format!(
+                    "{name:<9} {:<6} {:.1} % one by one, {} summed up, {} lost, age p50 {:.1} ms, \
+                     p99 {:.1} ms",
+                    look.name(),
+                    100.0 * looked.whole_part(),
+                    looked.summed_up,
+                    looked.lost,
+                    ms(looked.age.quantile(0.5)),
+                    ms(looked.age.quantile(0.99))
+                ));
+            }
+        }
+        lines.push(match self.recovered_s {
+            Some(seconds) => format!("recovered within {} s of the surge's end", seconds + 1),
+            None => "recovered not before the end of the run".into(),
+        });
+        lines
+    }
+
+    fn json(&self) -> Value {
+        let phases: Vec<Value> = self
+            .phases
+            .iter()
+            .map(|phase| {
+                json!({"name": phase.name, "from_s": phase.seconds.start,
+                       "to_s": phase.seconds.end, "by_attention": looks_json(&phase.figures)})
+            })
+            .collect();
+        json!({"phases": phases, "recovered_s": self.recovered_s})
+    }
+}
+
+fn looks_json(figures: &Figures) -> Value {
+    let looks = Look::ALL.map(|look| {
+        let looked = &figures.looks[look as usize];
+        let words = json!({"one_by_one": looked.whole, "summed_up": looked.summed_up,
+                           "lost": looked.lost, "age_us": micros(&looked.age)});
+        (look.name().to_owned(), words)
+    });
+    Value::Object(looks.into_iter().collect())
+}
+
 /// Everything measured.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -72,6 +170,7 @@ pub struct Report {
     /// Processes of ours that ended before their time.
     pub dead: Vec<String>,
     pub limit: Option<Limit>,
+    pub surged: Option<Surged>,
 }
 
 /// The first look at the server behind the warm-up and the last before the end.
@@ -118,6 +217,7 @@ impl Report {
             broken_why: run.why,
             dead: run.dead,
             limit: None,
+            surged: Surged::new(&run.series, plan),
         }
     }
 
@@ -238,6 +338,7 @@ impl Report {
             ));
         }
         lines.extend(self.dead.iter().map(|why| format!("DIED      {why}; its part is missing")));
+        lines.extend(self.surged.iter().flat_map(Surged::lines));
         if let Some(limit) = &self.limit {
             lines.push(limit.text());
         }
@@ -317,6 +418,7 @@ impl Report {
             "rss_kib_after": kib(self.usage.map(|usage| usage.1)),
             "broken_why": self.broken_why, "dead": self.dead, "by_second": rows,
             "limit": self.limit.as_ref().map(Limit::json),
+            "surge": self.surged.as_ref().map(Surged::json),
         })
     }
 }
@@ -332,6 +434,7 @@ fn figures_json(figures: &Figures) -> Value {
     made.insert("age_us".into(), micros(&figures.age));
     made.insert("lateness_us".into(), micros(&figures.lateness));
     made.insert("answers".into(), json!(figures.answers));
+    made.insert("by_attention".into(), looks_json(figures));
     Value::Object(made)
 }
 
@@ -480,4 +583,55 @@ pub fn machine() -> Vec<(String, String)> {
         Some((name.to_owned(), value.filter(|value| !value.is_empty())?))
     });
     known.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use components::viewer::Quality;
+
+    use super::super::plan::Surge;
+    use super::*;
+    use crate::crowd::Form;
+
+    /// A minute with a surge in its middle, in which and for so long after half of what is merely
+    /// visible is summed up.
+    fn surged(seconds: usize) -> Surged {
+        let plan = Plan {
+            viewers: 0,
+            watch: 0,
+            point: 0,
+            dim_every: 0,
+            quality: Quality::High,
+            form: Form::Json,
+            crowds: Vec::new(),
+            seed: 1,
+            warmup: Duration::from_secs(3),
+            period: Duration::from_secs(60),
+            batch: None,
+            obey: false,
+            surge: Some(Surge { devices: 0, sensors: 0, viewers: 0 }),
+        };
+        let mut series = Series::default();
+        for second in 0..63 {
+            let figures = series.at(second as u64 * 1_000_000);
+            figures.looks[Look::Close as usize].whole = 100;
+            let seen = &mut figures.looks[Look::Seen as usize];
+            let pressed = (23..43 + seconds).contains(&second);
+            (seen.whole, seen.summed_up) = if pressed { (50, 50) } else { (100, 0) };
+        }
+        Surged::new(&series, &plan).unwrap()
+    }
+
+    #[test]
+    fn a_surge_is_over_when_everything_comes_one_by_one_again_and_stays() {
+        let [before, surge, after] = surged(4).phases;
+        let of = |phase: &Phase, look| phase.figures.looks[look as usize].whole_part();
+        assert_eq!((before.seconds, surge.seconds.clone(), after.seconds), (3..23, 23..43, 43..63));
+        assert_eq!((of(&surge, Look::Close), of(&surge, Look::Seen)), (1.0, 0.5));
+        assert_eq!(surged(4).recovered_s, Some(4));
+        assert_eq!(surged(0).recovered_s, Some(0));
+        assert_eq!(surged(20).recovered_s, None);
+    }
 }

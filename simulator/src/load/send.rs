@@ -201,7 +201,9 @@ impl<'a> Sending<'a> {
             for &sensor in &world.devices[device].sensors {
                 for index in world.sensors[sensor].streams.clone() {
                     let began_ms = run.clock.began_unix_us.div_euclid(1000);
-                    let k = world.streams[index].cadence.first_after(Timestamp(began_ms));
+                    let awake_ms = (run.plan.awake_us(device).start / 1000) as i64;
+                    let from = Timestamp(began_ms + awake_ms);
+                    let k = world.streams[index].cadence.first_after(from);
                     let due = run.due(index, k);
                     events.push(Reverse((due, Event::Sample { stream: index, k })));
                 }
@@ -288,7 +290,10 @@ impl<'a> Sending<'a> {
             Event::Sample { stream, k } => {
                 self.now = self.run.clock.now();
                 let next = self.run.due(stream, k + 1);
-                self.events.push(Reverse((next, Event::Sample { stream, k: k + 1 })));
+                let device = self.run.world.device_of(stream);
+                if self.run.plan.awake_us(device).contains(&next) {
+                    self.events.push(Reverse((next, Event::Sample { stream, k: k + 1 })));
+                }
                 self.sample(stream, k, due, true);
             }
             Event::Again { stream, k } => self.sample(stream, k, due, false),

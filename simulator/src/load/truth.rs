@@ -11,7 +11,7 @@ use components::sample::Timestamp;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use super::dialect::{Heard, How, Said};
-use super::figures::{Count, Series};
+use super::figures::{Count, Look, Series};
 use super::world::{World, Written};
 use crate::signal::Memory;
 
@@ -125,11 +125,22 @@ pub(super) struct Progress {
     open: Vec<usize>,
     /// Stops reading by plan: what it misses is its own doing.
     pub slow: bool,
+    /// Sensors that it points at, and whether its battery is nearly empty.
+    pub pointed_at: HashSet<usize>,
+    pub dim: bool,
 }
 
 impl Progress {
     pub(super) fn new(slow: bool) -> Self {
         Self { slow, ..Self::default() }
+    }
+
+    fn look(&self, sensor: usize) -> Look {
+        match (self.pointed_at.contains(&sensor), self.dim) {
+            (true, _) => Look::Close,
+            (false, true) => Look::Dim,
+            (false, false) => Look::Seen,
+        }
     }
 }
 
@@ -163,6 +174,7 @@ impl Checker {
                 (track.begins, track.fresh) = (true, true);
             }
             Heard::Missed { stream, count } => {
+                let look = self.look(stream, viewer);
                 let track = viewer.tracks.entry(stream).or_default();
                 let figures = all.at(now);
                 if track.fresh {
@@ -172,6 +184,9 @@ impl Checker {
                     viewer.open.push(stream);
                 } else {
                     figures.add(Count::Coalesced, count);
+                    if let Some(look) = look {
+                        figures.looks[look as usize].summed_up += count;
+                    }
                 }
             }
             Heard::End => self.close(now, viewer, all),
@@ -190,6 +205,7 @@ impl Checker {
     ) {
         let device = self.world.device_of(stream);
         let afflicted = self.afflicted[device];
+        let look = self.look(stream, viewer);
         let track = viewer.tracks.entry(stream).or_default();
         if unix_ms < self.began_unix_us.div_euclid(1000) && !afflicted {
             // Of an earlier run, whose sensors the server still has: nothing is known of it, and
@@ -213,7 +229,10 @@ impl Checker {
             figures.add(Count::Latest, 1);
             track.latest = Some(k);
             (track.fresh, track.raw) = (false, false);
-            self.age(now, sent, afflicted, viewer.slow, all);
+            if let Some(look) = look {
+                figures.looks[look as usize].summed_up += since as u64 + 1;
+                figures.aged(look, now.saturating_sub(sent));
+            }
             return;
         }
         let again = track.whole.is_some_and(|whole| k <= whole);
@@ -221,8 +240,10 @@ impl Checker {
             let count = if afflicted { Count::FaultyDoubled } else { Count::Doubled };
             figures.add(count, 1);
         } else {
-            if let Some(whole) = track.whole.filter(|_| !track.begins) {
-                track.jump += (k - whole - 1) as u64;
+            // What the latest of a digest stood for is no gap.
+            let before = track.whole.max(track.latest.filter(|_| !track.raw));
+            if let Some(before) = before.filter(|_| !track.begins) {
+                track.jump += (k - before - 1).max(0) as u64;
                 if track.jump > 0 {
                     viewer.open.push(stream);
                 }
@@ -238,20 +259,26 @@ impl Checker {
         if !again {
             let count = if viewer.slow { Count::SlowDelivered } else { Count::Delivered };
             figures.add(count, 1);
-            self.age(now, sent, afflicted, viewer.slow, all);
+            if let Some(look) = look {
+                figures.looks[look as usize].whole += 1;
+                figures.aged(look, now.saturating_sub(sent));
+            }
         }
     }
 
-    fn age(&self, now: u64, sent: u64, afflicted: bool, slow: bool, all: &mut Series) {
-        // What comes late by plan says nothing of the server.
-        if !afflicted && !slow {
-            all.at(sent).age.add(now.saturating_sub(sent));
-        }
+    /// How a viewer looks at a stream; `None`: what comes late or not at all by plan says nothing
+    /// of the server.
+    fn look(&self, stream: usize, viewer: &Progress) -> Option<Look> {
+        let sensor = self.world.streams[stream].sensor;
+        let afflicted = self.afflicted[self.world.sensors[sensor].device];
+        (!afflicted && !viewer.slow).then(|| viewer.look(sensor))
     }
 
     /// What a message left out, it also owned up to, or nobody did.
     fn close(&mut self, now: u64, viewer: &mut Progress, all: &mut Series) {
-        for stream in viewer.open.drain(..) {
+        let open = std::mem::take(&mut viewer.open);
+        for &stream in &open {
+            let look = self.look(stream, viewer);
             let Some(track) = viewer.tracks.get_mut(&stream) else { continue };
             let (jump, told) = (std::mem::take(&mut track.jump), std::mem::take(&mut track.told));
             let afflicted = self.afflicted[self.world.device_of(stream)];
@@ -264,7 +291,12 @@ impl Checker {
             // A sample that the server counts twice, as it does with devices that repeat
             // themselves, can be owned up to without being left out.
             all.at(now).add(gaps, jump.saturating_sub(told));
+            if let Some(look) = look {
+                all.at(now).looks[look as usize].lost += jump.max(told);
+            }
         }
+        viewer.open = open;
+        viewer.open.clear();
     }
 
     /// Samples of these sensors, which the viewer has looked at since `looked.start` µs after the
@@ -291,7 +323,11 @@ impl Checker {
                 }
                 _ => 0,
             };
-            all.at(looked.end.saturating_sub(1)).add(Count::Gaps, lost.max(0) as u64);
+            let (figures, lost) = (all.at(looked.end.saturating_sub(1)), lost.max(0) as u64);
+            figures.add(Count::Gaps, lost);
+            if let Some(look) = self.look(stream, viewer) {
+                figures.looks[look as usize].lost += lost;
+            }
         }
     }
 
