@@ -67,6 +67,13 @@ impl SharedBucket {
         self.draw(rate, now_ns, count, rate.burst)
     }
 
+    /// Whether one is there at `now_ns`; takes nothing.
+    pub(crate) fn has_one(&self, rate: Rate, now_ns: u64) -> bool {
+        let nanos = |count: f64| (count / rate.per_second * 1e9) as u64;
+        let waits = self.full_at.load(Ordering::Relaxed).saturating_sub(now_ns);
+        rate.per_second > 0.0 && waits.saturating_add(nanos(1.0)) <= nanos(rate.burst)
+    }
+
     /// Takes `count` in any case; the debt is paid before the next, but never more of it than a
     /// burst.
     pub(crate) fn spend(&self, rate: Rate, now_ns: u64, count: f64) {

@@ -12,6 +12,7 @@ use components::class::Class;
 use components::command::Command;
 use components::id::FeedId;
 use components::ledger::Reason;
+use components::limits::BATCH_SAMPLE_COUNT_MAX;
 use components::sample::Timestamp;
 use components::wire::device::{
     self, AttributeUpdate, Attributes, BatchError, Measurement, MeasurementError, SensorJoin,
@@ -187,6 +188,16 @@ enum After {
     Busy,
 }
 
+/// What became of a message before it was read.
+enum Unread {
+    /// Its samples go no further.
+    Stopped(Stop),
+    /// They keep to the limits of connection, address and pacing, and have been counted there.
+    MayCome,
+    /// It must be read to be judged.
+    Unknown,
+}
+
 impl Channels {
     pub(crate) fn new(
         doors: Arc<Doors>,
@@ -296,10 +307,11 @@ impl Channels {
         let (topic, attribute_id) = if full { (None, None) } else { (topic, attribute_id) };
         let same = |loss: &&mut Loss| {
             (loss.reason, loss.class, loss.detail) == (reason, class, detail)
-                && loss.topic.as_ref() == topic
+                && loss.topic.as_ref().map(Arc::as_ptr) == topic.map(Arc::as_ptr)
                 && loss.attribute_id.as_deref() == attribute_id
         };
-        match self.losses.iter_mut().find(same) {
+        // What is lost comes in rows.
+        match self.losses.iter_mut().rev().find(same) {
             Some(loss) => loss.count += count,
             None => self.losses.push(Loss {
                 reason,
@@ -312,17 +324,24 @@ impl Channels {
         }
     }
 
-    /// A sample goes no further.
-    fn stop(&mut self, topic: &Arc<str>, class: Class, attribute_id: &str, stop: Stop) {
+    /// Samples of one class, and of one attribute if it is known, go no further.
+    fn stop(
+        &mut self,
+        topic: &Arc<str>,
+        class: Class,
+        attribute_id: Option<&str>,
+        stop: Stop,
+        count: u64,
+    ) {
         let reason = stop.reason();
-        self.burst.drop(class, reason, 1);
-        self.lose(reason.name(), Some(class), Some(topic), Some(attribute_id), stop.detail(), 1);
+        self.burst.drop(class, reason, count);
+        self.lose(reason.name(), Some(class), Some(topic), attribute_id, stop.detail(), count);
         if let Stop::Limited(limit) = stop {
-            self.doors.counts.limited(limit, Limited::Samples, 1);
+            self.doors.counts.limited(limit, Limited::Samples, count);
         }
         if !matches!(stop, Stop::Shed(_)) {
             // Whoever goes on is read more slowly, rather than read and thrown away at full speed.
-            self.cost += 1;
+            self.cost += count as usize;
         }
     }
 
@@ -475,7 +494,7 @@ impl Channels {
     ) -> After {
         match device::measurement(payload) {
             Ok(measurement) => {
-                return self.measured(channel, message, std::slice::from_ref(&measurement));
+                return self.measured(channel, message, std::slice::from_ref(&measurement), false);
             }
             Err(error) => match error.reason() {
                 Some(reason) => self.refuse(channel, message, reason),
@@ -497,9 +516,17 @@ impl Channels {
         message: &Message<'_>,
         payload: &RawValue,
     ) -> After {
+        let may_come = match self.pass_unread(channel, payload) {
+            Unread::Stopped(stop) => {
+                self.tell_stop(channel, message, stop);
+                return After::Stays;
+            }
+            Unread::MayCome => true,
+            Unread::Unknown => false,
+        };
         let mut measurements = Vec::new();
         match device::measurements_batch(payload, &mut measurements) {
-            Ok(()) => return self.measured(channel, message, &measurements),
+            Ok(()) => return self.measured(channel, message, &measurements, may_come),
             Err(BatchError::NotAnArray) => self.incomplete(&channel.topic),
             Err(BatchError::Crashed) => return After::Crashes,
             Err(BatchError::TooLarge) => self.refuse(channel, message, "batch_too_large"),
@@ -513,6 +540,33 @@ impl Channels {
         After::Stays
     }
 
+    /// While the machine is pressed, what would be thrown away is not read first: reading is most of
+    /// what a sample costs. Of sensors that somebody points at, and where it is not known what is in
+    /// a message, nothing is thrown away unread. How many there were is counted by their look.
+    fn pass_unread(&mut self, channel: &mut Channel, payload: &RawValue) -> Unread {
+        let Channel { topic, kind: Kind::Sensor(sensor), .. } = channel else {
+            return Unread::Unknown;
+        };
+        let Some(class) = sensor.attributes.only_class().filter(|_| !sensor.gate.is_high()) else {
+            return Unread::Unknown;
+        };
+        let has_share = self.doors.intake.has_share_left(class, self.now.into_std());
+        if has_share && !sensor.gate.is_enforced() {
+            return Unread::Unknown;
+        }
+        let count = device::batch_count(payload);
+        if count == 0 || count > BATCH_SAMPLE_COUNT_MAX {
+            return Unread::Unknown;
+        }
+        let stop = match self.may_come(sensor, count) {
+            Ok(()) if has_share => return Unread::MayCome,
+            Ok(()) => Stop::Shed(class),
+            Err(stop) => stop,
+        };
+        self.stop(topic, class, None, stop, count as u64);
+        Unread::Stopped(stop)
+    }
+
     /// Samples have come in one message. What is beyond a limit of the connection or address, or
     /// comes too often, goes as a whole; what is beyond a limit of the sensor or class, one by one.
     fn measured(
@@ -520,17 +574,23 @@ impl Channels {
         channel: &mut Channel,
         message: &Message<'_>,
         measurements: &[Measurement<'_>],
+        may_come: bool,
     ) -> After {
         let Channel { topic, kind, .. } = channel;
         let Kind::Sensor(sensor) = kind else {
             // As the original: there is no sensor behind a connector's topic.
             return if matches!(kind, Kind::Connector) { After::Crashes } else { After::Stays };
         };
-        let mut stopped = self.may_come(sensor, measurements.len()).err();
-        if let Some(stop) = stopped {
-            for measurement in measurements {
-                let class = sensor.attributes.class_of(measurement);
-                self.stop(topic, class, &measurement.attribute_id, stop);
+        let stop = if may_come { None } else { self.may_come(sensor, measurements.len()).err() };
+        let mut stopped = None;
+        if let Some(stop) = stop {
+            let of = |it: &Measurement<'_>| sensor.attributes.class_of(it);
+            let alike = |a: &Measurement<'_>, b: &Measurement<'_>| {
+                a.attribute_id == b.attribute_id && of(a) == of(b)
+            };
+            for row in measurements.chunk_by(alike) {
+                let (first, count) = (&row[0], row.len() as u64);
+                self.stop(topic, of(first), Some(&first.attribute_id), stop, count);
             }
             self.tell_stop(channel, message, stop);
             return After::Stays;
@@ -630,7 +690,7 @@ impl Channels {
             sensor.attributes.push(samples, sensor.feed, index, measurement);
             return Stored::Yes;
         };
-        self.stop(topic, class, attribute_id, stop);
+        self.stop(topic, class, Some(attribute_id), stop, 1);
         Stored::Stopped(stop)
     }
 

@@ -117,6 +117,11 @@ impl Gate {
         self.pacing.level == Level::High
     }
 
+    /// Whether its device is held to its pacing now.
+    pub(crate) fn is_enforced(&self) -> bool {
+        is_enforced(&self.pacing)
+    }
+
     /// Decided anew. The device is yet to be told ([`told`](Self::told)).
     pub(crate) fn pace(&mut self, pacing: Pacing) {
         self.pacing = pacing;

@@ -316,6 +316,10 @@ impl Default for Intake {
     }
 }
 
+fn quota_rate(per_second: f64) -> Rate {
+    Rate { per_second, burst: (per_second * QUOTA_BURST_SECONDS).max(1.0) }
+}
+
 impl Intake {
     pub fn new(limits: IntakeLimits) -> Self {
         Self {
@@ -413,13 +417,24 @@ impl Intake {
         std::array::from_fn(|class| self.quotas[class].get())
     }
 
+    /// Whether a sample of this class is yet within its quota, of a sensor that nobody points at.
+    /// Takes nothing.
+    pub fn has_share_left(&self, class: Class, now: Instant) -> bool {
+        let quota = &self.quotas[class as usize];
+        let Some(per_second) = quota.get() else { return true };
+        quota.bucket.has_one(quota_rate(per_second), self.nanos(now))
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_nanos() as u64
+    }
+
     /// Whether a sample of this class is within its quota at `now`. One of a sensor at high
     /// attention always is.
     pub fn has_share(&self, class: Class, high: bool, now: Instant) -> bool {
         let quota = &self.quotas[class as usize];
         let Some(per_second) = quota.get() else { return true };
-        let rate = Rate { per_second, burst: (per_second * QUOTA_BURST_SECONDS).max(1.0) };
-        let now_ns = now.saturating_duration_since(self.began).as_nanos() as u64;
+        let (rate, now_ns) = (quota_rate(per_second), self.nanos(now));
         if high {
             quota.bucket.spend(rate, now_ns, 1.0);
             return true;

@@ -1351,6 +1351,46 @@ async fn a_class_beyond_its_quota_is_shed_but_for_sensors_that_are_pointed_at() 
         .await;
 }
 
+/// Reading is most of what a sample costs: a machine that is pressed does not read what it sheds.
+#[tokio::test]
+async fn a_batch_that_is_shed_is_counted_unread_and_read_where_somebody_points() {
+    let server = start().await;
+    let mut client = server.v2().await;
+    client.join_sensor("s").await;
+    client.join_sensor("t").await;
+    // What is not whole is refused where it is read.
+    let mut batch = vec![measurement("altitude", json!(1)); 7];
+    batch.push(json!({"payload": 1}));
+    for (topic, reference) in [(S, "1"), ("sensocto:sensor:t", "2")] {
+        let one = measurement("altitude", json!(1));
+        client.say(json!("j"), reference, topic, "measurement", one).await;
+    }
+    server.until("both are known", |told| told.samples.len() == 2).await;
+    let mut quotas = [None; Class::COUNT];
+    quotas[Class::Location as usize] = Some(0.0);
+    server.doors.intake.set_quotas(quotas);
+    let feed = server.feed("t");
+    let pacing = Pacing::of(Level::High, Load::default());
+    server.devices.notice(&Notice::Paced { feed, pacing });
+    assert_eq!(payload(&client.hear().await)["attention_level"], "high");
+    for (topic, reference) in [(S, "3"), ("sensocto:sensor:t", "4")] {
+        client.say(json!("j"), reference, topic, "measurements_batch", json!(batch)).await;
+    }
+    assert_eq!(told(&mut client, "3").await, json!({"reason": "shed", "class": "location"}));
+    assert_eq!(told(&mut client, "4").await["reason"], "invalid_batch");
+    // A sensor that measures something of another class too may have that in its batch.
+    client.say(json!("j"), "5", S, "measurement", measurement("ecg", json!(1))).await;
+    client.say(json!("j"), "6", S, "measurements_batch", json!(batch)).await;
+    assert_eq!(told(&mut client, "6").await["reason"], "invalid_batch");
+    server
+        .until("eight are shed", |told| {
+            told.samples.len() == 3 && told.refused.get("shed") == Some(&8)
+        })
+        .await;
+    let letters = server.doors.letters.count();
+    assert!(letters >= 1, "{letters}");
+}
+
 fn key(frame: &Value) -> (Value, String) {
     let reference = frame.get(1).or_else(|| frame.get("ref")).unwrap().clone();
     let topic = frame.get(2).or_else(|| frame.get("topic")).unwrap().as_str().unwrap().to_owned();

@@ -634,6 +634,12 @@ pub fn measurements_batch<'a>(
     outcome
 }
 
+/// How many samples a `measurements_batch` has, by how often it says `"payload"`: right for what
+/// devices send, and a guess for anything else. For what is dropped unread.
+pub fn batch_count(payload: &RawValue) -> usize {
+    payload.get().matches("\"payload\"").count()
+}
+
 /// The attributes of one feed as its door knows them: id to index, and the last shape of each, so
 /// that a sample of the usual shape allocates nothing.
 #[derive(Debug, Default)]
@@ -723,6 +729,13 @@ impl Attributes {
     pub fn class_of(&self, measurement: &Measurement<'_>) -> Class {
         let known = self.find(&measurement.attribute_id).and_then(|known| known.class);
         known.unwrap_or_else(|| measurement.kind().class())
+    }
+
+    /// The class of all its attributes, if all are declared and of one.
+    pub fn only_class(&self) -> Option<Class> {
+        let mut classes = self.known.iter().filter(|known| !known.refused).map(|it| it.class);
+        let first = classes.next()??;
+        classes.all(|class| class == Some(first)).then_some(first)
     }
 
     pub fn set_rate(&mut self, attribute_id: &str, rate_hz: Option<f64>) {
