@@ -240,10 +240,8 @@ impl Checker {
             let count = if afflicted { Count::FaultyDoubled } else { Count::Doubled };
             figures.add(count, 1);
         } else {
-            // What the latest of a digest stood for is no gap.
-            let before = track.whole.max(track.latest.filter(|_| !track.raw));
-            if let Some(before) = before.filter(|_| !track.begins) {
-                track.jump += (k - before - 1).max(0) as u64;
+            if let Some(whole) = track.whole.filter(|_| !track.begins) {
+                track.jump += (k - whole - 1) as u64;
                 if track.jump > 0 {
                     viewer.open.push(stream);
                 }
@@ -442,6 +440,7 @@ fn hash_of_json(payload: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::Looked;
     use super::*;
     use crate::fault::{FaultKind, FaultPlan, FaultSpec};
 
@@ -515,6 +514,22 @@ mod tests {
         assert_eq!(lab.counts(LOSSES), [35, 0, 0, 0, 0]);
         assert_eq!(lab.counts([Count::Seeded]), [5]);
         assert_eq!(lab.all.total(0..9).age.count(), 35);
+    }
+
+    #[test]
+    fn what_came_of_what_is_pointed_at_is_told_apart_from_what_is_merely_visible() {
+        let mut lab = Lab::new(&[]);
+        lab.message([0, 1, 4]);
+        lab.viewer.pointed_at.insert(0);
+        lab.message([5, 6, 8]);
+        lab.viewer = Progress { dim: true, ..Progress::default() };
+        lab.sample(9, How::Latest);
+        lab.sample(14, How::Latest);
+        lab.viewer.slow = true;
+        lab.message([15]);
+        let looked = lab.all.total(0..9).looks;
+        let of = |look: &Looked| (look.whole, look.summed_up, look.lost, look.age.count());
+        assert_eq!(looked.each_ref().map(of), [(3, 0, 1, 3), (3, 0, 2, 3), (0, 6, 0, 2)]);
     }
 
     #[test]
