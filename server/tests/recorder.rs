@@ -104,7 +104,6 @@ impl Place {
                 if wanted(&answer["recording"]) {
                     return answer["recording"].clone();
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
         waited.await.expect("it comes to that")

@@ -223,11 +223,15 @@ fn a_viewer_says_what_it_wants() {
         &commands[..],
         [Command::SetQuality { quality: QualityChoice::Fixed(Quality::Minimal), .. }]
     ));
-    let (_, commands) = say("set_quality", r#"{"quality":"auto-low"}"#);
-    assert!(matches!(
-        &commands[..],
-        [Command::SetQuality { quality: QualityChoice::AutoUpTo(Quality::Low), .. }]
-    ));
+    for (name, best) in [
+        ("auto-medium", Quality::Medium),
+        ("auto-low", Quality::Low),
+        ("auto-minimal", Quality::Minimal),
+    ] {
+        let (_, commands) = say("set_quality", &json!({ "quality": name }).to_string());
+        let [Command::SetQuality { quality, .. }] = &commands[..] else { panic!("{name}") };
+        assert_eq!((*quality, quality.name()), (QualityChoice::AutoUpTo(best), name));
+    }
 
     let (reply, commands) = say("ping", r#"{"t":[1]}"#);
     assert_eq!((reply, commands.len()), (("ok", json!({"t": [1]})), 0));
