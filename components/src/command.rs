@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::attention::Battery;
 use crate::attribute::AttributeType;
-use crate::id::{FeedId, ViewerId};
+use crate::group::GroupPlan;
+use crate::id::{FeedId, GroupId, ViewerId};
 use crate::ledger::Reason;
 use crate::load::Load;
 use crate::pressure::{Pressures, SocketReport};
@@ -99,6 +100,23 @@ pub enum Command {
     },
     CloseViewer {
         viewer: ViewerId,
+    },
+
+    /// Makes a group. It lives while somebody watches it, and a little longer. Answered by
+    /// [`GroupRefused`](crate::delivery::Notice::GroupRefused) if it cannot be.
+    OpenGroup {
+        group: GroupId,
+        plan: Box<GroupPlan>,
+    },
+    /// The viewer wants the group's readings from now on. Answered by
+    /// [`GroupMembers`](crate::delivery::Notice::GroupMembers).
+    WatchGroup {
+        viewer: ViewerId,
+        group: GroupId,
+    },
+    UnwatchGroup {
+        viewer: ViewerId,
+        group: GroupId,
     },
 
     /// How its browser fares: 0 (about to give up) to 100 (`reference/core.md` 10).

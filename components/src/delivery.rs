@@ -11,7 +11,8 @@ use crate::budget::{Grant, Pacing};
 use crate::cell::{Cell, Leaf};
 use crate::class::Class;
 use crate::command::SensorCard;
-use crate::id::{FeedId, StreamId, ViewerId};
+use crate::group::{BeatFound, GroupNews, HeartReading, MemberState, PairReading, Reading};
+use crate::id::{FeedId, GroupId, StreamId, ViewerId};
 use crate::load::Load;
 use crate::pressure::Resource;
 use crate::sample::{EngineTime, Text, Timestamp};
@@ -124,6 +125,14 @@ pub struct Deliveries {
     pub notices: Vec<Notice>,
     /// Samples to follow, of those that came in with this tick: at most one of each class.
     pub probes: Vec<Probe>,
+    /// What there is to say of groups, and what it refers to.
+    pub groups: Vec<GroupNews>,
+    pub readings: Vec<Reading>,
+    pub states: Vec<MemberState>,
+    pub pairs: Vec<PairReading>,
+    pub hearts: Vec<HeartReading>,
+    pub beats: Vec<BeatFound>,
+    pub watchers: Vec<ViewerId>,
 }
 
 impl Deliveries {
@@ -136,6 +145,47 @@ impl Deliveries {
         self.flushes.clear();
         self.notices.clear();
         self.probes.clear();
+        self.groups.clear();
+        self.readings.clear();
+        self.states.clear();
+        self.pairs.clear();
+        self.hearts.clear();
+        self.beats.clear();
+        self.watchers.clear();
+    }
+
+    /// The readings of one group, oldest first, each with the states of all members.
+    pub fn readings_of<'a>(
+        &'a self,
+        news: &GroupNews,
+    ) -> impl Iterator<Item = (&'a Reading, &'a [MemberState])> + 'a {
+        let (readings_at, states_at) = (news.readings_at as usize, news.states_at as usize);
+        let members = news.member_count as usize;
+        (0..news.reading_count as usize).map(move |index| {
+            let states_at = states_at + index * members;
+            (&self.readings[readings_at + index], &self.states[states_at..states_at + members])
+        })
+    }
+
+    pub fn pairs_of(&self, news: &GroupNews) -> &[PairReading] {
+        let at = news.pairs_at as usize;
+        &self.pairs[at..at + news.pair_count as usize]
+    }
+
+    pub fn hearts_of(&self, news: &GroupNews) -> &[HeartReading] {
+        let at = news.hearts_at as usize;
+        &self.hearts[at..at + news.heart_count as usize]
+    }
+
+    pub fn beats_of(&self, news: &GroupNews) -> &[BeatFound] {
+        let at = news.beats_at as usize;
+        &self.beats[at..at + news.beat_count as usize]
+    }
+
+    /// Whom the news of a group are for.
+    pub fn watchers_of(&self, news: &GroupNews) -> &[ViewerId] {
+        let at = news.watchers_at as usize;
+        &self.watchers[at..at + news.watcher_count as usize]
     }
 
     /// The slices of one flush.
@@ -295,6 +345,23 @@ pub enum Notice {
         viewer: ViewerId,
         grant: Grant,
     },
+    /// There are as many groups as there may be.
+    GroupRefused {
+        group: GroupId,
+    },
+    /// Who is in the group, in the order of their states; told when somebody begins to watch and
+    /// when it changes.
+    GroupMembers {
+        group: GroupId,
+        sensor_ids: Arc<[Arc<str>]>,
+        /// Sensors for which there was no room.
+        left_out: u32,
+    },
+    /// Nothing of the group is left; its handle may be used again.
+    GroupClosed {
+        group: GroupId,
+    },
+
     /// Nothing of the viewer is left; its handle may be used again.
     ViewerClosed {
         viewer: ViewerId,

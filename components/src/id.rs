@@ -25,6 +25,10 @@ pub struct FeedId(pub Handle);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ViewerId(pub Handle);
 
+/// One group of people who are looked at together. Given out by the door, as [`FeedId`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct GroupId(pub Handle);
+
 /// A sensor's name, interned by the engine. Lives while the sensor does or a viewer asks for it,
 /// so that a viewer's claim on a sensor that is away still holds when it returns.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -9,6 +9,8 @@
 //! - **Viewer**: who looks; an entity. It holds a **lens** (which sensors, how fast) and
 //!   **claims** on their attention ([`viewer`], [`attention`]).
 //! - **Quality**: how often and in what form a lens delivers ([`viewer::Quality`]).
+//! - **Group**: people looked at together; its **readings** say how their rhythms lie to each
+//!   other ([`group`]).
 //! - **Class**: which kind of thing an attribute is about, for shares and queues ([`class`]).
 //! - **Pressure**: how much of each resource is used, as measured at the edge ([`pressure`]).
 //! - **Load**: how hard-pressed the machine is, as judged from that ([`load`]).
@@ -26,6 +28,7 @@ pub mod class;
 pub mod command;
 pub mod delivery;
 pub mod fault;
+pub mod group;
 pub mod id;
 pub mod ledger;
 pub mod limits;

@@ -19,6 +19,9 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Stands for a cell in a [`skeleton`](Self::skeleton).
+    pub const HOLE: u8 = HOLE;
+
     /// The shape of a bare number (or boolean, or null).
     pub fn scalar() -> Self {
         Self { skeleton: Box::new([HOLE]), width: 1 }

@@ -30,6 +30,13 @@ use systems::world::{
     Stopwatch, Timings, ViewerIndex,
 };
 
+/// Pure arithmetic on rhythms, for reports on what was delivered. It needs no engine.
+pub mod sense {
+    pub use systems::sense::{
+        chance, cluster, grid, heart, kuramoto, pair, phase, phasor, significance,
+    };
+}
+
 /// How an engine is built.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -91,7 +98,9 @@ fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel, faults: F
         .init_resource::<Reports>()
         .init_resource::<systems::figures::Walked>()
         .init_resource::<systems::figures::AskedAbout>()
-        .init_resource::<systems::route::choose::NewReaders>();
+        .init_resource::<systems::route::choose::NewReaders>()
+        .init_resource::<systems::sense::gather::GroupIndex>()
+        .init_resource::<systems::sense::gather::FilterShelf>();
     systems::install(&mut app);
     app
 }

@@ -16,6 +16,7 @@ pub mod fault;
 pub mod gate;
 pub mod gather;
 pub mod gauge;
+pub mod groups;
 pub mod health;
 pub mod house;
 pub mod http;

@@ -5,6 +5,7 @@
 //! busy, and the engine delivers no more until it has gone.
 
 mod follow;
+mod groups;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +19,8 @@ use components::budget::Grant;
 use components::command::{Command, Inputs};
 use components::delivery::{Deliveries, Flush, Notice};
 use components::fault::Faults;
-use components::id::ViewerId;
+use components::group::GroupNews;
+use components::id::{GroupId, ViewerId};
 use components::pressure::SocketReport;
 use components::sample::EngineTime;
 use components::wire::viewer::{self, Encoded};
@@ -26,12 +28,14 @@ use components::wire::viewer::{self, Encoded};
 use crate::ages::{Ages, Stamp};
 use crate::clock::Now;
 use crate::complaints::{Complaints, panic_message};
+use crate::groups::WATCHED_COUNT_MAX;
 use crate::intake::Intake;
 use crate::outbox::{Letter, LineReport, Outgoing, Unsent};
 use crate::roster::{Lens, ROSTER_INTERVAL_MS, Roster, RosterView};
 use crate::viewer::{Form, Kicked, Seat, ViewerDesk, kicked_by, quality_body};
 use follow::Following;
 pub use follow::Taken;
+use groups::{GroupBook, Letters, Said};
 
 /// A viewer with more than this waiting for its socket is busy: half a second's frames at high
 /// quality.
@@ -107,6 +111,7 @@ pub struct Mail {
     looked_at: EngineTime,
     lines: Lines,
     following: Following,
+    groups: GroupBook,
     faults: Faults,
     complaints: Complaints,
 }
@@ -138,6 +143,8 @@ struct Lane {
     lens: Arc<Lens>,
     view: RosterView,
     roster_sent: Option<EngineTime>,
+    /// Groups whose members it was told, and which version of them.
+    groups: Vec<(GroupId, u64)>,
 }
 
 impl Mail {
@@ -236,6 +243,7 @@ impl Mail {
             lens: served.lens,
             view: RosterView::default(),
             roster_sent: None,
+            groups: Vec::new(),
         };
         if let Some(mut former) = self.lanes[slot].replace(lane) {
             former.forget(&mut self.waiting);
@@ -255,6 +263,7 @@ impl Mail {
     ) -> MailFigures {
         for notice in &deliveries.notices {
             self.roster.notice(notice);
+            self.groups.notice(notice, desk.groups());
             if let Notice::QualityGranted { viewer, grant } = notice
                 && let Some(lane) = self.lane_mut(*viewer)
             {
@@ -291,9 +300,63 @@ impl Mail {
                 mail.flush(flush, deliveries, now, intake, ages);
             });
         }
+        for news in &deliveries.groups {
+            self.group_news(news, deliveries, desk, intake);
+        }
         self.figures.encoded_bytes = self.encoded.bytes() as u64;
         self.figures.waiting = self.waiting;
         self.figures
+    }
+
+    /// To everybody who watches the group, in their form.
+    fn group_news(
+        &mut self,
+        news: &GroupNews,
+        deliveries: &Deliveries,
+        desk: &ViewerDesk,
+        intake: &Intake,
+    ) {
+        let Self { lanes, groups, waiting, figures, .. } = self;
+        let Some(Letters { version, said }) = groups.write(news, deliveries, desk.groups()) else {
+            return;
+        };
+        for viewer in deliveries.watchers_of(news) {
+            let lane = lanes.get_mut(viewer.0.slot as usize).and_then(Option::as_mut);
+            let Some(lane) = lane.filter(|lane| lane.seat.viewer == *viewer) else { continue };
+            let mut post = Post { waiting: &mut *waiting, figures: &mut *figures, intake };
+            let (members, readings, pairs, hearts) = match &said {
+                Said::Old(body) if body.is_empty() => continue,
+                Said::Old(body) => {
+                    post.text(lane, "sensor_batch", body);
+                    continue;
+                }
+                Said::Group { members, readings, pairs, hearts } => {
+                    (members, readings, pairs, hearts)
+                }
+            };
+            if lane.is_news(news.group, version) {
+                post.text(lane, "group_members", members);
+            }
+            if let Some((json, frame)) = readings {
+                let head = match &lane.seat.form {
+                    Form::Binary { .. } => lane.seat.envelope.binary_head("group"),
+                    _ => None,
+                };
+                match head {
+                    Some(mut message) => {
+                        message.extend_from_slice(frame);
+                        post.send_stamped(lane, Outgoing::Binary(Bytes::from(message)), Vec::new());
+                    }
+                    None => post.text(lane, "group_reading", json),
+                }
+            }
+            if let Some(body) = pairs {
+                post.text(lane, "group_pairs", body);
+            }
+            if let Some(body) = hearts {
+                post.text(lane, "group_hearts", body);
+            }
+        }
     }
 
     /// Works for one seat; if that panics, the seat is closed.
@@ -479,6 +542,22 @@ impl Post<'_> {
 }
 
 impl Lane {
+    /// Whether it has not been told of this version of a group's members; from now on it has.
+    fn is_news(&mut self, group: GroupId, version: u64) -> bool {
+        match self.groups.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, told)) if *told == version => return false,
+            Some((_, told)) => *told = version,
+            None => {
+                if self.groups.len() >= 2 * WATCHED_COUNT_MAX {
+                    // Mostly of groups that are gone.
+                    self.groups.clear();
+                }
+                self.groups.push((group, version));
+            }
+        }
+        true
+    }
+
     fn send_waiting(&mut self, waiting: &mut Waiting) {
         while let Some(letter) = self.waiting.pop_front() {
             let size = letter.message.bytes();

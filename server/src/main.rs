@@ -43,6 +43,10 @@ enum Command {
     Replay(simulator::replay::Replay),
     /// Start, stop and change the worlds that a running server simulates.
     Sim(simulator::sim::Sim),
+    /// Read people's synchrony out of a CSV file, through the systems that run live.
+    Synchrony(simulator::synchrony::Synchrony),
+    /// Find the heart beats in a CSV file of raw ECG.
+    Heart(simulator::synchrony::Heart),
     /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
     Swarm(simulator::swarm::cli::Swarm),
 }
@@ -136,6 +140,8 @@ fn main() -> ExitCode {
         Some(Command::Simulate(simulate)) => simulate.run(),
         Some(Command::Replay(replay)) => replay.run(),
         Some(Command::Swarm(swarm)) => swarm.run(),
+        Some(Command::Synchrony(synchrony)) => synchrony.run(),
+        Some(Command::Heart(heart)) => heart.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

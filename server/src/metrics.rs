@@ -1,6 +1,6 @@
 //! `GET /metrics`: what the server holds, has done and has dropped, in Prometheus' text format and
-//! by its conventions: base units, `_total` on what only grows, a sentence for each name. Bounded: no
-//! name that a client chose is a label.
+//! by its conventions: base units, `_total` on what only grows, a sentence for each name. Bounded: of
+//! names that clients choose, only so many groups' are labels.
 
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::address::Kind as Limited;
 use crate::ages::{Ages, BOUNDS_MICROS, Counts, Stage};
 use crate::gate::Limit;
 use crate::gauge::Measured;
+use crate::groups::{Meter, ORDER_BOUNDS};
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
 
@@ -31,6 +32,7 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     let door = door(&mut page, &doors);
     pump(&mut page, &doors);
     ages(&mut page, &doors.ages);
+    groups(&mut page, &doors.viewers.groups().meters());
     if let Some(measured) = doors.board.newest() {
         pressures(&mut page, &measured);
     }
@@ -189,6 +191,56 @@ fn ages(page: &mut Page, ages: &Ages) {
     let name = "message_wait_seconds";
     page.head(name, "histogram", "Time that messages wait for their sockets.");
     page.histogram(name, &[], &ages.messages());
+}
+
+/// A group's name is a client's, so it is escaped, and bounded in number
+/// ([`METERED_COUNT_MAX`](crate::groups::METERED_COUNT_MAX)).
+fn groups(page: &mut Page, meters: &[(Box<str>, Meter)]) {
+    let name = "group_order";
+    page.head(name, "histogram", "Kuramoto's R of each reading of a group, as it was measured.");
+    for (group, meter) in meters {
+        let group = escaped(group);
+        let mut below = 0;
+        for (bound, count) in ORDER_BOUNDS.iter().zip(&meter.counts) {
+            below += count;
+            let labels = [("group", &*group), ("le", &*bound.to_string())];
+            page.sample("group_order_bucket", &labels, below);
+        }
+        let labels = [("group", &*group), ("le", "+Inf")];
+        page.sample("group_order_bucket", &labels, meter.readings);
+        page.sample("group_order_sum", &[("group", &group)], meter.sum);
+        page.sample("group_order_count", &[("group", &group)], meter.readings);
+    }
+    let gauges: [(&str, &str, fn(&Meter) -> Option<f64>); 4] = [
+        ("group_order_smoothed", "Kuramoto's R of a group, smoothed over 2 s.", |meter| {
+            meter.newest.map(|(r, _)| r)
+        }),
+        ("group_kappa_smoothed", "Mean cosine between pairs, smoothed over 2 s.", |meter| {
+            meter.newest.map(|(_, kappa)| kappa)
+        }),
+        ("group_members", "Members of a group.", |meter| Some(meter.members.into())),
+        ("group_measurable", "Members of a group who can be measured.", |meter| {
+            Some(meter.measurable.into())
+        }),
+    ];
+    for (name, help, value) in gauges {
+        page.head(name, "gauge", help);
+        for (group, meter) in meters {
+            if let Some(value) = value(meter) {
+                page.sample(name, &[("group", &escaped(group))], value);
+            }
+        }
+    }
+    let name = "group_unmeasurable_total";
+    page.head(name, "counter", "Readings of a group in which fewer than two could be measured.");
+    for (group, meter) in meters {
+        page.sample(name, &[("group", &escaped(group))], meter.unmeasurable);
+    }
+}
+
+/// As Prometheus wants what is between quotes.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn pressures(page: &mut Page, measured: &Measured) {

@@ -161,6 +161,9 @@ impl Roster {
             | Notice::QualityGranted { .. }
             | Notice::AttributeRefused { .. }
             | Notice::DeviceTold { .. }
+            | Notice::GroupRefused { .. }
+            | Notice::GroupMembers { .. }
+            | Notice::GroupClosed { .. }
             | Notice::ViewerClosed { .. }
             | Notice::SystemRestarted { .. }
             | Notice::SystemOff { .. }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use components::budget::{Grant, Layer};
 use components::command::{Attention, Command, SensorSet, Target};
 use components::delivery::ViewerEnd;
+use components::group::{GroupPlan, MEMBER_COUNT_MAX};
 use components::id::{Handles, ViewerId};
 use components::sample::EngineTime;
 use components::viewer::QualityChoice;
@@ -24,6 +25,7 @@ use components::wire::push::{Envelope, write_integer, write_string};
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
+use crate::groups::{GroupDesk, GroupsError, OLD_SENSOR_ID, old_plans};
 use crate::intake::{Intake, IntakeFull};
 use crate::outbox::Outbox;
 use crate::roster::Lens;
@@ -194,6 +196,10 @@ impl Minted {
     }
 }
 
+fn names_old_sensor(sensors: &SensorSet) -> bool {
+    matches!(sensors, SensorSet::Ids(ids) if ids.iter().any(|id| **id == *OLD_SENSOR_ID))
+}
+
 fn set_bytes(sensors: &SensorSet) -> usize {
     match sensors {
         SensorSet::All => 0,
@@ -229,6 +235,7 @@ pub struct ViewerDesk {
     open: AtomicUsize,
     /// Tokens that made room for others before they were joined.
     forgotten: AtomicU64,
+    groups: Arc<GroupDesk>,
     intake: Arc<Intake>,
     clock: Clock,
     count_max: usize,
@@ -274,10 +281,16 @@ impl ViewerDesk {
             arrivals: Mutex::default(),
             open: AtomicUsize::new(0),
             forgotten: AtomicU64::new(0),
+            groups: GroupDesk::new(Arc::clone(&intake)),
             intake,
             clock,
             count_max,
         })
+    }
+
+    /// The groups that viewers watch.
+    pub fn groups(&self) -> &GroupDesk {
+        &self.groups
     }
 
     /// Channels that are open.
@@ -338,6 +351,8 @@ impl ViewerDesk {
         for change in changes.into_iter().flatten() {
             state.apply(token, None, change, &self.intake)?;
         }
+        drop(state);
+        self.lens_changed(token);
         Ok(())
     }
 
@@ -392,8 +407,10 @@ impl ViewerDesk {
             return Err(refusal);
         }
         minted.was_joined = true;
+        let names_old_sensor = names_old_sensor(&minted.sensors);
         let older = minted.seat.replace(Arc::clone(&seat));
         drop(guard);
+        self.follow_old_name(viewer, names_old_sensor);
 
         let mut reply = b"{\"form\":".to_vec();
         let binary = matches!(seat.form, Form::Binary { .. });
@@ -441,6 +458,26 @@ impl ViewerDesk {
         Ok(PendingSeat(seat))
     }
 
+    /// Whoever names the original's sensor of synchrony in a lens hears of it, and nobody else.
+    fn follow_old_name(&self, viewer: ViewerId, names_old_sensor: bool) {
+        for plan in old_plans() {
+            if names_old_sensor {
+                // That there is no room for two more groups is told by their silence.
+                let _ = self.groups.watch(viewer, plan);
+            } else {
+                self.groups.unwatch(viewer, &plan.name);
+            }
+        }
+    }
+
+    /// As [`follow_old_name`](Self::follow_old_name), after the lens has changed.
+    fn lens_changed(&self, token: &str) {
+        let state = lock(&self.state);
+        let Some(minted) = state.minted.get(token) else { return };
+        let Some(seat) = minted.seat.as_ref().filter(|seat| !seat.is_gone()) else { return };
+        self.follow_old_name(seat.viewer, names_old_sensor(&minted.sensors));
+    }
+
     fn take_viewer(&self, state: &mut State) -> Result<ViewerId, Box<RawValue>> {
         let handle = state.handles.take(self.count_max.saturating_mul(2));
         handle.map(ViewerId).ok_or_else(|| reason("too_many_viewers", None))
@@ -463,6 +500,7 @@ impl ViewerDesk {
 
     /// The engine has let go of a viewer: its handle may be used again.
     pub(crate) fn viewer_closed(&self, viewer: ViewerId) {
+        self.groups.forget(viewer);
         lock(&self.state).handles.give_back(viewer.0);
     }
 
@@ -476,6 +514,7 @@ impl ViewerDesk {
             self.intake.farewell(Command::CloseViewer { viewer: seat.viewer });
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
+        self.groups.forget(seat.viewer);
         let mut state = lock(&self.state);
         if let Some(minted) = state.minted.get_mut(token)
             && minted.seat.as_ref().is_some_and(|open| Arc::ptr_eq(open, seat))
@@ -658,6 +697,8 @@ impl ViewerSeat {
             "ping" => return EventReply::Ok(payload.to_owned()),
             "client_health" => return self.client_health(text),
             "device_command" => return self.device_command(text),
+            "watch_group" => return self.watch_group(text),
+            "unwatch_group" => return self.unwatch_group(text),
             _ => return EventReply::Silent,
         };
         let change = match change {
@@ -668,6 +709,10 @@ impl ViewerSeat {
             lock(&self.desk.state).apply(&self.token, Some(&self.seat), change, &self.desk.intake);
         match applied {
             Ok(()) if event == "set_visible_sensors" => EventReply::Silent,
+            Ok(()) if event == "set_sensors" => {
+                self.desk.lens_changed(&self.token);
+                EventReply::Ok(raw(b"{}".to_vec()))
+            }
             Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
             Err(DeskError::TooMany) => EventReply::Error(reason("too_many_ids", None)),
             Err(DeskError::IntakeFull) => EventReply::Error(reason("busy", None)),
@@ -686,6 +731,61 @@ impl ViewerSeat {
         match self.desk.intake.command(Command::ReportHealth { viewer, score }) {
             Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
             Err(IntakeFull) => EventReply::Error(reason("busy", None)),
+        }
+    }
+
+    /// From now on it hears of a group of sensors of its lens (`docs/wire.md` 2.6).
+    fn watch_group(&self, text: &str) -> EventReply {
+        let words::GroupWish { name, signal, tier, sensors, attribute_id } =
+            match words::read_watch_group(text) {
+                Ok(wish) => wish,
+                Err(error) => return EventReply::Error(invalid(&error)),
+            };
+        let lens = match lock(&self.desk.state).minted.get(&self.token) {
+            Some(minted) => minted.sensors.clone(),
+            // It is closing; `phx_close` is the answer.
+            None => return EventReply::Silent,
+        };
+        let sensors = match (sensors, lens) {
+            (None | Some(SensorSet::All), lens) => lens,
+            (Some(asked), SensorSet::All) => asked,
+            (Some(SensorSet::Ids(asked)), SensorSet::Ids(lens)) => {
+                if let Some(outside) = asked.iter().find(|id| !lens.contains(id)) {
+                    let detail = format!("sensors: {outside:?} is not in the lens");
+                    return EventReply::Error(reason("invalid_payload", Some(&detail)));
+                }
+                SensorSet::Ids(asked)
+            }
+        };
+        if let SensorSet::Ids(ids) = &sensors
+            && ids.len() > MEMBER_COUNT_MAX
+        {
+            let detail = format!("sensors: a group has at most {MEMBER_COUNT_MAX}");
+            return EventReply::Error(reason("invalid_payload", Some(&detail)));
+        }
+        let plan = GroupPlan { name: (*name).into(), signal, tier, sensors, attribute_id };
+        let latency_ms = plan.latency_ms();
+        match self.desk.groups.watch(self.seat.viewer, plan) {
+            Ok(_) => {
+                let mut reply = br#"{"group":"#.to_vec();
+                write_string(&name, &mut reply);
+                reply.extend_from_slice(br#","latency_ms":"#);
+                write_integer(latency_ms, &mut reply);
+                reply.push(b'}');
+                EventReply::Ok(raw(reply))
+            }
+            Err(GroupsError::TooMany) => EventReply::Error(reason("too_many_groups", None)),
+            Err(GroupsError::Busy) => EventReply::Error(reason("busy", None)),
+        }
+    }
+
+    fn unwatch_group(&self, text: &str) -> EventReply {
+        match words::read_unwatch_group(text) {
+            Ok(name) => {
+                self.desk.groups.unwatch(self.seat.viewer, &name);
+                EventReply::Ok(raw(b"{}".to_vec()))
+            }
+            Err(error) => EventReply::Error(invalid(&error)),
         }
     }
 

@@ -34,5 +34,6 @@ pub mod simulate;
 mod spectrum;
 pub mod stage;
 pub mod swarm;
+pub mod synchrony;
 
 pub use address::Address;

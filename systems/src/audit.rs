@@ -9,6 +9,7 @@ use components::sensor::{Attended, Sensor, Streams};
 use components::viewer::{Cursors, Viewer};
 
 use crate::attend::levels::sensor_level;
+use crate::sense::gather::Gathering;
 use crate::world::{Attendance, Books, Memory, SensorIndex};
 
 /// Both ledgers, complete: `kept` counted by walking, not by remembering.
@@ -155,6 +156,12 @@ fn claims_are_maximal(world: &mut World) -> Result<(), String> {
             (Some(visible), _) => visible.iter().for_each(|id| claim(id, Level::Medium)),
             (None, SensorSet::Ids(ids)) => ids.iter().for_each(|id| claim(id, Level::Medium)),
             (None, SensorSet::All) => base = base.max(Level::Medium.min(cap)),
+        }
+    }
+    let mut groups = world.query::<&Gathering>();
+    for gathering in groups.iter(world) {
+        for member in &gathering.members {
+            truth.insert(member.sensor_id.to_string(), Level::High);
         }
     }
     let mut sensors = world.query::<(&Sensor, &Attended)>();

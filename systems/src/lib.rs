@@ -17,6 +17,7 @@ pub mod intake;
 mod mend;
 pub mod reap;
 pub mod route;
+pub mod sense;
 pub mod snapshot;
 pub mod supervise;
 pub mod world;
@@ -39,6 +40,8 @@ pub struct Tick;
 pub enum Stage {
     /// Every command is applied, every sample is in its ring or accounted for.
     Intake,
+    /// Every watched group is read as far as its members' samples have come.
+    Sense,
     /// The pressures are judged, and what there is to give is divided.
     Conduct,
     /// Every level is the maximum of the live claims, and every viewer has its grant.
@@ -59,7 +62,15 @@ pub fn install(app: &mut App) {
         ..ScheduleBuildSettings::default()
     });
     schedule.configure_sets(
-        (Stage::Intake, Stage::Conduct, Stage::Attend, Stage::Adapt, Stage::Route, Stage::Reap)
+        (
+            Stage::Intake,
+            Stage::Sense,
+            Stage::Conduct,
+            Stage::Attend,
+            Stage::Adapt,
+            Stage::Route,
+            Stage::Reap,
+        )
             .chain(),
     );
     let mut names = Vec::new();
@@ -98,6 +109,13 @@ pub fn install(app: &mut App) {
             ("apply_commands", timed(intake::commands::apply_commands)),
             ("fill_rings", timed(intake::fill::fill_rings)),
             ("notice_novelty", timed(bio::live::notice_novelty)),
+        ],
+    );
+    stage(
+        Stage::Sense,
+        vec![
+            ("keep_watch", timed(sense::gather::keep_watch)),
+            ("read_groups", timed(sense::gather::read_groups)),
         ],
     );
     stage(

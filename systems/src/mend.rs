@@ -269,6 +269,7 @@ mod tests {
     use crate::intake::fill::fill_rings;
     use crate::route::choose::choose_slices;
     use crate::route::cut::cut_slices;
+    use crate::sense::gather::GroupIndex;
     use crate::world::{Incoming, Outgoing, Parallel, Settings};
 
     fn feed(slot: u32) -> FeedId {
@@ -303,6 +304,7 @@ mod tests {
         world.init_resource::<Fresh>();
         world.init_resource::<Memory>();
         world.init_resource::<NewReaders>();
+        world.init_resource::<GroupIndex>();
         let time = EngineTime::from_millis(3200);
         world.insert_resource(Now { time, before: EngineTime::default(), tick: 1 });
         let mut inputs = Inputs::default();

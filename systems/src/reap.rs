@@ -22,6 +22,7 @@ use crate::world::{Books, Feeds, Memory, Now, Outgoing, SensorIndex, ViewerIndex
 pub fn reap(world: &mut World) {
     let mut salvage = Salvage::default();
     close_feeds(world, &mut salvage);
+    crate::sense::gather::close_groups(world);
     while let Some((entity, why)) = world.resource_mut::<ViewerIndex>().leaving.pop_front() {
         let Some(viewer) = world.get::<Viewer>(entity).map(|viewer| viewer.id) else { continue };
         salvage.attempt(|| {

@@ -29,6 +29,7 @@ use components::sample::EngineTime;
 use components::supervision::{Intensity, Off, SystemHealth};
 
 use crate::bio::live;
+use crate::sense::gather;
 use crate::world::{Now, Outgoing};
 use crate::{conduct, intake, mend, reap, route};
 
@@ -83,6 +84,20 @@ pub const TABLE: &[Duty] = &[
         beyond: Beyond::Without("nothing is noticed for being unlike its past"),
         used_by: &["choose_slices"],
         restart: live::restart_novelty,
+    },
+    Duty {
+        system: "keep_watch",
+        intensity: Intensity::OTHER,
+        beyond: Beyond::Without("groups are neither begun nor ended, and follow nobody who comes"),
+        used_by: &["read_groups", "derive_levels"],
+        restart: gather::restart,
+    },
+    Duty {
+        system: "read_groups",
+        intensity: Intensity::OTHER,
+        beyond: Beyond::Without("no group is read"),
+        used_by: &[],
+        restart: gather::restart,
     },
     Duty {
         system: "advise",

@@ -5,6 +5,7 @@ mod bio;
 mod budget;
 mod determinism;
 mod devices;
+mod groups;
 #[cfg(feature = "faults")]
 mod isolation;
 mod lenses;
@@ -13,3 +14,4 @@ mod rings;
 mod sensors;
 mod snapshot;
 mod swarm;
+mod synchrony;

@@ -434,6 +434,13 @@ fn the_hash_sees_every_part_of_what_is_delivered() {
                 flushes: out.flushes.clone(),
                 notices: out.notices.clone(),
                 probes: out.probes.clone(),
+                groups: out.groups.clone(),
+                readings: out.readings.clone(),
+                states: out.states.clone(),
+                pairs: out.pairs.clone(),
+                hearts: out.hearts.clone(),
+                beats: out.beats.clone(),
+                watchers: out.watchers.clone(),
             };
             if tick == 50 {
                 assert!(copy.slices.len() > 10 && !copy.flushes.is_empty());
@@ -542,4 +549,13 @@ fn the_python_example_reads_every_value_that_was_put_in() {
     }
     assert_eq!(count, expected.len());
     assert!(count > 8_000);
+}
+
+/// Made by the build before there were groups: `simulate few --seed 1 --for 2s --tick-hz 50 --viewers 1`.
+#[test]
+fn a_recording_from_before_there_were_groups_opens_and_drives_the_engine() {
+    let file = include_bytes!("../vectors/recordings/format1.mcap");
+    let (replayed, _, error) = replayed(file, 1);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!((replayed.ticks, replayed.samples), (100, 4842));
 }

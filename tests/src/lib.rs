@@ -12,7 +12,8 @@ use components::attribute::AttributeType;
 use components::budget::{Grant, Pacing};
 use components::command::{Attention, Command, SensorCard, SensorSet, Target};
 use components::delivery::{Digest, Form, Notice};
-use components::id::{FeedId, Handles, ViewerId};
+use components::group::{GroupPlan, MemberState, Reading, Signal, Tier};
+use components::id::{FeedId, GroupId, Handles, ViewerId};
 use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
 use components::pressure::{Pressures, SocketReport};
@@ -41,6 +42,15 @@ pub struct Received {
     pub samples: Vec<(i64, String)>,
 }
 
+/// One reading of a group as a viewer got it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupHeard {
+    /// Engine time, in ms.
+    pub at_ms: u64,
+    pub reading: Reading,
+    pub states: Vec<MemberState>,
+}
+
 #[derive(Debug)]
 pub struct Feed {
     pub id: FeedId,
@@ -54,6 +64,9 @@ pub struct Lab {
     feeds: BTreeMap<String, Feed>,
     feed_handles: Handles,
     viewer_handles: Handles,
+    group_handles: Handles,
+    /// What each viewer was told of groups.
+    pub heard: BTreeMap<ViewerId, Vec<GroupHeard>>,
     pub received: BTreeMap<ViewerId, Vec<Received>>,
     pub notices: Vec<Notice>,
     /// Which slice each viewer's parts were, by tick: to see what was shared.
@@ -83,6 +96,8 @@ impl Lab {
             feeds: BTreeMap::new(),
             feed_handles: Handles::default(),
             viewer_handles: Handles::default(),
+            group_handles: Handles::default(),
+            heard: BTreeMap::new(),
             received: BTreeMap::new(),
             notices: Vec::new(),
             parts: Vec::new(),
@@ -218,6 +233,38 @@ impl Lab {
         self.command(Command::Attend { viewer, attention: Box::new(attention) });
     }
 
+    /// A group of these sensors' `attribute`.
+    pub fn group(&mut self, sensors: SensorSet, attribute: &str, signal: Signal) -> GroupId {
+        let group = GroupId(self.group_handles.take(usize::MAX).unwrap());
+        let plan = GroupPlan {
+            name: "group".into(),
+            signal,
+            tier: Tier::Prompt,
+            sensors,
+            attribute_id: attribute.into(),
+        };
+        self.command(Command::OpenGroup { group, plan: Box::new(plan) });
+        group
+    }
+
+    pub fn watch_group(&mut self, viewer: ViewerId, group: GroupId) {
+        self.command(Command::WatchGroup { viewer, group });
+    }
+
+    /// What `viewer` was told of groups since last asked.
+    pub fn take_heard(&mut self, viewer: ViewerId) -> Vec<GroupHeard> {
+        self.heard.remove(&viewer).unwrap_or_default()
+    }
+
+    /// Who is in `group`, as last told.
+    pub fn members(&self, group: GroupId) -> Vec<String> {
+        let told = self.notices.iter().rev().find_map(|notice| match notice {
+            Notice::GroupMembers { group: of, sensor_ids, .. } if *of == group => Some(sensor_ids),
+            _ => None,
+        });
+        told.map_or(Vec::new(), |ids| ids.iter().map(|id| id.to_string()).collect())
+    }
+
     pub fn load(&mut self, level: LoadLevel) {
         self.command(Command::SetLoad(Load { level, memory_protection: false }));
     }
@@ -264,6 +311,9 @@ impl Lab {
                     self.feed_handles.give_back(feed.0);
                 }
                 Notice::ViewerClosed { viewer, .. } => self.viewer_handles.give_back(viewer.0),
+                Notice::GroupClosed { group } | Notice::GroupRefused { group } => {
+                    self.group_handles.give_back(group.0);
+                }
                 Notice::SystemRestarted { system, message } if !self.panics_expected => {
                     panic!("{system} panicked at {} ms: {message}", self.now_ms);
                 }
@@ -302,6 +352,16 @@ impl Lab {
             }
         }
         self.parts.push(parts);
+        for news in &deliveries.groups {
+            for viewer in deliveries.watchers_of(news) {
+                let readings = deliveries.readings_of(news).map(|(reading, states)| GroupHeard {
+                    at_ms: self.now_ms,
+                    reading: *reading,
+                    states: states.to_vec(),
+                });
+                self.heard.entry(*viewer).or_default().extend(readings);
+            }
+        }
         if let Err(broken) = self.engine.audit() {
             panic!("after the tick at {} ms: {broken}", self.now_ms);
         }

@@ -2,6 +2,7 @@
 //! every viewer that is due it (`docs/wire.md` 2.4, 2.5).
 
 pub mod frame;
+pub mod group;
 pub mod text;
 
 use std::sync::Arc;

@@ -4,12 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use components::attention::Battery;
+use components::attribute::is_attribute_id;
 use components::command::{Attention, SensorSet, Target};
+use components::group::{Signal, Tier};
 use components::limits::NAME_BYTES_MAX;
 use components::viewer::QualityChoice;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::groups::is_old_name;
 
 /// Ids in one message.
 pub const ID_COUNT_MAX: usize = 10_000;
@@ -65,6 +69,14 @@ struct Members<'a> {
     form: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "given")]
     version: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    group: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    signal: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    tier: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "given")]
+    attribute: Option<&'a RawValue>,
 }
 
 /// A member that is there, `null` included.
@@ -115,6 +127,71 @@ pub fn read_set_visible_sensors(text: &str) -> Result<Vec<Box<str>>, WordsError>
 /// The payload of `set_quality`.
 pub fn read_set_quality(text: &str) -> Result<QualityChoice, WordsError> {
     read_choice(members(text)?.quality.ok_or_else(|| missing("quality"))?)
+}
+
+/// The group that a viewer asks to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupWish {
+    pub name: Box<str>,
+    pub signal: Signal,
+    pub tier: Tier,
+    /// Absent: all of the lens.
+    pub sensors: Option<SensorSet>,
+    pub attribute_id: Box<str>,
+}
+
+/// The payload of `watch_group`.
+pub fn read_watch_group(text: &str) -> Result<GroupWish, WordsError> {
+    let members = members(text)?;
+    let name = read_group_name(members.group)?;
+    let signal = read_one_of("signal", members.signal, &Signal::ALL, Signal::name)?;
+    let tier = read_one_of("tier", members.tier, &Tier::ALL, Tier::name)?;
+    let sensors =
+        members.sensors.map(|raw| read_sensors(raw, &mut ID_COUNT_MAX.clone())).transpose()?;
+    let attribute_id = match members.attribute {
+        None => if signal.is_of_heart() { "ecg" } else { "respiration" }.into(),
+        Some(raw) => serde_json::from_str::<Box<str>>(raw.get())
+            .ok()
+            .filter(|id| is_attribute_id(id))
+            .ok_or_else(|| WordsError::new("attribute", "expected the id of an attribute"))?,
+    };
+    Ok(GroupWish { name, signal, tier, sensors, attribute_id })
+}
+
+/// The payload of `unwatch_group`.
+pub fn read_unwatch_group(text: &str) -> Result<Box<str>, WordsError> {
+    read_group_name(members(text)?.group)
+}
+
+fn read_group_name(raw: Option<&RawValue>) -> Result<Box<str>, WordsError> {
+    let raw = raw.ok_or_else(|| missing("group"))?;
+    let name: Option<Box<str>> = serde_json::from_str(raw.get()).ok();
+    match name.filter(|name| (1..=NAME_BYTES_MAX).contains(&name.len())) {
+        Some(name) if is_old_name(&name) => {
+            Err(WordsError::new("group", format!("{name} is the platform's own")))
+        }
+        Some(name) => Ok(name),
+        None => {
+            let problem = format!("expected a name of 1 to {NAME_BYTES_MAX} bytes");
+            Err(WordsError::new("group", problem))
+        }
+    }
+}
+
+/// One of a few words; the first when nothing is said.
+fn read_one_of<T: Copy>(
+    field: &'static str,
+    raw: Option<&RawValue>,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, WordsError> {
+    let Some(raw) = raw else { return Ok(all[0]) };
+    let said: Option<String> = serde_json::from_str(raw.get()).ok();
+    let found = all.iter().copied().find(|one| said.as_deref() == Some(name(*one)));
+    found.ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
+        WordsError::new(field, format!("expected one of {}", names.join(", ")))
+    })
 }
 
 /// What an actuator may be told (`reference/wire.md` 2.1b).
@@ -383,6 +460,31 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_read() {
+        let wish = read_watch_group(r#"{"group":"choir"}"#).unwrap();
+        assert_eq!((wish.signal, wish.tier, wish.sensors), (Signal::Breath, Tier::Confirmed, None));
+        assert_eq!((&*wish.name, &*wish.attribute_id), ("choir", "respiration"));
+        let wish = read_watch_group(
+            r#"{"group":"x","signal":"heart_high","tier":"live","sensors":["a"],"attribute":"ekg"}"#,
+        );
+        let wish = wish.unwrap();
+        assert_eq!((wish.signal, wish.tier), (Signal::HeartHigh, Tier::Live));
+        assert_eq!(wish.sensors, Some(SensorSet::Ids(vec!["a".into()])));
+        assert_eq!(&*wish.attribute_id, "ekg");
+        let problem = |text: &str| read_watch_group(text).unwrap_err().to_string();
+        assert_eq!(problem("{}"), "group: is missing");
+        assert_eq!(problem(r#"{"group":""}"#), "group: expected a name of 1 to 128 bytes");
+        assert_eq!(problem(r#"{"group":"hrv_sync"}"#), "group: hrv_sync is the platform's own");
+        assert_eq!(
+            problem(r#"{"group":"x","tier":"soon"}"#),
+            "tier: expected one of confirmed, prompt, live"
+        );
+        assert!(problem(r#"{"group":"x","signal":7}"#).starts_with("signal: expected one of"));
+        assert!(problem(r#"{"group":"x","attribute":"a b"}"#).starts_with("attribute:"));
+        assert_eq!(read_unwatch_group(r#"{"group":"choir"}"#).as_deref(), Ok("choir"));
+    }
+
+    #[test]
     fn joins_are_read() {
         assert_eq!(read_join("{}"), Ok(FormWish::Json));
         assert_eq!(read_join("null"), Ok(FormWish::Json));
@@ -413,6 +515,8 @@ mod tests {
             let _ = read_set_quality(&text);
             let _ = read_attention(&text);
             let _ = read_join(&text);
+            let _ = read_watch_group(&text);
+            let _ = read_unwatch_group(&text);
         }
     }
 }

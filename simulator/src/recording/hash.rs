@@ -42,6 +42,7 @@ impl Hash {
         if deliveries.flushes.is_empty()
             && deliveries.notices.is_empty()
             && deliveries.slices.is_empty()
+            && deliveries.groups.is_empty()
         {
             return false;
         }
@@ -99,6 +100,10 @@ impl Hash {
         put(out, deliveries.notices.len() as u64);
         for notice in &deliveries.notices {
             put_notice(out, notice);
+        }
+        // Only when there are any: recordings from before there were groups keep their hash.
+        if !deliveries.groups.is_empty() {
+            put_groups(out, deliveries);
         }
         self.value = xxh3_64_with_seed(out, self.value);
         self.bytes = bytes;
@@ -166,6 +171,57 @@ fn put_pacing(out: &mut Vec<u8>, pacing: &Pacing) {
     put(out, pacing.window_ms);
     put(out, u64::from(pacing.batch_size));
     out.push(u8::from(pacing.paused));
+}
+
+fn put_groups(out: &mut Vec<u8>, deliveries: &Deliveries) {
+    put(out, deliveries.groups.len() as u64);
+    for news in &deliveries.groups {
+        put(out, handle(news.group.0));
+        put(out, u64::from(news.member_count));
+        for (reading, states) in deliveries.readings_of(news) {
+            put(out, reading.at_us as u64);
+            put(out, u64::from(reading.members) | u64::from(reading.measurable) << 16);
+            if let Some(order) = &reading.order {
+                let numbers = [order.r, order.kappa, order.null95, order.phase];
+                put_all(out, numbers.into_iter().map(f64::to_bits));
+            }
+            if let Some((r, kappa)) = reading.smoothed {
+                put_all(out, [r, kappa].into_iter().map(f64::to_bits));
+            }
+            put_all(
+                out,
+                states.iter().map(|state| match state {
+                    Ok(phase) => phase.to_bits(),
+                    // No angle has these bits.
+                    Err(why) => u64::MAX - *why as u64,
+                }),
+            );
+        }
+        for pair in deliveries.pairs_of(news) {
+            put(out, u64::from(pair.a) | u64::from(pair.b) << 16);
+            let lag = pair.correlation_lag_s.unwrap_or(f64::INFINITY);
+            let numbers = [pair.plv, pair.lag_s, lag, pair.common_s];
+            put_all(out, numbers.into_iter().map(f64::to_bits));
+        }
+        for heart in deliveries.hearts_of(news) {
+            let of = &heart.variability;
+            put(out, u64::from(heart.member) | u64::from(of.beats) << 32);
+            let numbers = [
+                of.window_s,
+                of.mean_nn_ms,
+                of.sdnn_ms,
+                of.rmssd_ms,
+                of.pnn50_pct,
+                of.corrected_share,
+            ];
+            put_all(out, numbers.into_iter().map(f64::to_bits));
+        }
+        for beat in deliveries.beats_of(news) {
+            put(out, u64::from(beat.member));
+            put(out, beat.at_us as u64);
+        }
+        put_all(out, deliveries.watchers_of(news).iter().map(|viewer| handle(viewer.0)));
+    }
 }
 
 fn handle(handle: Handle) -> u64 {
@@ -256,6 +312,21 @@ fn put_notice(out: &mut Vec<u8>, notice: &Notice) {
             out.push(grant.strong as u8);
             out.push(grant.rest as u8);
             put_text(out, grant.limited_by.map_or("", Layer::name));
+        }
+        Notice::GroupRefused { group } => {
+            out.push(16);
+            put(out, handle(group.0));
+        }
+        Notice::GroupMembers { group, sensor_ids, left_out } => {
+            out.push(17);
+            put(out, handle(group.0));
+            put(out, sensor_ids.len() as u64);
+            sensor_ids.iter().for_each(|id| put_text(out, id));
+            put(out, u64::from(*left_out));
+        }
+        Notice::GroupClosed { group } => {
+            out.push(18);
+            put(out, handle(group.0));
         }
         Notice::ViewerClosed { viewer, why } => {
             out.push(13);

@@ -12,7 +12,9 @@ use engine::{Engine, Settings, SnapshotError};
 use super::RecordingError;
 
 /// The format that is written, and the newest that is read.
-pub const FORMAT: u32 = 1;
+///
+/// 2 has groups. What is of 1 has none, and is otherwise the same.
+pub const FORMAT: u32 = 2;
 
 /// How a recording began.
 #[derive(Debug, Clone)]

@@ -7,7 +7,8 @@ use components::attention::Battery;
 use components::attribute::AttributeType;
 use components::cell::Cell;
 use components::command::{Attention, Command, Inputs, SensorCard, SensorSet, Target};
-use components::id::{FeedId, Handle, ViewerId};
+use components::group::{GroupPlan, Signal, Tier};
+use components::id::{FeedId, GroupId, Handle, ViewerId};
 use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
 use components::sample::{EngineTime, Payload, Timestamp};
@@ -19,6 +20,10 @@ use crate::chance::hash;
 
 fn feed(slot: u32) -> FeedId {
     FeedId(Handle { slot, generation: slot % 3 })
+}
+
+fn group(slot: u32) -> GroupId {
+    GroupId(Handle { slot, generation: slot % 4 })
 }
 
 fn viewer(slot: u32) -> ViewerId {
@@ -92,6 +97,18 @@ fn every_command() -> Vec<Command> {
             words: r#"{"command":"vibrate","ms":1.5}"#.into(),
         },
         Command::CloseViewer { viewer: viewer(u32::MAX) },
+        Command::OpenGroup {
+            group: group(3),
+            plan: Box::new(GroupPlan {
+                name: "the choir".into(),
+                signal: Signal::HeartLow,
+                tier: Tier::Live,
+                sensors: SensorSet::Ids(vec!["ada".into()]),
+                attribute_id: "ecg".into(),
+            }),
+        },
+        Command::WatchGroup { viewer: viewer(1), group: group(3) },
+        Command::UnwatchGroup { viewer: viewer(1), group: group(u32::MAX) },
         Command::SetLoad(Load { level: LoadLevel::High, memory_protection: true }),
     ]
 }
@@ -349,14 +366,14 @@ fn what_is_no_recording_is_told_so() {
 
     let mut other = mcap::WriteOptions::new().profile(PROFILE).create(Cursor::new(vec![])).unwrap();
     let mut metadata = Header::default().to_metadata();
-    metadata.insert("format".into(), "2".into());
+    metadata.insert("format".into(), "3".into());
     other
         .write_metadata(&mcap::records::Metadata { name: METADATA_HEADER.into(), metadata })
         .unwrap();
     other.finish().unwrap();
     assert_eq!(
         told(&other.into_inner().into_inner()),
-        "a recording of format 2, which is newer than this version understands (it knows up to 1)"
+        "a recording of format 3, which is newer than this version understands (it knows up to 2)"
     );
 }
 

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use components::attention::Battery;
 use components::attribute::AttributeType;
 use components::command::{Attention, Command, SensorCard, SensorSet, Target};
-use components::id::{FeedId, Handle, ViewerId};
+use components::group::{GroupPlan, Signal, Tier};
+use components::id::{FeedId, GroupId, Handle, ViewerId};
 use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
 use components::pressure::{Pressures, Resource, SocketReport};
@@ -24,7 +25,7 @@ pub(super) struct Spoken<'a> {
     pub refused: Vec<(Cow<'a, str>, u64)>,
 }
 
-/// Feeds, and viewers, that a recording may hold at once.
+/// Feeds, viewers, and groups, that a recording may hold at once.
 pub const SLOT_COUNT_MAX: u32 = 1 << 22;
 
 /// Bytes of all that is said in one block.
@@ -35,6 +36,7 @@ pub(super) fn is_recordable(command: &Command) -> bool {
     match command {
         Command::OpenFeed { feed, .. } => feed.0.slot < SLOT_COUNT_MAX,
         Command::OpenViewer { viewer, .. } => viewer.0.slot < SLOT_COUNT_MAX,
+        Command::OpenGroup { group, .. } => group.0.slot < SLOT_COUNT_MAX,
         _ => true,
     }
 }
@@ -130,6 +132,27 @@ pub(super) enum Word<'a> {
         age_p99_ms: Option<Number>,
         unix_ms: i64,
         utc_offset_minutes: i16,
+    },
+    OpenGroup {
+        group: Pair,
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        #[serde(borrow)]
+        signal: Cow<'a, str>,
+        #[serde(borrow)]
+        tier: Cow<'a, str>,
+        #[serde(borrow)]
+        sensors: Sensors<'a>,
+        #[serde(borrow)]
+        attribute_id: Cow<'a, str>,
+    },
+    WatchGroup {
+        viewer: Pair,
+        group: Pair,
+    },
+    UnwatchGroup {
+        viewer: Pair,
+        group: Pair,
     },
     SetLoad {
         #[serde(borrow)]
@@ -293,6 +316,20 @@ impl<'a> Word<'a> {
                 unix_ms: pressures.unix_ms,
                 utc_offset_minutes: pressures.utc_offset_minutes,
             },
+            Command::OpenGroup { group, plan } => Self::OpenGroup {
+                group: pair(group.0),
+                name: text(&plan.name),
+                signal: text(plan.signal.name()),
+                tier: text(plan.tier.name()),
+                sensors: Sensors::of(&plan.sensors),
+                attribute_id: text(&plan.attribute_id),
+            },
+            Command::WatchGroup { viewer, group } => {
+                Self::WatchGroup { viewer: pair(viewer.0), group: pair(group.0) }
+            }
+            Command::UnwatchGroup { viewer, group } => {
+                Self::UnwatchGroup { viewer: pair(viewer.0), group: pair(group.0) }
+            }
             Command::SetLoad(load) => Self::SetLoad {
                 level: text(load.level.name()),
                 memory_protection: load.memory_protection,
@@ -379,6 +416,23 @@ impl<'a> Word<'a> {
                 pressures.age_p99_ms =
                     age_p99_ms.map(Number::value).transpose()?.map(|age| age as f32);
                 Command::Press(Box::new(pressures))
+            }
+            Self::OpenGroup { group, name, signal, tier, sensors, attribute_id } => {
+                let plan = GroupPlan {
+                    name: name.into(),
+                    signal: Signal::from_name(&signal)
+                        .ok_or_else(|| format!("the signal {signal:?}"))?,
+                    tier: Tier::from_name(&tier).ok_or_else(|| format!("the tier {tier:?}"))?,
+                    sensors: sensors.set()?,
+                    attribute_id: attribute_id.into(),
+                };
+                Command::OpenGroup { group: group_of(opened(group)?), plan: Box::new(plan) }
+            }
+            Self::WatchGroup { viewer, group } => {
+                Command::WatchGroup { viewer: viewer_of(viewer), group: group_of(group) }
+            }
+            Self::UnwatchGroup { viewer, group } => {
+                Command::UnwatchGroup { viewer: viewer_of(viewer), group: group_of(group) }
             }
             Self::SetLoad { level, memory_protection } => {
                 let found = LoadLevel::ALL.into_iter().find(|known| known.name() == level);
@@ -488,6 +542,10 @@ fn feed_of((slot, generation): Pair) -> FeedId {
 
 fn viewer_of((slot, generation): Pair) -> ViewerId {
     ViewerId(Handle { slot, generation })
+}
+
+fn group_of((slot, generation): Pair) -> GroupId {
+    GroupId(Handle { slot, generation })
 }
 
 /// A handle that opens something: the engine keeps a place for every slot below it.

@@ -350,6 +350,10 @@ impl Model {
                     self.expected.push(format!("viewer {:?} closed, Left", viewer.0));
                 }
             }
+            // The swarm forms no groups: what they read is held against SciPy instead.
+            Command::OpenGroup { .. }
+            | Command::WatchGroup { .. }
+            | Command::UnwatchGroup { .. } => {}
             Command::SetLoad(load) => self.load = *load,
             // Nothing is measured here: what it would change, it does not.
             Command::ReportHealth { .. } | Command::ReportSockets(_) | Command::Press(_) => {}
@@ -765,6 +769,9 @@ impl Model {
                     }
                     continue;
                 }
+                Notice::GroupRefused { group }
+                | Notice::GroupMembers { group, .. }
+                | Notice::GroupClosed { group } => format!("group {:?}", group.0),
                 Notice::ViewerClosed { viewer, why } => {
                     format!("viewer {:?} closed, {why:?}", viewer.0)
                 }

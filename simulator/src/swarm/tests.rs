@@ -33,6 +33,13 @@ fn copy(deliveries: &Deliveries) -> Deliveries {
         flushes: deliveries.flushes.clone(),
         notices: deliveries.notices.clone(),
         probes: deliveries.probes.clone(),
+        groups: deliveries.groups.clone(),
+        readings: deliveries.readings.clone(),
+        states: deliveries.states.clone(),
+        pairs: deliveries.pairs.clone(),
+        hearts: deliveries.hearts.clone(),
+        beats: deliveries.beats.clone(),
+        watchers: deliveries.watchers.clone(),
     }
 }
 

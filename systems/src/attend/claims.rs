@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::bio::correlation::BESIDE_COUNT_MAX;
 use crate::bio::live::{LOOK_COUNT_MAX, Looks};
+use crate::sense::gather;
 use crate::world::{Attendance, Attendee, SensorIndex, ViewerIndex};
 
 pub fn gather_claims(
@@ -74,7 +75,7 @@ fn note_looks(old: &Watch, new: &Watch, looks: &mut Looks) {
     }
 }
 
-/// Every viewer's words into claims, in a world in which sensors alone hold their names. All levels
+/// Every viewer's and group's words into claims, in a world in which sensors alone hold their names. All levels
 /// are to be derived anew. The error is the viewer over whose words it panicked; what was done
 /// until then must be done again.
 pub(crate) fn rebuild(world: &mut World) -> Result<(), Entity> {
@@ -89,6 +90,7 @@ pub(crate) fn rebuild(world: &mut World) -> Result<(), Entity> {
                 *watch = next;
                 viewer.changed = false;
             }
+            gather::claim_anew(world, &mut index, &mut attendance);
             Ok(())
         })
     })

@@ -9,7 +9,7 @@ use components::budget::Grant;
 use components::command::{Command, SensorCard, SensorSet};
 use components::delivery::{Notice, Refusal, ViewerEnd};
 use components::fault::Faults;
-use components::id::{FeedId, ViewerId};
+use components::id::{FeedId, GroupId, ViewerId};
 use components::limits;
 use components::ring::Ring;
 use components::sample::EngineTime;
@@ -20,6 +20,7 @@ use crate::conduct::divide::{CurrentBudget, Flow, Share};
 use crate::conduct::judge::Pressed;
 use crate::conduct::pace::{Pace, Reports};
 use crate::mend;
+use crate::sense::gather;
 use crate::supervise::Salvage;
 use crate::world::{
     Attendance, Feed, Feeds, Incoming, Now, Outgoing, SensorIndex, Settings, ViewerIndex,
@@ -74,6 +75,7 @@ enum Giver {
     Declaring(FeedId, Box<str>),
     Leaving(FeedId),
     Viewer(ViewerId),
+    Group(GroupId),
     /// It will be said again (a lease, a pressure), or the world is a little behind and nothing else:
     /// a name, an attribute that stays, a word that a device does not hear.
     Nobody,
@@ -91,7 +93,10 @@ impl Giver {
             | Command::SetSensors { viewer, .. }
             | Command::SetQuality { viewer, .. }
             | Command::Attend { viewer, .. }
+            | Command::WatchGroup { viewer, .. }
+            | Command::UnwatchGroup { viewer, .. }
             | Command::CloseViewer { viewer } => Self::Viewer(*viewer),
+            Command::OpenGroup { group, .. } => Self::Group(*group),
             Command::ForgetAttribute { .. }
             | Command::RenameConnector { .. }
             | Command::Renew { .. }
@@ -130,6 +135,10 @@ fn lose(world: &mut World, giver: Giver) {
             if !there {
                 notice(world, Notice::ViewerClosed { viewer, why: ViewerEnd::Fault });
             }
+        }
+        Giver::Group(group) => {
+            gather::forget(world, group);
+            notice(world, Notice::GroupRefused { group });
         }
         Giver::Nobody => {}
     }
@@ -223,6 +232,10 @@ fn apply(world: &mut World, command: Command) {
             tell_device(world, viewer, &sensor_id, &words);
         }
         Command::CloseViewer { viewer } => leave(world, viewer, ViewerEnd::Left),
+
+        Command::OpenGroup { group, plan } => gather::open_group(world, group, *plan),
+        Command::WatchGroup { viewer, group } => gather::watch_group(world, viewer, group, true),
+        Command::UnwatchGroup { viewer, group } => gather::watch_group(world, viewer, group, false),
 
         Command::ReportHealth { viewer, score } => {
             world.resource_mut::<Reports>().scores.push((viewer, score.min(100)));

@@ -16,6 +16,7 @@
 
 pub(crate) mod bytes;
 mod decision;
+mod groups;
 mod read;
 mod write;
 

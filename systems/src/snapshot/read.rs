@@ -49,6 +49,7 @@ pub fn restore(world: &mut World, whole: &[u8]) -> Result<(), SnapshotError> {
     let key_count = world.resource::<SensorIndex>().keys().len();
     let fresh = fresh(key_count, bytes)?;
     world.insert_resource(fresh);
+    super::groups::read(world, bytes)?;
     if !bytes.is_over() {
         return broken("something follows behind its end");
     }

@@ -29,6 +29,7 @@ pub fn write(world: &mut World) -> Vec<u8> {
     feeds(world, &sensor_rows, &mut out);
     viewers(world, &mut out);
     fresh(world.resource::<Fresh>(), &mut out);
+    super::groups::write(world, &mut out);
     let mut whole = out.out;
     seal(&mut whole);
     whole
