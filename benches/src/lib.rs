@@ -4,6 +4,7 @@ pub mod bio;
 pub mod fan_out;
 pub mod intake;
 pub mod recording;
+pub mod sense;
 pub mod snapshot;
 pub mod tick;
 pub mod wire;
