@@ -129,6 +129,9 @@ pub struct Deliveries {
     pub groups: Vec<GroupNews>,
     pub readings: Vec<Reading>,
     pub states: Vec<MemberState>,
+    /// Beside each state, what the member's signal was then: the cell of the common grid, in the
+    /// signal's own unit, or milliseconds between beats. NaN where there is none.
+    pub values: Vec<f64>,
     pub pairs: Vec<PairReading>,
     pub hearts: Vec<HeartReading>,
     pub beats: Vec<BeatFound>,
@@ -148,6 +151,7 @@ impl Deliveries {
         self.groups.clear();
         self.readings.clear();
         self.states.clear();
+        self.values.clear();
         self.pairs.clear();
         self.hearts.clear();
         self.beats.clear();
@@ -165,6 +169,13 @@ impl Deliveries {
             let states_at = states_at + index * members;
             (&self.readings[readings_at + index], &self.states[states_at..states_at + members])
         })
+    }
+
+    /// The signals of all members at each of [`readings_of`](Self::readings_of), one instant behind
+    /// the other.
+    pub fn values_of(&self, news: &GroupNews) -> &[f64] {
+        let at = news.states_at as usize;
+        &self.values[at..at + (news.reading_count * news.member_count) as usize]
     }
 
     pub fn pairs_of(&self, news: &GroupNews) -> &[PairReading] {

@@ -311,7 +311,8 @@ pub struct GroupNews {
     /// other.
     pub readings_at: u32,
     pub reading_count: u32,
-    /// In [`Deliveries::states`](crate::delivery::Deliveries::states): all members of the first
+    /// In [`Deliveries::states`](crate::delivery::Deliveries::states) and
+    /// [`Deliveries::values`](crate::delivery::Deliveries::values): all members of the first
     /// reading, then of the next.
     pub states_at: u32,
     pub member_count: u32,

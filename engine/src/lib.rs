@@ -33,7 +33,7 @@ use systems::world::{
 /// Pure arithmetic on rhythms, for reports on what was delivered. It needs no engine.
 pub mod sense {
     pub use systems::sense::{
-        chance, cluster, grid, heart, kuramoto, pair, phase, phasor, significance,
+        chance, cluster, grid, heart, hindsight, kuramoto, pair, phase, phasor, significance,
     };
 }
 

@@ -4,6 +4,8 @@
 #[cfg(feature = "faults")]
 #[path = "both_doors/faults.rs"]
 mod faults;
+#[path = "both_doors/groups.rs"]
+mod groups;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -19,6 +19,7 @@ pub mod histogram;
 pub mod load;
 mod math;
 pub mod nearest;
+mod page;
 mod period;
 pub mod person;
 mod play;

@@ -437,6 +437,7 @@ fn the_hash_sees_every_part_of_what_is_delivered() {
                 groups: out.groups.clone(),
                 readings: out.readings.clone(),
                 states: out.states.clone(),
+                values: out.values.clone(),
                 pairs: out.pairs.clone(),
                 hearts: out.hearts.clone(),
                 beats: out.beats.clone(),

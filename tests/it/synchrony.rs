@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use components::group::{Reading, Signal, Tier};
 use systems::sense::cluster::cluster;
 use systems::sense::ensemble::Ensemble;
-use systems::sense::grid::{Grid, STEP_US};
+use systems::sense::grid::{STEP_US, cells};
 use systems::sense::heart::artefact::{Beat, Class, correct};
 use systems::sense::heart::respiration::cardiorespiratory;
 use systems::sense::heart::variability::variability;
@@ -254,21 +254,6 @@ fn variability_is_neurokits_to_a_thousandth() {
         let moved = correct(&corrected).iter().filter(|beat| beat.class != Class::Normal).count();
         assert!(moved * 50 < corrected.len(), "{case}: {moved} of clean beats are corrected");
     }
-}
-
-/// All cells of a grid that is given these samples, which keeps only the last of them itself.
-fn cells(samples: impl Iterator<Item = (i64, f64)>) -> BTreeMap<i64, f64> {
-    let mut grid = Grid::default();
-    let mut cells = BTreeMap::new();
-    for (at_us, value) in samples {
-        grid.put(at_us, value);
-        let from = grid.end();
-        grid.fill_to(i64::MAX);
-        for cell in from.max(grid.begin())..grid.end() {
-            cells.insert(cell, grid.cells(cell, cell + 1).unwrap()[0]);
-        }
-    }
-    cells
 }
 
 #[test]

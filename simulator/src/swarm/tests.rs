@@ -36,6 +36,7 @@ fn copy(deliveries: &Deliveries) -> Deliveries {
         groups: deliveries.groups.clone(),
         readings: deliveries.readings.clone(),
         states: deliveries.states.clone(),
+        values: deliveries.values.clone(),
         pairs: deliveries.pairs.clone(),
         hearts: deliveries.hearts.clone(),
         beats: deliveries.beats.clone(),

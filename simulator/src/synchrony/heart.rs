@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use components::group::{Signal, Tier, Variability};
+use engine::sense::grid::cells;
 use engine::sense::heart::artefact::{Beat, Class, correct};
+use engine::sense::heart::respiration::cardiorespiratory;
 use engine::sense::heart::variability::{variability, variability_as_found};
+use engine::sense::phase::Filters;
 
 use super::sheet::check_rate;
 use super::through::Through;
@@ -25,6 +28,10 @@ pub struct Heart {
     /// Which column, by its name in the header or its number from 1.
     #[arg(long, value_name = "NAME|N")]
     pub column: Option<String>,
+    /// A column of the same file with the breath: what breathing does to the heart is added to the
+    /// summary (respiratory sinus arrhythmia).
+    #[arg(long, value_name = "NAME|N")]
+    pub breath: Option<String>,
 }
 
 /// Seconds for which the last value is told on: a beat is known half a second after it was.
@@ -41,10 +48,16 @@ impl Heart {
         if std::fs::metadata(&self.file).map_err(told)?.len() > FILE_BYTES_MAX {
             return Err(format!("{file}: more than {} MiB", FILE_BYTES_MAX >> 20));
         }
-        let text = std::fs::read_to_string(&self.file).map_err(told)?;
-        let values = csv::column(&file, &text, self.column.as_deref())?;
+        let text_of_file = std::fs::read_to_string(&self.file).map_err(told)?;
+        let values = csv::column(&file, &text_of_file, self.column.as_deref())?;
         let peaks = peaks(&values, self.rate)?;
-        out(&report(&peaks));
+        let mut text = summary(&peaks);
+        if let Some(column) = &self.breath {
+            let breath = csv::column(&file, &text_of_file, Some(column))?;
+            text.push_str(&respiration(&breath, &peaks, self.rate));
+        }
+        text.push_str(&table(&peaks));
+        out(&text);
         Ok(())
     }
 }
@@ -73,8 +86,8 @@ fn peaks(values: &[f64], rate_hz: f64) -> Result<Vec<i64>, String> {
     Ok(peaks)
 }
 
-/// The summary, and the peaks.
-fn report(peaks_us: &[i64]) -> String {
+/// The comments.
+fn summary(peaks_us: &[i64]) -> String {
     let found: Vec<Beat> =
         peaks_us.iter().map(|at_us| Beat { at_us: *at_us, class: Class::Normal }).collect();
     let mut text = format!("# peaks: {}", peaks_us.len());
@@ -97,7 +110,37 @@ fn report(peaks_us: &[i64]) -> String {
     // After artefact correction, and of the peaks below as they were found.
     figures("", variability(&correct(peaks_us)));
     figures("uncorrected_", variability_as_found(&found));
-    text.push_str("\nt");
+    text
+}
+
+/// More comments: what breathing does to the heart.
+fn respiration(breath: &[f64], peaks_us: &[i64], rate_hz: f64) -> String {
+    let at_us = |index: usize| (index as f64 / rate_hz * 1e6).round() as i64;
+    let breath = cells(breath.iter().enumerate().map(|(index, value)| (at_us(index), *value)));
+    let beats = correct(peaks_us);
+    let tachogram = cells(
+        beats.windows(2).map(|pair| (pair[1].at_us, (pair[1].at_us - pair[0].at_us) as f64 * 1e-3)),
+    );
+    let both = breath.iter().filter_map(|(cell, value)| Some((*value, *tachogram.get(cell)?)));
+    let (breath, tachogram): (Vec<f64>, Vec<f64>) = both.unzip();
+    match cardiorespiratory(&breath, &tachogram, &mut Filters::default()) {
+        Some(found) => format!(
+            "\n# breath_per_min: {:.2}\n# rsa_plv: {:.4}\n# rsa_coherence: {:.4}\n\
+             # rsa_coherence_segments: {}\n# rsa_peak_to_trough_ms: {:.2}",
+            60.0 * found.breath_hz,
+            found.plv,
+            found.coherence,
+            found.segments,
+            found.peak_to_trough_ms
+        ),
+        None => "\n# rsa: not measurable: it takes two minutes of both, and a rhythm in the breath"
+            .into(),
+    }
+}
+
+/// The peaks.
+fn table(peaks_us: &[i64]) -> String {
+    let mut text = String::from("\nt");
     for at_us in peaks_us {
         let _ = write!(text, "\n{:.6}", *at_us as f64 * 1e-6);
     }

@@ -3,18 +3,26 @@
 //! The file's rows go through an engine as devices would send them, on made-up time, and what a
 //! viewer of the group would be told is printed.
 
+mod files;
 mod heart;
+mod page;
 mod pairs;
+mod report;
+mod session;
 mod sheet;
 mod through;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use components::group::{Reading, Signal, Tier, Unmeasurable};
+use engine::sense::significance::Method;
+pub use files::NamedFile;
 pub use heart::Heart;
+pub use report::{Null, PAIRED_COUNT_MAX, Report, SURROGATE_COUNT};
+pub use session::{Condition, Session};
 
 use crate::cli::{out, tell};
 use sheet::Sheet;
@@ -38,6 +46,46 @@ pub struct Synchrony {
     /// A positive lag says that the second is behind.
     #[arg(long)]
     pub pairs: bool,
+    /// Write a report of the whole recording into this directory: report.html, report.json,
+    /// report.csv, signals.csv. Files that are there already are not touched.
+    #[arg(long, value_name = "DIR", conflicts_with = "pairs")]
+    pub report: Option<PathBuf>,
+    /// What the people were about.
+    #[arg(long, value_enum, default_value_t, requires = "report")]
+    pub condition: Condition,
+    /// What pairs are held against.
+    #[arg(long, value_enum, default_value_t = NullName::PhaseRandomised, requires = "report")]
+    pub null: NullName,
+    /// For pseudo-pairs: a CSV file of people who were not there, at the same rate. May be repeated.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub pool: Vec<PathBuf>,
+    /// How many surrogates.
+    #[arg(long, value_name = "N", default_value_t = SURROGATE_COUNT, requires = "report")]
+    pub surrogates: usize,
+    /// The seed of all chance.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "report")]
+    pub seed: u64,
+}
+
+/// [`Method`], as said on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NullName {
+    /// People who were not there, of --pool.
+    PseudoPairs,
+    /// The same signals with the phases of chance (IAAFT).
+    PhaseRandomised,
+    /// The others, shifted in time: five minutes at least, and liberal.
+    CircularShift,
+}
+
+impl From<NullName> for Method {
+    fn from(name: NullName) -> Self {
+        match name {
+            NullName::PseudoPairs => Self::PseudoPairs,
+            NullName::PhaseRandomised => Self::PhaseRandomised,
+            NullName::CircularShift => Self::CircularShift,
+        }
+    }
 }
 
 /// [`Tier`], as said on the command line.
@@ -70,6 +118,10 @@ impl Synchrony {
             return Err(format!("{}: synchrony is of two people or more", self.file.display()));
         }
         let watched = watch(&sheet, tier)?;
+        if let Some(directory) = &self.report {
+            self.write_report(&sheet, watched, directory)?;
+            return Ok(());
+        }
         out(&if self.pairs {
             pairs::table(&sheet, &watched)
         } else {
@@ -80,8 +132,43 @@ impl Synchrony {
     }
 }
 
+impl Synchrony {
+    /// A session of the whole file, and what it comes to.
+    fn write_report(
+        &self,
+        sheet: &Sheet,
+        watched: Watched,
+        directory: &Path,
+    ) -> Result<(), String> {
+        let mut pool = Vec::new();
+        for path in &self.pool {
+            let others = Sheet::read(path, self.rate)?;
+            let session = watch(&others, self.tier.into())?.session;
+            pool.extend(session.phasors());
+        }
+        let null =
+            Null { method: self.null.into(), surrogates: self.surrogates, seed: self.seed, pool };
+        watched.tell_who_was_not_measurable(sheet);
+        let mut session = watched.session;
+        let stem = self.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        (session.name, session.condition) = (stem.unwrap_or_default(), self.condition);
+        let report = Report::of(&session, &null, |_| true).ok_or("it was cancelled")?;
+        let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+        std::fs::create_dir_all(directory).map_err(|error| told(directory, error))?;
+        for (name, bytes) in report.files() {
+            let path = directory.join(name);
+            let mut file = std::fs::File::create_new(&path).map_err(|error| told(&path, error))?;
+            std::io::Write::write_all(&mut file, &bytes).map_err(|error| told(&path, error))?;
+            tell(&format!("wrote {}", path.display()));
+        }
+        report.cautions.iter().for_each(|caution| tell(caution));
+        Ok(())
+    }
+}
+
 /// What a viewer of the group was told.
 struct Watched {
+    session: Session,
     readings: Vec<Reading>,
     /// By member, an angle for every reading; NaN where there was none.
     phases: Vec<Vec<f64>>,
@@ -93,6 +180,7 @@ fn watch(sheet: &Sheet, tier: Tier) -> Result<Watched, String> {
     let count = sheet.people.len();
     let mut through = Through::open(count, "respiration", Signal::Breath, tier)?;
     let mut watched = Watched {
+        session: Session::new("", Signal::Breath, tier, Condition::default(), sheet.people.clone()),
         readings: Vec::new(),
         phases: vec![Vec::new(); count],
         reasons: vec![BTreeMap::new(); count],
@@ -109,7 +197,9 @@ fn watch(sheet: &Sheet, tier: Tier) -> Result<Watched, String> {
             }
         }
         through.tick(now_us, |deliveries, news| {
-            for (reading, states) in deliveries.readings_of(news) {
+            let values = deliveries.values_of(news).chunks(count);
+            for ((reading, states), values) in deliveries.readings_of(news).zip(values) {
+                watched.session.hear(reading, states, values);
                 watched.readings.push(*reading);
                 for (member, state) in states.iter().enumerate() {
                     watched.phases[member].push(state.unwrap_or(f64::NAN));
@@ -128,9 +218,9 @@ impl Watched {
         let all = self.readings.len();
         for (name, reasons) in sheet.people.iter().zip(&self.reasons) {
             for (count, why) in reasons.values() {
-                // Everybody begins with too little data.
-                if *why != Unmeasurable::TooShort || *count == all {
-                    let share = 100.0 * *count as f64 / all as f64;
+                let share = 100.0 * *count as f64 / all as f64;
+                // Everybody begins with too little data, and a moment is not worth a line.
+                if *count == all || (*why != Unmeasurable::TooShort && share >= 0.5) {
                     tell(&format!(
                         "{name} was not measurable {share:.0} % of the time: {}",
                         why.sentence()

@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 
 use engine::sense::grid::GRID_HZ;
 use engine::sense::pair::{COMMON_STEPS_MIN, correlation_lag_median_s, lag_s, pair};
-use engine::sense::phasor::{Phasor, wrapped};
+use engine::sense::phasor::Phasor;
 
 use super::Watched;
+use super::report::pace_hz;
 use super::sheet::Sheet;
 
 /// The comment and a row a pair. What there is not enough data of stays empty.
 pub(super) fn table(sheet: &Sheet, watched: &Watched) -> String {
     let runs: Vec<Vec<Phasor>> = watched.phases.iter().map(|phases| unit_phasors(phases)).collect();
-    let rhythm_hz = rhythm_hz(&watched.phases);
+    let slices: Vec<&[Phasor]> = runs.iter().map(Vec::as_slice).collect();
+    let rhythm_hz = pace_hz(&slices);
     let window_s = watched.readings.len() as f64 / GRID_HZ;
     let mut text = format!("# window_s: {window_s:.1}\na,b,plv,lag_s,correlation_lag_s,common_s");
     for b in 1..runs.len() {
@@ -39,16 +41,4 @@ pub(super) fn table(sheet: &Sheet, watched: &Watched) -> String {
 fn unit_phasors(phases: &[f64]) -> Vec<Phasor> {
     let unit = |phase: &f64| if phase.is_nan() { Phasor::ZERO } else { Phasor::from_angle(*phase) };
     phases.iter().map(unit).collect()
-}
-
-/// The middle of how fast everybody's phase goes on, Hz.
-fn rhythm_hz(phases: &[Vec<f64>]) -> Option<f64> {
-    let steps = phases.iter().flat_map(|own| own.windows(2)).map(|pair| wrapped(pair[1] - pair[0]));
-    let mut steps: Vec<f64> = steps.filter(|step| step.is_finite()).collect();
-    if steps.is_empty() {
-        return None;
-    }
-    let middle = steps.len() / 2;
-    let (_, &mut step, _) = steps.select_nth_unstable_by(middle, f64::total_cmp);
-    Some(step * GRID_HZ / std::f64::consts::TAU).filter(|hz| *hz > 0.0)
 }

@@ -439,6 +439,8 @@ pub fn read_groups(
             out.readings.push(*reading);
             let state = |person: &Person| person.state().map(Phasor::angle);
             out.states.extend(people.iter().map(state));
+            let cell = reading.at_us / STEP_US;
+            out.values.extend(people.iter().map(|person| person.value(cell).unwrap_or(f64::NAN)));
             second |= (reading.at_us / STEP_US).rem_euclid(PAIR_STEPS) == 0;
         });
         let (pairs_at, watchers_at) = (out.pairs.len(), out.watchers.len());

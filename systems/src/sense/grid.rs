@@ -6,7 +6,7 @@
 //! their time until a cell needs them: which cells there are depends on nothing else. Whatever comes
 //! for a time that cells are full up to is too late, and counted as such.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Cells a second.
 pub const GRID_HZ: f64 = 10.0;
@@ -198,6 +198,24 @@ impl Grid {
 fn ordered(value: f64) -> i64 {
     let bits = value.to_bits() as i64;
     bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// All cells of samples that are known at once, by number; the time of each in microseconds.
+pub fn cells(samples: impl IntoIterator<Item = (i64, f64)>) -> BTreeMap<i64, f64> {
+    let mut grid = Grid::default();
+    let mut cells = BTreeMap::new();
+    for (at_us, value) in samples {
+        grid.put(at_us, value);
+        let from = grid.end();
+        // The grid keeps the last of them itself.
+        grid.fill_to(i64::MAX);
+        for cell in from.max(grid.begin())..grid.end() {
+            if let Some([value]) = grid.cells(cell, cell + 1) {
+                cells.insert(cell, *value);
+            }
+        }
+    }
+    cells
 }
 
 #[cfg(test)]

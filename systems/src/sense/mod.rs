@@ -17,6 +17,7 @@ pub mod ensemble;
 pub mod gather;
 pub mod grid;
 pub mod heart;
+pub mod hindsight;
 pub mod kuramoto;
 pub mod pair;
 pub mod person;

@@ -208,6 +208,13 @@ impl Person {
         self.state
     }
 
+    /// What the signal was in a cell of the grid: of hearts, milliseconds between beats. `None`
+    /// where there is none, or none but a line drawn across a gap.
+    pub fn value(&self, cell: i64) -> Option<f64> {
+        let [value] = self.grid.cells(cell, cell + 1)? else { return None };
+        self.grid.last_gap(cell, cell + 1, self.half_cycle_us()).is_none().then_some(*value)
+    }
+
     /// The person's own rhythm, if it stands out.
     pub fn rhythm_hz(&self) -> Option<f64> {
         self.rhythm_hz.filter(|_| self.gate == Gate::Open)

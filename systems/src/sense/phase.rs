@@ -156,7 +156,7 @@ fn weight(u: f64) -> f64 {
 
 /// The gain of a third-order Butterworth band-pass run forwards and backwards, by the bilinear
 /// transform, as `scipy.signal.sosfiltfilt` has it.
-fn butterworth_squared(hz: f64, centre_hz: f64) -> f64 {
+pub(super) fn butterworth_squared(hz: f64, centre_hz: f64) -> f64 {
     let warped = |hz: f64| libm::tan(PI * hz / GRID_HZ);
     let (low, high) = (warped(BAND_LOW * centre_hz), warped(BAND_HIGH * centre_hz));
     let x = warped(hz);

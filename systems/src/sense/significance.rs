@@ -16,14 +16,12 @@
 //! of every surrogate. This takes seconds to minutes and belongs in a worker; `go_on` is asked
 //! between surrogates.
 
-use components::group::{Signal, Tier};
 use realfft::RealFftPlanner;
 
 use super::chance::Chance;
+use super::hindsight::{self, Hindsight};
 use super::pair::pair;
-use super::phase::{Filters, centre_of};
 use super::phasor::Phasor;
-use super::spectrum;
 
 /// Surrogates of one test.
 pub const SURROGATE_COUNT_MIN: usize = 99;
@@ -73,8 +71,10 @@ pub struct Question<'a> {
     pub method: Method,
     /// Unit phasors of each member, all of one length; zeros where there was no phase.
     pub phasors: &'a [Vec<Phasor>],
-    /// The signals behind them, on the same grid and as long: for phase randomisation alone.
+    /// The signals behind them, on the same grid and as long, and the rhythm around which each has
+    /// its band, Hz: for phase randomisation alone.
     pub signals: &'a [Vec<f64>],
+    pub centres_hz: &'a [f64],
     /// Phasors of people who were not there, as long or longer: for pseudo-pairs alone.
     pub pool: &'a [Vec<Phasor>],
     pub surrogates: usize,
@@ -110,6 +110,11 @@ pub struct Answer {
 pub enum NoAnswer {
     /// Fewer than two members.
     NoPair,
+    /// More members than pairs are looked at of.
+    TooMany {
+        count: usize,
+        max: usize,
+    },
     /// The window is too short for the method, or too long for any.
     Window {
         steps: usize,
@@ -143,6 +148,9 @@ impl std::fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoPair => f.write_str("there are fewer than two people"),
+            Self::TooMany { count, max } => {
+                write!(f, "there are {count} people; pairs are tested of groups up to {max}")
+            }
             Self::Window { steps, min, max } => write!(
                 f,
                 "the window is {} s long; this method needs {} to {} s",
@@ -176,7 +184,7 @@ pub fn significance(
     question: &Question<'_>,
     mut go_on: impl FnMut(usize) -> bool,
 ) -> Result<Answer, NoAnswer> {
-    let Question { method, phasors, signals, pool, surrogates, seed } = *question;
+    let Question { method, phasors, signals, centres_hz, pool, surrogates, seed } = *question;
     let n = phasors.len();
     if n < 2 {
         return Err(NoAnswer::NoPair);
@@ -207,11 +215,8 @@ pub fn significance(
             found.push((a, b, plv));
         }
     }
-    let mut randomiser = match method {
-        Method::PhaseRandomised if signals.len() < n => {
-            return Err(NoAnswer::NoRhythm { member: signals.len() });
-        }
-        Method::PhaseRandomised => Some(Randomiser::new(signals, steps)?),
+    let randomiser = match method {
+        Method::PhaseRandomised => Some(Randomiser::new(n, signals, centres_hz, steps)?),
         _ => None,
     };
     let mut chance = Chance::new(seed);
@@ -221,7 +226,7 @@ pub fn significance(
         let others: Vec<Vec<Phasor>> = match method {
             Method::PseudoPairs => strangers(&pool, n, steps, &mut chance),
             Method::PhaseRandomised => {
-                let randomiser = randomiser.as_mut().expect("made above");
+                let randomiser = randomiser.as_ref().expect("made above");
                 (0..n).map(|member| randomiser.run(member, &mut chance)).collect()
             }
             Method::CircularShift => {
@@ -299,44 +304,47 @@ struct Randomiser {
     forward: std::sync::Arc<dyn realfft::RealToComplex<f64>>,
     backward: std::sync::Arc<dyn realfft::ComplexToReal<f64>>,
     members: Vec<Member>,
-    filters: Filters,
+    hindsight: Hindsight,
 }
 
 struct Member {
     signal: Vec<f64>,
     sorted: Vec<f64>,
     magnitudes: Vec<f64>,
-    centre: usize,
+    centre_hz: f64,
 }
 
 impl Randomiser {
-    fn new(signals: &[Vec<f64>], steps: usize) -> Result<Self, NoAnswer> {
+    fn new(
+        members: usize,
+        signals: &[Vec<f64>],
+        centres_hz: &[f64],
+        steps: usize,
+    ) -> Result<Self, NoAnswer> {
         let mut planner = RealFftPlanner::new();
         let (forward, backward) =
             (planner.plan_fft_forward(steps), planner.plan_fft_inverse(steps));
-        let mut filters = Filters::default();
-        let mut members = Vec::new();
-        for (member, signal) in signals.iter().enumerate() {
-            let no_rhythm = NoAnswer::NoRhythm { member };
-            let signal = signal.get(..steps).ok_or(no_rhythm)?.to_vec();
-            let hz =
-                spectrum::rhythm(&signal, Signal::Breath.band_hz()).peak_hz.ok_or(no_rhythm)?;
-            let centre = centre_of(hz);
-            filters.ensure(Tier::Confirmed, centre);
+        let member = |member: usize| {
+            let signal = signals.get(member).and_then(|signal| signal.get(..steps));
+            let signal = signal.and_then(hindsight::bridged)?;
+            let centre_hz = centres_hz.get(member).copied().filter(|hz| hz.is_finite())?;
             let mut sorted = signal.clone();
             sorted.sort_unstable_by(f64::total_cmp);
             let mut spectrum = forward.make_output_vec();
             forward.process(&mut signal.clone(), &mut spectrum).expect("of the planned length");
             let magnitudes = spectrum.iter().map(|z| z.norm()).collect();
-            members.push(Member { signal, sorted, magnitudes, centre });
-        }
-        Ok(Self { forward, backward, members, filters })
+            Some(Member { signal, sorted, magnitudes, centre_hz })
+        };
+        let members = (0..members)
+            .map(|place| member(place).ok_or(NoAnswer::NoRhythm { member: place }))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { forward, backward, members, hindsight: Hindsight::new(steps) })
     }
 
     /// Phasors of a surrogate, as long as the signal; zeros at both ends, where the filter does
     /// not reach.
-    fn run(&mut self, member: usize, chance: &mut Chance) -> Vec<Phasor> {
-        let Member { signal, sorted, magnitudes, centre } = &self.members[member];
+    fn run(&self, member: usize, chance: &mut Chance) -> Vec<Phasor> {
+        let Member { signal, sorted, magnitudes, centre_hz } = &self.members[member];
         let mut values = signal.clone();
         chance.shuffle(&mut values);
         let mut spectrum = self.forward.make_output_vec();
@@ -369,13 +377,7 @@ impl Randomiser {
             }
             before.clone_from(&ranks);
         }
-        let filter = self.filters.get(Tier::Confirmed, *centre).expect("designed at the beginning");
-        let half = filter.taps() / 2;
-        let mut phasors = vec![Phasor::ZERO; values.len()];
-        for (phasor, cells) in phasors[half..].iter_mut().zip(values.windows(filter.taps())) {
-            *phasor = filter.apply(cells).unit().unwrap_or(Phasor::ZERO);
-        }
-        phasors
+        self.hindsight.phasors(&values, *centre_hz)
     }
 }
 
@@ -426,7 +428,7 @@ mod tests {
         pool: &'a [Vec<Phasor>],
         seed: u64,
     ) -> Question<'a> {
-        Question { method, phasors, signals: &[], pool, surrogates: 199, seed }
+        Question { method, phasors, signals: &[], centres_hz: &[], pool, surrogates: 199, seed }
     }
 
     /// How often a p of at most 5 % is given, of `trials`.
@@ -472,7 +474,7 @@ mod tests {
             alone(1200, chance).iter().map(|phase| 9.0 * libm::cos(*phase) + 70.0).collect()
         };
         let signals = [signal(&mut chance), signal(&mut chance)];
-        let mut randomiser = Randomiser::new(&signals, 1200).unwrap();
+        let randomiser = Randomiser::new(2, &signals, &[0.25; 2], 1200).unwrap();
         let own = Phasor::ZERO;
         let runs: Vec<Vec<Phasor>> = (0..20).map(|_| randomiser.run(0, &mut chance)).collect();
         for run in &runs {
