@@ -22,6 +22,8 @@ use crate::intake::Intake;
 use crate::listen::DoorCounts;
 use crate::pump::{NoticeSink, Pump, PumpParts, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{self, Recorder, RecorderConfig, Tape};
+use crate::sessions::shelf::Shelf;
+use crate::sessions::{self, Sessions};
 use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
 use crate::topics::Topics;
@@ -38,6 +40,7 @@ pub struct House {
     gauge: Gauge,
     simulator: Arc<Simulator>,
     recorder: Arc<Recorder>,
+    sessions: Arc<Sessions>,
 }
 
 impl House {
@@ -70,6 +73,9 @@ impl House {
             clock.clone(),
             Arc::clone(&intake),
         );
+        let shelf = config.data.join("sessions");
+        sessions::shelf::sweep(&shelf);
+        let sessions = Sessions::new(Shelf::new(shelf), Arc::clone(&viewers), clock.clone());
         let ages = Arc::new(Ages::default());
         let engine_config = EngineConfig { stopwatch: Some(stopwatch), ..config.engine };
         let pump = Pump::start(
@@ -85,6 +91,7 @@ impl House {
                 tape: Tape::new(Arc::clone(&recorder)),
                 ages: Arc::clone(&ages),
                 letters: Arc::clone(&letters),
+                sessions: Some(Arc::clone(&sessions)),
                 faults: faults.clone(),
             },
         )
@@ -119,6 +126,7 @@ impl House {
         let more =
             api::router(Arc::clone(&simulator), Arc::clone(recorder.library()), Arc::clone(&doors))
                 .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)))
+                .merge(sessions::api::router(Arc::clone(&sessions), Arc::clone(&doors)))
                 .merge(system::router(Arc::clone(&doors)))
                 .merge(dead_letters::router(Arc::clone(&doors)));
         let router = http::router(Arc::clone(&doors), pulse, more, faults);
@@ -138,7 +146,7 @@ impl House {
                 begin(&begun, scenario).await;
             }
         });
-        Ok(Self { address, down, serving, pump, gauge, simulator, recorder })
+        Ok(Self { address, down, serving, pump, gauge, simulator, recorder, sessions })
     }
 
     pub fn simulator(&self) -> Arc<Simulator> {
@@ -146,11 +154,14 @@ impl House {
     }
 
     /// Tells every client with 1012, waits for them a little and for made-up sensors to leave, and
-    /// stops the engine; a recording is finished.
+    /// stops the engine; sessions and a recording are finished.
     pub async fn close(self) {
         let _ = self.down.send(true);
         let (_, ()) = tokio::join!(self.serving, self.simulator.close());
         drop(self.gauge);
+        let sessions = Arc::clone(&self.sessions);
+        // A panic there has been told; what it was about is lost.
+        let _ = tokio::task::spawn_blocking(move || sessions.close()).await;
         self.pump.stop();
         self.recorder.close().await;
     }

@@ -27,6 +27,7 @@ use crate::intake::Intake;
 use crate::mail::{Mail, MailFigures, Taken, Waiting};
 use crate::outbox::Passage;
 use crate::recorder::Tape;
+use crate::sessions::Sessions;
 use crate::viewer::ViewerDesk;
 
 pub const TICK_HZ_DEFAULT: u32 = 250;
@@ -160,6 +161,8 @@ pub struct PumpParts {
     /// How old what is delivered is.
     pub ages: Arc<Ages>,
     pub letters: Arc<DeadLetters>,
+    /// Who records groups, if anybody may.
+    pub sessions: Option<Arc<Sessions>>,
     /// Failpoints, in builds that have them.
     pub faults: Faults,
 }
@@ -287,6 +290,9 @@ impl<W: World> Run<W> {
             && inputs.samples.is_empty()
             && parts.viewers.open_count() == 0;
         mail.prepare(now, &parts.viewers, &parts.intake, inputs);
+        if let Some(sessions) = &parts.sessions {
+            sessions.act(now.engine, inputs);
+        }
         let samples = inputs.samples.len() as u64;
         parts.tape.before(now.engine, inputs);
         let deliveries = world.tick(now.engine, inputs);
@@ -301,6 +307,9 @@ impl<W: World> Run<W> {
         }
         let figures =
             mail.deliver(now, &parts.viewers, &parts.intake, deliveries, taken, &parts.ages);
+        if let Some(sessions) = &parts.sessions {
+            sessions.hear(deliveries);
+        }
         // What the world left would be told twice.
         inputs.busy.clear();
         inputs.refused.clear();

@@ -19,7 +19,7 @@ use components::delivery::ViewerEnd;
 use components::group::{GroupPlan, MEMBER_COUNT_MAX};
 use components::id::{Handles, ViewerId};
 use components::sample::EngineTime;
-use components::viewer::QualityChoice;
+use components::viewer::{Quality, QualityChoice};
 use components::wire::phoenix::Vsn;
 use components::wire::push::{Envelope, write_integer, write_string};
 use serde_json::value::RawValue;
@@ -456,6 +456,29 @@ impl ViewerDesk {
         let seat =
             ViewerSeat { desk: Arc::clone(self), token: "".into(), seat, renewed: now.engine };
         Ok(PendingSeat(seat))
+    }
+
+    /// A viewer that nobody sees and that sees nothing but the groups it watches, for whoever
+    /// records them. `None` when there are too many, or the engine cannot hear it now. It must be
+    /// renewed, and [closed](Self::close_unseen).
+    pub(crate) fn open_unseen(&self) -> Option<ViewerId> {
+        let mut state = lock(&self.state);
+        let viewer = self.take_viewer(&mut state).ok()?;
+        let open = Command::OpenViewer {
+            viewer,
+            sensors: SensorSet::Ids(Vec::new()),
+            quality: QualityChoice::Fixed(Quality::High),
+        };
+        if self.intake.command(open).is_err() {
+            state.handles.give_back(viewer.0);
+            return None;
+        }
+        Some(viewer)
+    }
+
+    pub(crate) fn close_unseen(&self, viewer: ViewerId) {
+        self.intake.farewell(Command::CloseViewer { viewer });
+        self.groups.forget(viewer);
     }
 
     /// Whoever names the original's sensor of synchrony in a lens hears of it, and nobody else.

@@ -58,6 +58,7 @@ fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation
         tape,
         ages,
         letters,
+        sessions: None,
         faults,
     }
 }

@@ -148,7 +148,7 @@ impl Library {
         unix_ms: i64,
     ) -> Result<(String, File), LibraryError> {
         let given = name.is_some();
-        let stem = name.unwrap_or_else(|| name_of(unix_ms));
+        let stem = name.unwrap_or_else(|| name_of("rec", unix_ms));
         fs::create_dir_all(&self.folder)?;
         let mut name = stem.clone();
         for number in 2.. {
@@ -291,11 +291,11 @@ fn read(path: &Path, name: &str, metadata: &Metadata) -> Entry {
     entry
 }
 
-/// `rec-20261124-034510`, in UTC.
-fn name_of(unix_ms: i64) -> String {
+/// `rec-20261124-034510`, in UTC, with this in front.
+pub(crate) fn name_of(front: &str, unix_ms: i64) -> String {
     let (Date { year, month, day }, TimeOfDay { hour, minute, second }) =
         Date::of(Timestamp(unix_ms));
-    format!("rec-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
+    format!("{front}-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
 #[cfg(test)]
@@ -333,9 +333,9 @@ mod tests {
 
     #[test]
     fn a_recording_is_named_after_its_second() {
-        assert_eq!(name_of(1_795_492_320_999), "rec-20261124-035200");
-        assert_eq!(name_of(951_782_400_000), "rec-20000229-000000");
-        assert_eq!(name_of(-1), "rec-19691231-235959");
+        assert_eq!(name_of("rec", 1_795_492_320_999), "rec-20261124-035200");
+        assert_eq!(name_of("rec", 951_782_400_000), "rec-20000229-000000");
+        assert_eq!(name_of("rec", -1), "rec-19691231-235959");
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Synchrony {
 /// [`Method`], as said on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NullName {
+    /// Nothing: no p.
+    None,
     /// People who were not there, of --pool.
     PseudoPairs,
     /// The same signals with the phases of chance (IAAFT).
@@ -78,12 +80,13 @@ pub enum NullName {
     CircularShift,
 }
 
-impl From<NullName> for Method {
-    fn from(name: NullName) -> Self {
-        match name {
-            NullName::PseudoPairs => Self::PseudoPairs,
-            NullName::PhaseRandomised => Self::PhaseRandomised,
-            NullName::CircularShift => Self::CircularShift,
+impl NullName {
+    fn method(self) -> Option<Method> {
+        match self {
+            Self::None => None,
+            Self::PseudoPairs => Some(Method::PseudoPairs),
+            Self::PhaseRandomised => Some(Method::PhaseRandomised),
+            Self::CircularShift => Some(Method::CircularShift),
         }
     }
 }
@@ -146,13 +149,17 @@ impl Synchrony {
             let session = watch(&others, self.tier.into())?.session;
             pool.extend(session.phasors());
         }
-        let null =
-            Null { method: self.null.into(), surrogates: self.surrogates, seed: self.seed, pool };
+        let null = self.null.method().map(|method| Null {
+            method,
+            surrogates: self.surrogates,
+            seed: self.seed,
+            pool,
+        });
         watched.tell_who_was_not_measurable(sheet);
         let mut session = watched.session;
         let stem = self.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         (session.name, session.condition) = (stem.unwrap_or_default(), self.condition);
-        let report = Report::of(&session, &null, |_| true).ok_or("it was cancelled")?;
+        let report = Report::of(&session, null.as_ref(), |_| true).ok_or("it was cancelled")?;
         let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
         std::fs::create_dir_all(directory).map_err(|error| told(directory, error))?;
         for (name, bytes) in report.files() {
@@ -199,7 +206,7 @@ fn watch(sheet: &Sheet, tier: Tier) -> Result<Watched, String> {
         through.tick(now_us, |deliveries, news| {
             let values = deliveries.values_of(news).chunks(count);
             for ((reading, states), values) in deliveries.readings_of(news).zip(values) {
-                watched.session.hear(reading, states, values);
+                watched.session.hear(reading, |place| (states[place], values[place]));
                 watched.readings.push(*reading);
                 for (member, state) in states.iter().enumerate() {
                     watched.phases[member].push(state.unwrap_or(f64::NAN));

@@ -138,9 +138,13 @@ pub(super) struct Series {
 }
 
 impl Report {
-    /// Takes seconds to minutes; `go_on` hears how much of the surrogates is done, from 0 to 1, and
-    /// says whether to go on. `None` when it said no.
-    pub fn of(session: &Session, null: &Null, mut go_on: impl FnMut(f64) -> bool) -> Option<Self> {
+    /// With a null it takes seconds to minutes; `go_on` hears how much of the surrogates is done,
+    /// from 0 to 1, and says whether to go on. `None` when it said no.
+    pub fn of(
+        session: &Session,
+        null: Option<&Null>,
+        mut go_on: impl FnMut(f64) -> bool,
+    ) -> Option<Self> {
         let LookedBack { group_hz, centres_hz, phasors, signals } = session.look_back();
         let steps = session.steps();
         let n = session.people.len();
@@ -182,8 +186,8 @@ impl Report {
             cluster: places.as_ref().map(|places| places.members[member]),
         };
         let people = session.people.iter().enumerate().map(person).collect();
-        let (answer, stopped) = test(null, n, &phasors, &signals, &centres_hz, &mut go_on);
-        if stopped {
+        let answer = null.map(|null| test(null, &phasors, &signals, &centres_hz, &mut go_on));
+        if answer == Some(Err(NoAnswer::Cancelled)) {
             return None;
         }
         let mut report = Self {
@@ -203,8 +207,8 @@ impl Report {
             cautions: Vec::new(),
             whole,
             people,
-            pairs: pairs(&runs, answer.as_ref().ok()),
-            significance: told(null, &answer),
+            pairs: pairs(&runs, answer.as_ref().and_then(|answer| answer.as_ref().ok())),
+            significance: told(null, answer.as_ref()),
             series: Series {
                 orders,
                 measurable: there.iter().map(Vec::len).collect(),
@@ -212,7 +216,7 @@ impl Report {
                 signals,
             },
         };
-        report.cautions = report.cautions(session, &answer);
+        report.cautions = report.cautions(session);
         Some(report)
     }
 
@@ -225,7 +229,7 @@ impl Report {
     }
 
     /// What keeps a reader from believing more than there is.
-    fn cautions(&self, session: &Session, answer: &Result<Answer, NoAnswer>) -> Vec<String> {
+    fn cautions(&self, session: &Session) -> Vec<String> {
         let mut cautions: Vec<String> =
             session.condition.caution().map(str::to_owned).into_iter().collect();
         if self.whole.measured_s == 0.0 {
@@ -242,9 +246,7 @@ impl Report {
                 self.people.len()
             ));
         }
-        if let Ok(answer) = answer
-            && answer.method.is_liberal()
-        {
+        if matches!(self.significance, Significance::Tested { liberal: true, .. }) {
             cautions.push(
                 "Shifted signals raise more false alarms than promised: p is too small.".into(),
             );
@@ -256,18 +258,15 @@ impl Report {
     }
 }
 
-type Tested = (Result<Answer, NoAnswer>, bool);
-
 fn test(
     null: &Null,
-    members: usize,
     phasors: &[Vec<Phasor>],
     signals: &[Vec<f64>],
     centres_hz: &[Option<f64>],
     go_on: &mut impl FnMut(f64) -> bool,
-) -> Tested {
-    if members > PAIRED_COUNT_MAX {
-        return (Err(NoAnswer::TooMany { count: members, max: PAIRED_COUNT_MAX }), !go_on(1.0));
+) -> Result<Answer, NoAnswer> {
+    if phasors.len() > PAIRED_COUNT_MAX {
+        return Err(NoAnswer::TooMany { count: phasors.len(), max: PAIRED_COUNT_MAX });
     }
     let centres_hz: Vec<f64> = centres_hz.iter().map(|hz| hz.unwrap_or(f64::NAN)).collect();
     let question = Question {
@@ -279,14 +278,12 @@ fn test(
         surrogates: null.surrogates,
         seed: null.seed,
     };
-    let answer = significance(&question, |done| go_on(done as f64 / null.surrogates as f64));
-    let stopped = answer == Err(NoAnswer::Cancelled);
-    (answer, stopped)
+    significance(&question, |done| go_on(done as f64 / null.surrogates as f64))
 }
 
-fn told(null: &Null, answer: &Result<Answer, NoAnswer>) -> Significance {
-    match answer {
-        Ok(answer) => Significance::Tested {
+fn told(null: Option<&Null>, answer: Option<&Result<Answer, NoAnswer>>) -> Significance {
+    match (null, answer) {
+        (_, Some(Ok(answer))) => Significance::Tested {
             method: answer.method.name(),
             surrogates: answer.surrogates,
             seed: answer.seed,
@@ -294,9 +291,10 @@ fn told(null: &Null, answer: &Result<Answer, NoAnswer>) -> Significance {
             p_group: answer.p_group,
             null95_plv: answer.null95,
         },
-        Err(error) => {
+        (Some(null), Some(Err(error))) => {
             Significance::NotTested { method: null.method.name(), reason: error.to_string() }
         }
+        _ => Significance::NotTested { method: "none", reason: "it was not asked for".into() },
     }
 }
 
@@ -375,7 +373,7 @@ mod tests {
             // Slow waves of their own, so that surrogates have something to shuffle.
             let values =
                 [breath(HZ, 0.0), breath(HZ, 0.6), breath(0.31, 0.0) + 0.2 * breath(0.21, 1.0)];
-            session.hear(&reading, &states, &values);
+            session.hear(&reading, |place| (states[place], values[place]));
         }
         session
     }
@@ -387,7 +385,7 @@ mod tests {
     #[test]
     fn a_report_reads_who_is_locked_who_is_behind_and_who_was_not_measurable() {
         let session = session(Condition::Free);
-        let report = Report::of(&session, &null(Method::PhaseRandomised), |_| true).unwrap();
+        let report = Report::of(&session, Some(&null(Method::PhaseRandomised)), |_| true).unwrap();
         assert_eq!(
             (report.begin_ms, report.steps, report.duration_s),
             (1_700_000_000_000, 1_800, 180.0)
@@ -416,7 +414,7 @@ mod tests {
     #[test]
     fn what_keeps_from_believing_too_much_is_said() {
         let paced = session(Condition::Paced);
-        let report = Report::of(&paced, &null(Method::CircularShift), |_| true).unwrap();
+        let report = Report::of(&paced, Some(&null(Method::CircularShift)), |_| true).unwrap();
         assert!(report.cautions[0].contains("followed a pacer"), "{:?}", report.cautions);
         let Significance::NotTested { reason, .. } = &report.significance else {
             panic!("{:?}", report.significance)
@@ -424,12 +422,17 @@ mod tests {
         assert_eq!(reason, "the window is 180 s long; this method needs 300 to 3600 s");
         assert_eq!(report.pairs[0].p, None);
         let lonely = Null { pool: report.series().phasors.clone(), ..null(Method::PseudoPairs) };
-        let report = Report::of(&paced, &lonely, |_| true).unwrap();
+        let report = Report::of(&paced, Some(&lonely), |_| true).unwrap();
         let Significance::NotTested { reason, .. } = &report.significance else { panic!() };
         assert_eq!(reason, "there are 3 people from elsewhere to compare with, 20 are needed");
+        let report = Report::of(&paced, None, |_| unreachable!("there is nothing to wait for"));
+        let Significance::NotTested { method, reason } = report.unwrap().significance else {
+            panic!()
+        };
+        assert_eq!((method, &*reason), ("none", "it was not asked for"));
         let nobody =
             Session::new("x", Signal::Breath, Tier::Live, Condition::Free, vec!["Ada".into()]);
-        let report = Report::of(&nobody, &null(Method::PhaseRandomised), |_| true).unwrap();
+        let report = Report::of(&nobody, Some(&null(Method::PhaseRandomised)), |_| true).unwrap();
         assert_eq!(report.cautions[0], "Never could two people be measured at once.");
         assert_eq!((report.whole.mean_r, report.pairs.len()), (None, 0));
         assert!(report.files().iter().all(|(_, bytes)| !bytes.is_empty()));
@@ -439,7 +442,7 @@ mod tests {
     fn a_report_that_is_stopped_is_none() {
         let mut heard = Vec::new();
         let report =
-            Report::of(&session(Condition::Free), &null(Method::PhaseRandomised), |done| {
+            Report::of(&session(Condition::Free), Some(&null(Method::PhaseRandomised)), |done| {
                 heard.push(done);
                 heard.len() < 3
             });
@@ -450,7 +453,7 @@ mod tests {
     #[test]
     fn the_files_say_what_was_computed_and_from_what() {
         let report =
-            Report::of(&session(Condition::Free), &null(Method::PhaseRandomised), |_| true)
+            Report::of(&session(Condition::Free), Some(&null(Method::PhaseRandomised)), |_| true)
                 .unwrap();
         let files = report.files();
         let text = |name: &str| {

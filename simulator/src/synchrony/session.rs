@@ -92,32 +92,43 @@ impl Session {
         }
     }
 
-    /// Bytes that a step takes for each member.
-    pub const STEP_BYTES: usize = 5;
+    /// Somebody who was not there until now.
+    pub fn join(&mut self, name: String) {
+        self.people.push(name);
+        self.people_state.push(vec![Unmeasurable::Silent as u8; self.steps]);
+        self.values.push(vec![f32::NAN; self.steps]);
+    }
 
-    /// One step: what each member was, and what its signal was. Steps that were passed over, and
-    /// members beyond those it began with, are as if nothing had come; what is older than the last
-    /// step is left out.
-    pub fn hear(&mut self, reading: &Reading, states: &[MemberState], values: &[f64]) {
+    /// One step: what each was, and what the signal was. Steps that were passed over are as if
+    /// nothing had come; what is older than the last step is left out.
+    pub fn hear(&mut self, reading: &Reading, person: impl Fn(usize) -> (MemberState, f64)) {
         let begin_us = *self.begin_us.get_or_insert(reading.at_us);
         let step = (reading.at_us - begin_us) / STEP_US;
         let Ok(step) = usize::try_from(step) else { return };
         if step < self.steps {
             return;
         }
-        for member in 0..self.people.len() {
-            let state = match states.get(member) {
-                Some(Ok(_)) => MEASURABLE,
-                Some(Err(why)) => *why as u8,
-                None => Unmeasurable::Silent as u8,
+        for place in 0..self.people.len() {
+            let (state, value) = person(place);
+            let state = match state {
+                Ok(_) => MEASURABLE,
+                Err(why) => why as u8,
             };
-            let value = values.get(member).map_or(f32::NAN, |value| *value as f32);
-            self.people_state[member].resize(step, Unmeasurable::Silent as u8);
-            self.people_state[member].push(state);
-            self.values[member].resize(step, f32::NAN);
-            self.values[member].push(value);
+            self.people_state[place].resize(step, Unmeasurable::Silent as u8);
+            self.people_state[place].push(state);
+            self.values[place].resize(step, f32::NAN);
+            self.values[place].push(value as f32);
         }
         self.steps = step + 1;
+    }
+
+    /// How each is now: the last step's. `None` before the first.
+    pub fn latest(&self, place: usize) -> Option<Result<(), Unmeasurable>> {
+        let state = *self.people_state[place].last()?;
+        Some(match Unmeasurable::ALL.into_iter().find(|why| *why as u8 == state) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        })
     }
 
     /// Steps of a tenth of a second.
@@ -216,9 +227,17 @@ mod tests {
         );
         let reading =
             |at_us| Reading { at_us, members: 2, measurable: 1, order: None, smoothed: None };
-        session.hear(&reading(5_000_000), &[Ok(0.1), Err(Unmeasurable::Flat)], &[1.0, 7.0]);
-        session.hear(&reading(5_300_000), &[Ok(0.2)], &[2.0]);
-        session.hear(&reading(5_100_000), &[Ok(0.3); 2], &[3.0; 2]);
+        let flat = Err(Unmeasurable::Flat);
+        session.hear(&reading(5_000_000), |place| [(Ok(0.1), 1.0), (flat, 7.0)][place]);
+        let gone = (Err(Unmeasurable::Silent), f64::NAN);
+        session.hear(&reading(5_300_000), |place| [(Ok(0.2), 2.0), gone][place]);
+        session.hear(&reading(5_100_000), |_| (Ok(0.3), 3.0));
+        assert_eq!(
+            (session.latest(0), session.latest(1)),
+            (Some(Ok(())), Some(Err(Unmeasurable::Silent)))
+        );
+        session.join("c".into());
+        assert_eq!(session.reasons(2).collect::<Vec<_>>(), [(Unmeasurable::Silent, 4)]);
         assert_eq!((session.steps(), session.begin_us()), (4, Some(5_000_000)));
         let measurable: Vec<bool> = (0..4).map(|step| session.was_measurable(0, step)).collect();
         assert_eq!(measurable, [true, false, false, true]);
