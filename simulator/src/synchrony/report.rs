@@ -372,7 +372,7 @@ mod tests {
             };
             // Slow waves of their own, so that surrogates have something to shuffle.
             let values =
-                [breath(HZ, 0.0), breath(HZ, 0.6), breath(0.31, 0.0) + 0.2 * breath(0.21, 1.0)];
+                [breath(HZ, 0.0), breath(HZ, 0.6), breath(0.36, 0.0) + 0.2 * breath(0.3, 1.0)];
             session.hear(&reading, |place| (states[place], values[place]));
         }
         session
@@ -402,7 +402,7 @@ mod tests {
         assert_eq!((ada.measurable_share, bea.measurable_share), (1.0, 1.0));
         assert!((cid.measurable_share - 1_500.0 / 1_800.0).abs() < 1e-12);
         assert_eq!((cid.why_not.len(), cid.why_not[0].reason), (1, "clipped"));
-        assert!((cid.centre_hz.unwrap() - 0.31).abs() < 0.005, "{cid:?}");
+        assert!((cid.centre_hz.unwrap() - 0.36).abs() < 0.005, "{cid:?}");
         // Before the third can be measured, there are two, a seventh of a cycle apart.
         let order = report.series().orders[100].unwrap();
         assert!((order.r - libm::cos(0.5 * TAU * HZ * 0.6)).abs() < 1e-3, "{order:?}");
