@@ -70,11 +70,12 @@ impl Heard {
 /// how many.
 fn agree(one: &Heard, other: &Heard, tolerance: f64) -> usize {
     let mut count = 0;
-    for reading in &one.readings {
-        let Some(same) = other.readings.iter().find(|same| same.at_us == reading.at_us) else {
+    for (reading, states) in one.readings.iter().zip(&one.states) {
+        let Some(place) = other.readings.iter().position(|same| same.at_us == reading.at_us) else {
             continue;
         };
-        assert_eq!(reading.measurable, same.measurable, "{reading:?} {same:?}");
+        let same = &other.readings[place];
+        assert_eq!(*states, other.states[place], "why not, at {} us", reading.at_us);
         if let (Some(a), Some(b)) = (reading.order, same.order) {
             count += 1;
             assert!((a.r - b.r).abs() <= tolerance, "{reading:?} {same:?}");
