@@ -26,6 +26,7 @@ pub mod metrics;
 mod orders;
 pub mod origin;
 pub mod outbox;
+mod pieces;
 pub mod pump;
 pub mod recorder;
 pub mod roster;

@@ -1,11 +1,9 @@
 //! `/api/recordings`: what was recorded, recording, and taking it home.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -17,13 +15,11 @@ use serde_json::{Value, json};
 use super::library::{Entry, LibraryError};
 use super::{Recorder, RecorderError, Status};
 use crate::orders::{self, Answer, Problem, Words, error, is_json, let_in};
+use crate::pieces::pieces;
 use crate::socket::Doors;
 
 /// Bytes of a request's body: a name.
 const BODY_BYTES_MAX: usize = 4 * 1024;
-
-/// What is read from the disk at once, for a download.
-const PIECE_BYTES: usize = 256 * 1024;
 
 #[derive(Clone)]
 struct Api {
@@ -91,29 +87,6 @@ async fn download(State(api): State<Api>, name: Named) -> Answer {
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     Ok((headers, Body::from_stream(pieces(file, bytes))).into_response())
-}
-
-/// The file, piece by piece, each read when the one before has gone.
-fn pieces(file: File, bytes: u64) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
-    futures_util::stream::try_unfold((file, bytes), |(file, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let read = move || {
-            let mut file = file;
-            let mut piece = vec![0; left.min(PIECE_BYTES as u64) as usize];
-            let count = file.read(&mut piece)?;
-            piece.truncate(count);
-            Ok::<_, std::io::Error>((file, piece))
-        };
-        let (file, piece) =
-            tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)??;
-        if piece.is_empty() {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let left = left - piece.len() as u64;
-        Ok(Some((Bytes::from(piece), (file, left))))
-    })
 }
 
 fn entry_json(entry: &Entry) -> Value {
