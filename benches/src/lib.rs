@@ -5,5 +5,6 @@ pub mod fan_out;
 pub mod intake;
 pub mod recording;
 pub mod snapshot;
+pub mod store;
 pub mod tick;
 pub mod wire;

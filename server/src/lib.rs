@@ -32,6 +32,7 @@ pub mod recorder;
 pub mod roster;
 pub mod simulator;
 pub mod socket;
+pub mod store;
 pub mod system;
 pub mod topics;
 pub mod viewer;
