@@ -6,5 +6,6 @@ pub mod intake;
 pub mod recording;
 pub mod sense;
 pub mod snapshot;
+pub mod store;
 pub mod tick;
 pub mod wire;

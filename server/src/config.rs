@@ -19,6 +19,7 @@ use crate::origin::{Origin, Origins};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
 use crate::socket::{SocketLimits, sensor_rate};
+use crate::store::Place;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
@@ -66,6 +67,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where recordings and whatever else is to last are kept.
     pub data: PathBuf,
+    /// Where the store is: in that folder if somebody has named it, else in memory. Whoever only
+    /// tries this out leaves nothing behind.
+    pub store: Place,
     /// The scenarios that run within the server from the beginning.
     pub simulate: Vec<Scenario>,
     /// A recording to show from the beginning; then nobody is simulated unless asked for.
@@ -250,6 +254,10 @@ impl Given {
                 .last("replay")
                 .map(|setting| setting.text().map(PathBuf::from))
                 .transpose()?,
+            store: match self.last("data") {
+                Some(_) => Place::Folder(data.clone()),
+                None => Place::Memory,
+            },
             data,
             auth,
             origins: Origins {
@@ -530,6 +538,13 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:4000");
         assert_eq!(config.auth.mode, Mode::Dev);
         assert_eq!(names(&config), ["few"], "the first start shows life");
+    }
+
+    #[test]
+    fn what_is_to_last_is_kept_where_somebody_has_named_a_folder() {
+        assert!(matches!(environment(&[]).unwrap().store, Place::Memory));
+        let config = environment(&[("SENSOCTO_DATA", "/srv/sensocto")]).unwrap();
+        assert!(matches!(&config.store, Place::Folder(folder) if *folder == config.data));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use components::class::Class;
@@ -17,9 +17,7 @@ use components::ledger::{Ledger, Reason};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::auth::{Forbidden, Unauthorized};
-use crate::listen::Peer;
-use crate::orders::{clip, error};
+use crate::orders::{clip, error, let_administrators_in};
 use crate::socket::Doors;
 
 /// Letters that are kept.
@@ -217,27 +215,8 @@ struct Wish {
 pub fn router(doors: Arc<Doors>) -> Router {
     Router::new()
         .route("/api/system/dead-letters", get(show))
-        .layer(middleware::from_fn_with_state(Arc::clone(&doors), let_in))
+        .layer(middleware::from_fn_with_state(Arc::clone(&doors), let_administrators_in))
         .with_state(doors)
-}
-
-/// Administrators only ([`Auth::administrator`](crate::auth::Auth::administrator)).
-async fn let_in(State(doors): State<Arc<Doors>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.address);
-    let problem = match doors.auth.administrator(given, peer) {
-        Ok(()) => return next.run(request).await,
-        Err(Forbidden::Token(Unauthorized)) => {
-            let problem = "an Authorization: Bearer of `admin_tokens` is needed";
-            error(StatusCode::UNAUTHORIZED, "unauthorized", problem)
-        }
-        Err(Forbidden::Nobody) => {
-            let problem = "administrators only: set `admin_tokens`, or ask from this machine in \
-                           auth mode dev or open";
-            error(StatusCode::FORBIDDEN, "forbidden", problem)
-        }
-    };
-    problem.into_response()
 }
 
 async fn show(

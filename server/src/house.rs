@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig};
 use simulator::scenario::Scenario;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::ages::Ages;
 use crate::auth::Mode;
@@ -26,9 +27,13 @@ use crate::sessions::shelf::Shelf;
 use crate::sessions::{self, Sessions};
 use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
+use crate::store::{self, Readiness, Store, StoreConfig};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
 use crate::{http, listen, system};
+
+/// The doors open without what the store holds rather than later than this.
+const HYDRATION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running server.
 #[derive(Debug)]
@@ -41,6 +46,7 @@ pub struct House {
     simulator: Arc<Simulator>,
     recorder: Arc<Recorder>,
     sessions: Arc<Sessions>,
+    store: Store,
 }
 
 impl House {
@@ -54,8 +60,17 @@ impl House {
         let intake = Arc::new(Intake::new(config.intake_limits).with_faults(faults.clone()));
         let letters = Arc::new(DeadLetters::default());
         let clock = Clock::system();
+        let store = StoreConfig::new(config.store, store::sections(), clock.clone());
+        let store =
+            Store::start(store).map_err(|error| format!("cannot start the store: {error}"))?;
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), config.feed_count_max));
-        let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), config.viewer_count_max);
+        let viewers = ViewerDesk::new(
+            Arc::clone(&intake),
+            clock.clone(),
+            config.viewer_count_max,
+            store.clone(),
+        );
+        hydrate(&store, &viewers).await;
         let pulse = Arc::new(Pulse::default());
         let (simulator, simulation) = Simulator::new(
             config.data.join("scenarios"),
@@ -110,6 +125,7 @@ impl House {
             viewers,
             topics: Topics::default(),
             letters,
+            store: store.clone(),
             counts: Counts::default(),
             connections: Arc::clone(&connections),
             pump: pump.report(),
@@ -128,7 +144,8 @@ impl House {
                 .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)))
                 .merge(sessions::api::router(Arc::clone(&sessions), Arc::clone(&doors)))
                 .merge(system::router(Arc::clone(&doors)))
-                .merge(dead_letters::router(Arc::clone(&doors)));
+                .merge(dead_letters::router(Arc::clone(&doors)))
+                .merge(store::api::router(Arc::clone(&doors)));
         let router = http::router(Arc::clone(&doors), pulse, more, faults);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {
@@ -146,7 +163,7 @@ impl House {
                 begin(&begun, scenario).await;
             }
         });
-        Ok(Self { address, down, serving, pump, gauge, simulator, recorder, sessions })
+        Ok(Self { address, down, serving, pump, gauge, simulator, recorder, sessions, store })
     }
 
     pub fn simulator(&self) -> Arc<Simulator> {
@@ -154,7 +171,7 @@ impl House {
     }
 
     /// Tells every client with 1012, waits for them a little and for made-up sensors to leave, and
-    /// stops the engine; sessions and a recording are finished.
+    /// stops the engine; sessions and a recording are finished, and what is to be kept is on the disk.
     pub async fn close(self) {
         let _ = self.down.send(true);
         let (_, ()) = tokio::join!(self.serving, self.simulator.close());
@@ -164,7 +181,48 @@ impl House {
         let _ = tokio::task::spawn_blocking(move || sessions.close()).await;
         self.pump.stop();
         self.recorder.close().await;
+        let closed = tokio::task::spawn_blocking(move || self.store.close()).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "the store could not be closed");
+        }
     }
+}
+
+/// Hands over what the store holds as soon as it can be asked, and waits a little for that, so that
+/// whoever returns to a server that has just begun is known there.
+async fn hydrate(store: &Store, viewers: &Arc<ViewerDesk>) {
+    if !store.is_kept() {
+        tracing::warn!("nothing is kept: tokens end with this server; start with --data DIR");
+    }
+    let mut readiness = store.watch();
+    let viewers = Arc::clone(viewers);
+    let (settled, settling) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut settled = Some(settled);
+        loop {
+            let now = readiness.wait_for(|now| *now != Readiness::Hydrating).await;
+            let Ok(now) = now.map(|now| now.clone()) else { return };
+            let desk = Arc::clone(&viewers);
+            let hydrated = match now {
+                Readiness::Ready => tokio::task::spawn_blocking(move || desk.hydrate()).await.ok(),
+                _ => None,
+            };
+            // Whoever waited may have given up.
+            let _ = settled.take().map(|settled| settled.send(()));
+            match hydrated {
+                Some(Ok(tokens)) => {
+                    tracing::info!(tokens, "what was kept is here again");
+                    return;
+                }
+                Some(Err(problem)) => tracing::error!(%problem, "the store cannot be read"),
+                None => {}
+            }
+            if readiness.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    let _ = timeout(HYDRATION_PATIENCE, settling).await;
 }
 
 /// The recording that is to be watched. That it cannot be is told to whoever started the server.

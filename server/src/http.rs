@@ -20,9 +20,8 @@ use tokio::time::timeout;
 
 use crate::channel::unix_now;
 use crate::health::Pulse;
-use crate::metrics;
 use crate::socket::{self, Doors};
-use crate::viewer;
+use crate::{metrics, store, viewer};
 
 /// Bytes of a request's body (`reference/wire.md` 2.3 allows 4 MB; nothing here needs it).
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -81,8 +80,10 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
             ((*system).to_owned(), told)
         })
         .collect();
+    let store = store::api::health(&health.doors.store.report());
+    let well = alive && off.is_empty() && store["healthy"] == true;
     let body = json!({
-        "status": if alive && off.is_empty() { "healthy" } else { "degraded" },
+        "status": if well { "healthy" } else { "degraded" },
         "checks": {
             "engine": {
                 "healthy": alive,
@@ -90,6 +91,8 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
             },
             // One that is left out is missed by nobody who looks, or the engine would have ended.
             "systems": { "healthy": off.is_empty(), "off": off, "panicked": panics },
+            // Live data does not wait for it, and is served all the same.
+            "store": store,
             "feeds": { "healthy": true, "count": health.doors.devices.feed_count() },
             "wire": {
                 "healthy": true,

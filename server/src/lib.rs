@@ -34,6 +34,7 @@ pub mod roster;
 pub mod sessions;
 pub mod simulator;
 pub mod socket;
+pub mod store;
 pub mod system;
 pub mod topics;
 pub mod viewer;

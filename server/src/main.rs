@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use server::config::{self, Config, Given};
 use server::gather::Gather;
 use server::house::House;
+use server::store;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,6 +48,9 @@ enum Command {
     Synchrony(simulator::synchrony::Synchrony),
     /// Find the heart beats in a CSV file of raw ECG.
     Heart(simulator::synchrony::Heart),
+    Check(store::keep::Check),
+    Backup(store::keep::Backup),
+    Restore(store::keep::Restore),
     /// Play made-up worlds against the engine, with everything that goes wrong, and check it.
     Swarm(simulator::swarm::cli::Swarm),
 }
@@ -58,7 +62,8 @@ struct Serve {
     /// Address and port to listen on [default: 127.0.0.1:4000].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where what is to last is kept [default: data].
+    /// Where what is to last is kept. Without it recordings go to `data`, and viewers' tokens and
+    /// whatever else a server remembers end with it.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// Scenarios to simulate within the server, separated by commas: names, see `sensocto
@@ -139,6 +144,9 @@ fn main() -> ExitCode {
         Some(Command::Sim(sim)) => sim.run(),
         Some(Command::Simulate(simulate)) => simulate.run(),
         Some(Command::Replay(replay)) => replay.run(),
+        Some(Command::Check(check)) => check.run(),
+        Some(Command::Backup(backup)) => backup.run(),
+        Some(Command::Restore(restore)) => restore.run(),
         Some(Command::Swarm(swarm)) => swarm.run(),
         Some(Command::Synchrony(synchrony)) => synchrony.run(),
         Some(Command::Heart(heart)) => heart.run(),

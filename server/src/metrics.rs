@@ -22,6 +22,7 @@ use crate::gauge::Measured;
 use crate::groups::{Meter, ORDER_BOUNDS};
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
+use crate::store;
 
 /// Answers with everything that is counted.
 pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
@@ -31,6 +32,7 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     queues(&mut page, &doors);
     let door = door(&mut page, &doors);
     pump(&mut page, &doors);
+    store::api::measure(&mut page, &doors.store.report());
     ages(&mut page, &doors.ages);
     groups(&mut page, &doors.viewers.groups().meters());
     if let Some(measured) = doors.board.newest() {
@@ -459,16 +461,16 @@ const _: () = assert!(SHOWN_MICROS[13] == BOUNDS_MICROS[BOUNDS_MICROS.len() - 1]
 
 /// The page in the making. Writing to a string cannot fail.
 #[derive(Default)]
-struct Page {
+pub(crate) struct Page {
     text: String,
 }
 
 impl Page {
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.one(name, "gauge", help, value);
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+    pub(crate) fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.one(name, "counter", help, value);
     }
 
@@ -477,13 +479,13 @@ impl Page {
         self.sample(name, &[], value);
     }
 
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    pub(crate) fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP sensocto_{name} {help}");
         let _ = writeln!(self.text, "# TYPE sensocto_{name} {kind}");
     }
 
     /// Values of labels are words of ours, and need no escaping.
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub(crate) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let _ = write!(self.text, "sensocto_{name}");
         for (index, (label, of)) in labels.iter().enumerate() {
             let before = if index == 0 { '{' } else { ',' };

@@ -10,6 +10,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Map, Value, json};
 
+use crate::auth::{Forbidden, Unauthorized};
+use crate::listen::Peer;
 use crate::socket::Doors;
 
 /// Letters of what a client sent that are said back to it.
@@ -35,10 +37,42 @@ pub(crate) async fn let_in(
         return error(StatusCode::UNAUTHORIZED, "unauthorized", problem).into_response();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) && !doors.origins.admit(headers) {
-        let problem = "pages of this origin may not give orders here; see the setting `origins`";
-        return error(StatusCode::FORBIDDEN, "origin_refused", problem).into_response();
+        return origin_refused().into_response();
     }
     next.run(request).await
+}
+
+/// Administrators only ([`Auth::administrator`](crate::auth::Auth::administrator)), and from pages
+/// of ours only.
+pub(crate) async fn let_administrators_in(
+    State(doors): State<Arc<Doors>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.address);
+    let problem = match doors.auth.administrator(authorization, peer) {
+        Ok(()) if *request.method() == Method::GET || doors.origins.admit(headers) => {
+            return next.run(request).await;
+        }
+        Ok(()) => origin_refused(),
+        Err(Forbidden::Token(Unauthorized)) => {
+            let problem = "an Authorization: Bearer of `admin_tokens` is needed";
+            error(StatusCode::UNAUTHORIZED, "unauthorized", problem)
+        }
+        Err(Forbidden::Nobody) => {
+            let problem = "administrators only: set `admin_tokens`, or ask from this machine in \
+                           auth mode dev or open";
+            error(StatusCode::FORBIDDEN, "forbidden", problem)
+        }
+    };
+    problem.into_response()
+}
+
+fn origin_refused() -> Problem {
+    let problem = "pages of this origin may not give orders here; see the setting `origins`";
+    error(StatusCode::FORBIDDEN, "origin_refused", problem)
 }
 
 /// A page of another origin cannot send this type without asking first.

@@ -44,6 +44,7 @@ use crate::listen::{Connection, DoorCounts, Peer, asked_to_end};
 use crate::origin::Origins;
 use crate::outbox::{Letter, OutboxReader, Outgoing, Passage, outbox};
 use crate::pump::PumpReport;
+use crate::store::Store;
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
 
@@ -155,6 +156,7 @@ pub struct Doors {
     pub viewers: Arc<ViewerDesk>,
     pub topics: Topics,
     pub letters: Arc<DeadLetters>,
+    pub store: Store,
     pub counts: Counts,
     pub connections: Arc<DoorCounts>,
     pub pump: Arc<PumpReport>,

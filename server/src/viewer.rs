@@ -6,12 +6,14 @@
 
 pub mod api;
 pub mod browser;
+pub mod keeping;
 pub mod words;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use components::budget::{Grant, Layer};
 use components::command::{Attention, Command, SensorSet, Target};
@@ -23,12 +25,16 @@ use components::viewer::{Quality, QualityChoice};
 use components::wire::phoenix::Vsn;
 use components::wire::push::{Envelope, write_integer, write_string};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::groups::{GroupDesk, GroupsError, OLD_SENSOR_ID, old_plans};
 use crate::intake::{Intake, IntakeFull};
 use crate::outbox::Outbox;
 use crate::roster::Lens;
+use crate::store::record::Revision;
+use crate::store::{Entry, Expect, ReadError, Readiness, Refused, Store};
+use keeping::{Keeping, TokenId, TokenRecord};
 use words::{FormWish, JoinError, Wishes, WordsError};
 
 /// Viewers that may be out, joined or not.
@@ -43,6 +49,9 @@ pub const ID_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What an id costs beside its letters: a box, and its place in a lens.
 const ID_OVERHEAD_BYTES: usize = 64;
+
+/// Whoever mints hears that the token is not on the disk yet rather than wait any longer.
+const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sockets say that they live with every word; the engine need not hear of each.
 const RENEW_INTERVAL_MS: u64 = 1000;
@@ -191,6 +200,41 @@ struct Minted {
 }
 
 impl Minted {
+    fn record(&self, now: Now) -> TokenRecord {
+        let Self { sensors, choice, attention, seat, expires, was_joined } = self;
+        let expires_in_ms = expires.0.saturating_sub(now.engine.0) / 1000;
+        TokenRecord {
+            sensors: match sensors {
+                SensorSet::All => None,
+                SensorSet::Ids(ids) => Some(ids.clone()),
+            },
+            quality: choice.name().into(),
+            visible: attention.visible.clone(),
+            joined: seat.is_some(),
+            was_joined: *was_joined,
+            expires_unix_ms: now.unix_ms.saturating_add(expires_in_ms as i64),
+        }
+    }
+
+    /// As another server has left it. `None`: it is good no more. Whoever was connected when that
+    /// one ended has as long to come back as after any other end of a channel; nobody has longer.
+    fn of(record: TokenRecord, now: Now) -> Option<Self> {
+        let TokenRecord { sensors, quality, visible, joined, was_joined, expires_unix_ms } = record;
+        let left_ms = match joined {
+            true => TOKEN_SECONDS * 1000,
+            false => u64::try_from(expires_unix_ms.saturating_sub(now.unix_ms)).unwrap_or(0),
+        };
+        let left_ms = left_ms.min(TOKEN_SECONDS * 1000);
+        (left_ms > 0).then(|| Self {
+            sensors: sensors.map_or(SensorSet::All, SensorSet::Ids),
+            choice: QualityChoice::from_name(&quality).unwrap_or_default(),
+            attention: Attention { visible, ..Attention::default() },
+            seat: None,
+            expires: now.engine.plus_millis(left_ms),
+            was_joined,
+        })
+    }
+
     fn id_bytes(&self) -> usize {
         set_bytes(&self.sensors) + attention_bytes(&self.attention)
     }
@@ -222,7 +266,7 @@ fn id_bytes(ids: &[Box<str>]) -> usize {
 
 #[derive(Default)]
 struct State {
-    minted: HashMap<Box<str>, Minted>,
+    minted: HashMap<TokenId, Minted>,
     handles: Handles,
     id_bytes: usize,
 }
@@ -239,6 +283,10 @@ pub struct ViewerDesk {
     intake: Arc<Intake>,
     clock: Clock,
     count_max: usize,
+    /// Where tokens outlive us.
+    keeping: Keeping,
+    /// What was there is here.
+    hydrated: AtomicBool,
 }
 
 impl fmt::Debug for ViewerDesk {
@@ -275,7 +323,7 @@ enum Change {
 }
 
 impl ViewerDesk {
-    pub fn new(intake: Arc<Intake>, clock: Clock, count_max: usize) -> Arc<Self> {
+    pub fn new(intake: Arc<Intake>, clock: Clock, count_max: usize, store: Store) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             arrivals: Mutex::default(),
@@ -285,12 +333,57 @@ impl ViewerDesk {
             intake,
             clock,
             count_max,
+            keeping: Keeping::new(store),
+            hydrated: AtomicBool::new(false),
         })
     }
 
     /// The groups that viewers watch.
     pub fn groups(&self) -> &GroupDesk {
         &self.groups
+    }
+
+    /// Takes over the tokens that another server has left in the store, once it is ready; how many.
+    /// A token that is here already is newer. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be asked now.
+    pub fn hydrate(&self) -> Result<usize, ReadError> {
+        let entries = self.keeping.table.all()?;
+        let now = self.clock.now();
+        let mut gone = Vec::new();
+        let mut count = 0;
+        let mut state = lock(&self.state);
+        // What is damaged the store has counted and told of.
+        for Entry { key, revision, record } in entries.into_iter().flatten() {
+            let id = <[u8; 32]>::try_from(&*key).ok().map(TokenId);
+            if id.is_some_and(|id| state.minted.contains_key(&id)) {
+                continue;
+            }
+            let minted = Minted::of(record, now);
+            let bytes = minted.as_ref().map_or(0, Minted::id_bytes);
+            let fits =
+                state.minted.len() < self.count_max && state.id_bytes + bytes <= ID_BYTES_MAX;
+            match (id, minted) {
+                (Some(id), Some(minted)) if fits => {
+                    state.id_bytes += bytes;
+                    state.minted.insert(id, minted);
+                    count += 1;
+                }
+                // Somebody may have changed it since it was read.
+                _ => gone.push(self.keeping.table.delete(&key, Expect::At(revision))),
+            }
+        }
+        drop(state);
+        self.hydrated.store(true, Ordering::Release);
+        self.keeping.write(gone);
+        Ok(count)
+    }
+
+    /// Puts on the disk what is known of a token by now.
+    fn keep(&self, id: TokenId, minted: &Minted) {
+        let record = minted.record(self.clock.now());
+        self.keeping.write(vec![self.keeping.put(id, &record, Expect::Any)]);
     }
 
     /// Channels that are open.
@@ -308,10 +401,24 @@ impl ViewerDesk {
         lock(&self.state).minted.len()
     }
 
-    /// A new token. Absent wishes: all sensors, auto, all visible.
-    pub fn mint(&self, wishes: Wishes) -> Result<Box<str>, DeskError> {
+    /// A new token, and whether it is on the disk. Absent wishes: all sensors, auto, all visible.
+    pub async fn mint(&self, wishes: Wishes) -> Result<(Box<str>, bool), DeskError> {
         let token = random_token()?;
-        let now = self.clock.now().engine;
+        let kept = match self.take_in(TokenId::of(&token), wishes)? {
+            Some(kept) => timeout(KEEP_PATIENCE, kept).await,
+            None => return Ok((token, false)),
+        };
+        Ok((token, matches!(kept, Ok(Ok(_)))))
+    }
+
+    /// Makes room for a token and has it kept; what to wait for, if that is worth it.
+    fn take_in(
+        &self,
+        id: TokenId,
+        wishes: Wishes,
+    ) -> Result<Option<impl Future<Output = Result<Revision, Refused>> + use<>>, DeskError> {
+        let at = self.clock.now();
+        let now = at.engine;
         let minted = Minted {
             sensors: wishes.sensors.unwrap_or(SensorSet::All),
             choice: wishes.quality.unwrap_or_default(),
@@ -321,22 +428,34 @@ impl ViewerDesk {
             was_joined: false,
         };
         let bytes = minted.id_bytes();
-        let mut state = lock(&self.state);
+        let mut forgotten = Vec::new();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
         if state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX {
-            state.forget_expired(now);
+            forgotten = state.forget_expired(now);
         }
         // Whoever mints and never joins does not keep everybody else out for an hour.
-        while (state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX)
-            && state.forget_oldest_unused()
-        {
+        while state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX {
+            let Some(id) = state.forget_oldest_unused() else { break };
             self.forgotten.fetch_add(1, Ordering::Relaxed);
+            forgotten.push(id);
         }
+        let table = &self.keeping.table;
+        let gone = forgotten.iter().map(|id| table.delete(&id.0, Expect::Any));
+        self.keeping.write(gone.collect());
         if state.minted.len() >= self.count_max || state.id_bytes + bytes > ID_BYTES_MAX {
             return Err(DeskError::TooMany);
         }
         state.id_bytes += bytes;
-        state.minted.insert(token.clone(), minted);
-        Ok(token)
+        let change = vec![self.keeping.put(id, &minted.record(at), Expect::Absent)];
+        state.minted.insert(id, minted);
+        // In this order under the lock, as everything that is said of a token.
+        let store = &self.keeping.store;
+        if store.is_kept() && *store.watch().borrow() == Readiness::Ready {
+            return Ok(Some(store.commit(change)));
+        }
+        self.keeping.write(change);
+        Ok(None)
     }
 
     /// Changes what a token asks for; on an open channel within a tick.
@@ -346,22 +465,28 @@ impl ViewerDesk {
             wishes.quality.map(Change::Quality),
             wishes.visible.map(Change::Visible),
         ];
+        let id = TokenId::of(token);
         let mut state = lock(&self.state);
-        state.living(token, self.clock.now().engine)?;
-        for change in changes.into_iter().flatten() {
-            state.apply(token, None, change, &self.intake)?;
+        state.living(id, self.clock.now().engine)?;
+        let mut changes = changes.into_iter().flatten();
+        let outcome = changes.try_for_each(|change| state.apply(id, None, change, &self.intake));
+        // Of several the first may have been followed.
+        if let Some(minted) = state.minted.get(&id) {
+            self.keep(id, minted);
         }
         drop(state);
-        self.lens_changed(token);
-        Ok(())
+        self.lens_changed(id);
+        outcome
     }
 
     /// Takes a token back; its channel closes. Unknown ones are as good as deleted.
     pub fn delete(&self, token: &str) {
+        let id = TokenId::of(token);
         let seat = {
             let mut state = lock(&self.state);
-            let Some(minted) = state.minted.remove(token) else { return };
+            let Some(minted) = state.minted.remove(&id) else { return };
             state.id_bytes -= minted.id_bytes();
+            self.keeping.write(vec![self.keeping.table.delete(&id.0, Expect::Any)]);
             minted.seat
         };
         if let Some(seat) = seat {
@@ -379,16 +504,17 @@ impl ViewerDesk {
         address: SeatAddress,
     ) -> Result<(Box<RawValue>, PendingSeat), Box<RawValue>> {
         let now = self.clock.now();
+        let id = TokenId::of(token);
         let mut guard = lock(&self.state);
         let state = &mut *guard;
-        state.living(token, now.engine).map_err(|_| reason("unauthorized", None))?;
+        state.living(id, now.engine).map_err(|_| self.unknown())?;
         let SeatAddress { outbox, topic, join_ref, version, kick } = address;
         let join_ref = join_ref.map_or(Box::default(), |raw| Box::from(raw.get()));
         let envelope = Envelope { vsn: version, join_ref, topic: topic.as_ref().into() };
         let form = read_form(params, &envelope)?;
 
         let viewer = self.take_viewer(state)?;
-        let Some(minted) = state.minted.get_mut(token) else {
+        let Some(minted) = state.minted.get_mut(&id) else {
             state.handles.give_back(viewer.0);
             return Err(reason("unauthorized", None));
         };
@@ -409,6 +535,7 @@ impl ViewerDesk {
         minted.was_joined = true;
         let names_old_sensor = names_old_sensor(&minted.sensors);
         let older = minted.seat.replace(Arc::clone(&seat));
+        self.keep(id, minted);
         drop(guard);
         self.follow_old_name(viewer, names_old_sensor);
 
@@ -419,7 +546,7 @@ impl ViewerDesk {
         write_integer(now.unix_ms, &mut reply);
         reply.push(b'}');
         let seat =
-            ViewerSeat { desk: Arc::clone(self), token: token.into(), seat, renewed: now.engine };
+            ViewerSeat { desk: Arc::clone(self), token: Some(id), seat, renewed: now.engine };
         if let Some(older) = older {
             older.evict(Kicked::TakenOver, Some(&self.intake));
         }
@@ -453,8 +580,7 @@ impl ViewerDesk {
             return Err(refusal);
         }
         drop(state);
-        let seat =
-            ViewerSeat { desk: Arc::clone(self), token: "".into(), seat, renewed: now.engine };
+        let seat = ViewerSeat { desk: Arc::clone(self), token: None, seat, renewed: now.engine };
         Ok(PendingSeat(seat))
     }
 
@@ -494,9 +620,9 @@ impl ViewerDesk {
     }
 
     /// As [`follow_old_name`](Self::follow_old_name), after the lens has changed.
-    fn lens_changed(&self, token: &str) {
+    fn lens_changed(&self, id: TokenId) {
         let state = lock(&self.state);
-        let Some(minted) = state.minted.get(token) else { return };
+        let Some(minted) = state.minted.get(&id) else { return };
         let Some(seat) = minted.seat.as_ref().filter(|seat| !seat.is_gone()) else { return };
         self.follow_old_name(seat.viewer, names_old_sensor(&minted.sensors));
     }
@@ -532,50 +658,60 @@ impl ViewerDesk {
     }
 
     /// A channel has closed.
-    fn leave(&self, token: &str, seat: &Arc<Seat>) {
+    fn leave(&self, token: Option<TokenId>, seat: &Arc<Seat>) {
         if !seat.gone.swap(true, Ordering::AcqRel) {
             self.intake.farewell(Command::CloseViewer { viewer: seat.viewer });
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.groups.forget(seat.viewer);
+        let Some(id) = token else { return };
         let mut state = lock(&self.state);
-        if let Some(minted) = state.minted.get_mut(token)
+        if let Some(minted) = state.minted.get_mut(&id)
             && minted.seat.as_ref().is_some_and(|open| Arc::ptr_eq(open, seat))
         {
             minted.seat = None;
             minted.expires = self.clock.now().engine.plus_millis(TOKEN_SECONDS * 1000);
+            self.keep(id, minted);
         }
+    }
+
+    /// What a token hears that nobody here knows: until the store has been read, it may yet be
+    /// known.
+    fn unknown(&self) -> Box<RawValue> {
+        let failed = matches!(*self.keeping.store.watch().borrow(), Readiness::Failed(_));
+        let asked_too_soon = !failed && !self.hydrated.load(Ordering::Acquire);
+        reason(if asked_too_soon { "hydrating" } else { "unauthorized" }, None)
     }
 }
 
 impl State {
-    fn forget_expired(&mut self, now: EngineTime) {
+    fn forget_expired(&mut self, now: EngineTime) -> Vec<TokenId> {
         let mut freed = 0;
-        self.minted.retain(|_, minted| {
+        let mut gone = Vec::new();
+        self.minted.retain(|id, minted| {
             let good = minted.seat.is_some() || minted.expires > now;
             if !good {
                 freed += minted.id_bytes();
+                gone.push(*id);
             }
             good
         });
         self.id_bytes -= freed;
+        gone
     }
 
-    /// Forgets the token that waits longest for its first join; whether there was one.
-    fn forget_oldest_unused(&mut self) -> bool {
+    /// Forgets the token that waits longest for its first join, if there is one.
+    fn forget_oldest_unused(&mut self) -> Option<TokenId> {
         let unused = self.minted.iter().filter(|(_, minted)| !minted.was_joined);
-        let oldest =
-            unused.min_by_key(|(_, minted)| minted.expires).map(|(token, _)| token.clone());
-        let Some(minted) = oldest.and_then(|token| self.minted.remove(&token)) else {
-            return false;
-        };
+        let oldest = unused.min_by_key(|(_, minted)| minted.expires).map(|(id, _)| *id)?;
+        let minted = self.minted.remove(&oldest)?;
         self.id_bytes -= minted.id_bytes();
-        true
+        Some(oldest)
     }
 
     /// Whether the token is good.
-    fn living(&self, token: &str, now: EngineTime) -> Result<(), DeskError> {
-        let minted = self.minted.get(token).ok_or(DeskError::Unknown)?;
+    fn living(&self, id: TokenId, now: EngineTime) -> Result<(), DeskError> {
+        let minted = self.minted.get(&id).ok_or(DeskError::Unknown)?;
         if minted.seat.is_some() || minted.expires > now { Ok(()) } else { Err(DeskError::Unknown) }
     }
 
@@ -583,12 +719,12 @@ impl State {
     /// asks, if one does; one that was taken over changes nothing.
     fn apply(
         &mut self,
-        token: &str,
+        id: TokenId,
         from: Option<&Arc<Seat>>,
         change: Change,
         intake: &Intake,
     ) -> Result<(), DeskError> {
-        let minted = self.minted.get_mut(token).ok_or(DeskError::Unknown)?;
+        let minted = self.minted.get_mut(&id).ok_or(DeskError::Unknown)?;
         let change = match change {
             Change::Visible(visible) => {
                 let Attention { hovered, focused, pinned, hidden, battery, .. } = &minted.attention;
@@ -680,7 +816,8 @@ impl PendingSeat {
 #[derive(Debug)]
 pub struct ViewerSeat {
     desk: Arc<ViewerDesk>,
-    token: Box<str>,
+    /// `None`: a receiver, which needs none.
+    token: Option<TokenId>,
     seat: Arc<Seat>,
     renewed: EngineTime,
 }
@@ -728,12 +865,20 @@ impl ViewerSeat {
             Ok(change) => change,
             Err(error) => return EventReply::Error(invalid(&error)),
         };
-        let applied =
-            lock(&self.desk.state).apply(&self.token, Some(&self.seat), change, &self.desk.intake);
+        let lasts = matches!(change, Change::Sensors(_) | Change::Quality(_));
+        let applied = self.token.ok_or(DeskError::Unknown).and_then(|id| {
+            let mut state = lock(&self.desk.state);
+            state.apply(id, Some(&self.seat), change, &self.desk.intake)?;
+            // Where it looks moves with every pointer; that is kept when it leaves.
+            if let Some(minted) = state.minted.get(&id).filter(|_| lasts) {
+                self.desk.keep(id, minted);
+            }
+            Ok(())
+        });
         match applied {
             Ok(()) if event == "set_visible_sensors" => EventReply::Silent,
             Ok(()) if event == "set_sensors" => {
-                self.desk.lens_changed(&self.token);
+                self.token.into_iter().for_each(|id| self.desk.lens_changed(id));
                 EventReply::Ok(raw(b"{}".to_vec()))
             }
             Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
@@ -764,11 +909,13 @@ impl ViewerSeat {
                 Ok(wish) => wish,
                 Err(error) => return EventReply::Error(invalid(&error)),
             };
-        let lens = match lock(&self.desk.state).minted.get(&self.token) {
+        let state = lock(&self.desk.state);
+        let lens = match self.token.and_then(|id| state.minted.get(&id)) {
             Some(minted) => minted.sensors.clone(),
             // It is closing; `phx_close` is the answer.
             None => return EventReply::Silent,
         };
+        drop(state);
         let sensors = match (sensors, lens) {
             (None | Some(SensorSet::All), lens) => lens,
             (Some(asked), SensorSet::All) => asked,
@@ -841,7 +988,7 @@ impl ViewerSeat {
 
 impl Drop for ViewerSeat {
     fn drop(&mut self) {
-        self.desk.leave(&self.token, &self.seat);
+        self.desk.leave(self.token, &self.seat);
     }
 }
 

@@ -32,6 +32,7 @@ use server::intake::Intake;
 use server::listen::{self, ListenLimits};
 use server::origin::{Origin, Origins};
 use server::socket::{Counts, Doors, SocketLimits};
+use server::store::{Place, Store, StoreConfig, sections};
 use server::topics::Topics;
 use server::viewer::ViewerDesk;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -108,6 +109,12 @@ impl Setup {
         let intake = Arc::new(Intake::default());
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), 10_000));
         let (down, shutdown) = watch::channel(false);
+        let store = StoreConfig::new(Place::Memory, sections(), Clock::system());
+        let store = Store::start(store).unwrap();
+        let viewers = ViewerDesk::new(Arc::clone(&intake), Clock::system(), 100, store.clone());
+        while viewers.hydrate().is_err() {
+            std::thread::yield_now();
+        }
         let doors = Arc::new(Doors {
             limits: self.limits,
             auth: Auth {
@@ -119,7 +126,8 @@ impl Setup {
             origins: Origins { allowed: vec![Origin::parse("https://app.example.org").unwrap()] },
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),
-            viewers: ViewerDesk::new(Arc::clone(&intake), Clock::system(), 100),
+            viewers,
+            store,
             topics: Topics::default(),
             letters: Arc::default(),
             counts: Counts::default(),

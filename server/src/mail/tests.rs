@@ -9,6 +9,7 @@ use components::shape::Shape;
 use components::viewer::Quality;
 use components::wire::phoenix::Vsn;
 use components::wire::viewer::frame::{FrameReader, FrameValues};
+use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::clock::Clock;
 use crate::outbox::{OUTBOX_MESSAGE_COUNT_MAX, OutboxReader, outbox};
+use crate::store::{Place, Store, StoreConfig, sections};
 use crate::viewer::{SeatAddress, ViewerSeat, words};
 
 struct Room {
@@ -31,7 +33,8 @@ impl Room {
     fn new() -> Self {
         let intake = Arc::new(Intake::default());
         let clock = Clock::made_up(|| Now { engine: EngineTime(0), unix_ms: 0 });
-        let desk = ViewerDesk::new(Arc::clone(&intake), clock, 8);
+        let store = StoreConfig::new(Place::Memory, sections(), clock.clone());
+        let desk = ViewerDesk::new(Arc::clone(&intake), clock, 8, Store::start(store).unwrap());
         Self {
             desk,
             intake,
@@ -43,7 +46,7 @@ impl Room {
     }
 
     fn join(&self, params: &str) -> (ViewerSeat, OutboxReader) {
-        let token = self.desk.mint(words::Wishes::default()).unwrap();
+        let token = self.desk.mint(words::Wishes::default()).now_or_never().unwrap().unwrap().0;
         let (outbox, reader) = outbox(&Arc::default());
         let kicks = Arc::clone(&self.kicks);
         let address = SeatAddress {

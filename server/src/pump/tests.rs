@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::store::{Place, Store, StoreConfig, sections};
 use components::attention::Level;
 use components::budget::Pacing;
 use components::cell::Cell;
@@ -44,7 +45,9 @@ impl NoticeSink for Heard {
 
 fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation>>) -> PumpParts {
     let intake = Arc::new(Intake::default());
-    let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4);
+    let store = StoreConfig::new(Place::Memory, sections(), clock.clone());
+    let store = Store::start(store).unwrap();
+    let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4, store);
     let (pulse, tape) = (Arc::default(), Tape::default());
     let (ages, letters, faults) = (Arc::default(), Arc::default(), Faults::default());
     PumpParts {

@@ -48,8 +48,8 @@ async fn mint(State(api): State<Api>, headers: HeaderMap, body: Body) -> Respons
     if wishes.sensors.is_none() {
         return error(StatusCode::BAD_REQUEST, "sensors: is missing");
     }
-    match api.desk.mint(wishes) {
-        Ok(token) => granted(&token),
+    match api.desk.mint(wishes).await {
+        Ok((token, durable)) => granted(&token, Some(durable)),
         Err(problem) => refused(&problem),
     }
 }
@@ -60,7 +60,7 @@ async fn change(State(api): State<Api>, Path(token): Path<String>, body: Body) -
         Err(response) => return response,
     };
     match api.desk.change(&token, wishes) {
-        Ok(()) => granted(&token),
+        Ok(()) => granted(&token, None),
         Err(problem) => refused(&problem),
     }
 }
@@ -82,9 +82,12 @@ fn wishes(body: Body) -> Result<Wishes, Response> {
     read_wishes(text).map_err(|problem| bad(&problem.to_string()))
 }
 
-fn granted(token: &str) -> Response {
+fn granted(token: &str, durable: Option<bool>) -> Response {
     let topic = format!("viewer:data:{token}");
-    let body = json!({"token": token, "topic": topic, "expires_in": TOKEN_SECONDS});
+    let mut body = json!({"token": token, "topic": topic, "expires_in": TOKEN_SECONDS});
+    if let Some(durable) = durable {
+        body["durable"] = durable.into();
+    }
     // A token is a key; nobody between here and there should keep it.
     ([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
 }

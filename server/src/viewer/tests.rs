@@ -5,6 +5,7 @@ use axum::http::{Request, StatusCode};
 use components::command::{Inputs, Target};
 use components::id::Handle;
 use components::viewer::Quality;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -12,6 +13,7 @@ use super::*;
 use crate::clock::Now;
 use crate::intake::IntakeLimits;
 use crate::outbox::outbox;
+use crate::store::{Place, StoreConfig, sections};
 
 /// A desk on made-up time.
 struct Office {
@@ -27,6 +29,11 @@ impl Office {
     }
 
     fn with_limits(count_max: usize, limits: IntakeLimits) -> Self {
+        Self::after(count_max, limits, None)
+    }
+
+    /// The desk of another server, on the store of an earlier one.
+    fn after(count_max: usize, limits: IntakeLimits, store: Option<Store>) -> Self {
         let ms = Arc::new(AtomicU64::new(0));
         let time = Arc::clone(&ms);
         let clock = Clock::made_up(move || {
@@ -34,7 +41,14 @@ impl Office {
             Now { engine: EngineTime::from_millis(ms), unix_ms: 1000 + ms as i64 }
         });
         let intake = Arc::new(Intake::new(limits));
-        let desk = ViewerDesk::new(Arc::clone(&intake), clock, count_max);
+        let store = store.unwrap_or_else(|| {
+            let store = StoreConfig::new(Place::Memory, sections(), clock.clone());
+            Store::start(store).unwrap()
+        });
+        let desk = ViewerDesk::new(Arc::clone(&intake), clock, count_max, store);
+        while desk.hydrate().is_err() {
+            std::thread::yield_now();
+        }
         Self { desk, intake, ms, kicks: Arc::default() }
     }
 
@@ -43,7 +57,13 @@ impl Office {
     }
 
     fn mint(&self, body: &str) -> Box<str> {
-        self.desk.mint(words::read_wishes(body).unwrap()).unwrap()
+        self.try_mint(words::read_wishes(body).unwrap()).unwrap()
+    }
+
+    /// Nobody waits for what is not kept.
+    fn try_mint(&self, wishes: Wishes) -> Result<Box<str>, DeskError> {
+        let minted = self.desk.mint(wishes).now_or_never().expect("it waits for nobody");
+        minted.map(|(token, _)| token)
     }
 
     fn address(&self, token: &str, version: Vsn) -> SeatAddress {
@@ -274,7 +294,7 @@ fn no_more_are_minted_than_may_be_out() {
     let office = Office::new(2);
     let tokens = [office.mint("{}"), office.mint("{}")];
     let seats = tokens.each_ref().map(|token| office.join(token, "{}").unwrap());
-    assert_eq!(office.desk.mint(Wishes::default()), Err(DeskError::TooMany));
+    assert_eq!(office.try_mint(Wishes::default()), Err(DeskError::TooMany));
     office.desk.delete(&tokens[0]);
     office.mint("{}");
     drop(seats);
@@ -306,7 +326,7 @@ fn ids_are_bounded_in_all() {
     let wishes = || words::read_wishes(&json!({"sensors": ids}).to_string()).unwrap();
     let mut minted = Vec::new();
     let mut seats = Vec::new();
-    while let Ok(token) = office.desk.mint(wishes()) {
+    while let Ok(token) = office.try_mint(wishes()) {
         seats.push(office.join(&token, "{}").unwrap());
         minted.push(token);
     }
@@ -354,7 +374,7 @@ async fn a_token_is_minted_changed_and_taken_back_over_http() {
     let token = minted["token"].as_str().unwrap().to_owned();
     assert_eq!(
         minted,
-        json!({"token": token, "topic": format!("viewer:data:{token}"), "expires_in": 3600})
+        json!({"token": token, "topic": format!("viewer:data:{token}"), "expires_in": 3600, "durable": false})
     );
 
     let seat = office.join(&token, "{}").unwrap();
@@ -407,4 +427,76 @@ async fn http_errors_name_the_field() {
     let (status, _) =
         ask(&office, "POST", "/api/viewers", r#"{"sensors":"all"}"#, "Bearer good").await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[test]
+fn the_next_server_knows_the_tokens_of_the_one_before_and_what_they_asked_for() {
+    let before = Office::new(4);
+    let asked = r#"{"sensors":["a","b"],"quality":"low","visible":["a"]}"#;
+    let (kept, joined, taken_back) = (before.mint(asked), before.mint(asked), before.mint("{}"));
+    let mut seat = before.join(&joined, "{}").unwrap();
+    let narrower = json_raw(r#"{"sensors":["b"]}"#);
+    assert!(matches!(seat.event("set_sensors", &narrower), EventReply::Ok(_)));
+    before.desk.delete(&taken_back);
+    let store = before.desk.keeping.store.clone();
+    // The server is killed, with a channel open; half an hour goes by.
+    while store.report().waiting_count > 0 || store.table::<TokenRecord>().all().unwrap().len() > 2
+    {
+        std::thread::yield_now();
+    }
+    let after = Office::after(4, IntakeLimits::default(), Some(store.clone()));
+    assert_eq!(after.desk.minted_count(), 2);
+    assert_eq!(after.join(&taken_back, "{}").unwrap_err(), json!({"reason": "unauthorized"}));
+    let opened = |token: &str| {
+        let _seat = after.join(token, "{}").unwrap();
+        let is_open = |command: &Command| match command {
+            Command::OpenViewer { sensors, quality, .. } => Some((sensors.clone(), *quality)),
+            _ => None,
+        };
+        after.commands().iter().find_map(is_open).unwrap()
+    };
+    let low = QualityChoice::from_name("low").unwrap();
+    assert_eq!(opened(&kept), (SensorSet::Ids(vec!["a".into(), "b".into()]), low));
+    assert_eq!(opened(&joined), (SensorSet::Ids(vec!["b".into()]), low));
+}
+
+#[test]
+fn a_token_lives_no_longer_for_a_server_that_ended() {
+    let record = |joined, expires_unix_ms| TokenRecord {
+        sensors: None,
+        quality: "auto".into(),
+        visible: None,
+        joined,
+        was_joined: joined,
+        expires_unix_ms,
+    };
+    let now = Now { engine: EngineTime::from_millis(5_000), unix_ms: 1_000_000 };
+    let left_ms = |record| {
+        let minted = Minted::of(record, now)?;
+        Some((minted.expires.0 - now.engine.0) / 1000)
+    };
+    let hour = TOKEN_SECONDS * 1000;
+    assert_eq!(left_ms(record(false, 1_000_000 + 7_000)), Some(7_000));
+    assert_eq!(left_ms(record(false, 1_000_000)), None, "its time was over meanwhile");
+    assert_eq!(left_ms(record(true, 0)), Some(hour), "whoever was connected may come back");
+    // A clock that was set back makes nobody immortal.
+    assert_eq!(left_ms(record(false, i64::MAX)), Some(hour));
+    assert_eq!(left_ms(record(false, i64::MIN)), None);
+}
+
+#[test]
+fn what_the_store_holds_too_long_or_too_much_of_is_taken_out_of_it() {
+    let before = Office::new(4);
+    for _ in 0..4 {
+        before.mint("{}");
+    }
+    let store = before.desk.keeping.store.clone();
+    while store.table::<TokenRecord>().all().unwrap().len() < 4 {
+        std::thread::yield_now();
+    }
+    let after = Office::after(3, IntakeLimits::default(), Some(store.clone()));
+    assert_eq!(after.desk.minted_count(), 3);
+    while store.table::<TokenRecord>().all().unwrap().len() > 3 {
+        std::thread::yield_now();
+    }
 }
