@@ -53,7 +53,7 @@ export class MockGroup {
     this.watched = this.watched.filter(({ channel, viewer }) => viewer.channel === channel && channel.socket.readyState === 1);
     if (this.mute) return;
     for (const watch of this.watched) {
-      if (watch.viewer.hidden) continue;
+      if (watch.viewer.hidden || watch.members.length === 0) continue;
       const { channel, group, members } = watch;
       const say = (event, payload) => channel.socket.send(JSON.stringify([channel.join_ref, null, channel.topic, event, { group, ...payload }]));
       if (!watch.named) say("group_members", { members, left_out: 0 });

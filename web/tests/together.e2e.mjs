@@ -219,6 +219,16 @@ await it("who cannot be measured stands outside, with the reason in words", asyn
   await t.close();
 });
 
+await it("where nobody sends the signal it says so, and not that it is asking", async () => {
+  const empty = await mocked({ ecgs: 0, others: 4 });
+  const t = await open_together(empty.url, { hash: "#/together?signal=heart_low&tier=live&who=all" });
+  await text(t.page, "#verdict", "Nobody sends this signal now");
+  await t.page.click('button:has-text("Breathing")');
+  await text(t.page, "#verdict", "One person alone");
+  await t.close();
+  await empty.stop();
+});
+
 await it("readings that stop are said to be old, and nothing of them is shown as now", async () => {
   scene();
   const t = await open_together(mock.url);

@@ -140,7 +140,7 @@ export const together_strings = {
     choose: "Choose two people at least",
     waiting: "Asking the server…",
     refused: "The server does not compare them",
-    nobody: "Nobody here sends this signal",
+    nobody: "Nobody sends this signal now",
     alone: "One person alone: there is nobody to compare with",
     stale: "No readings come",
     soon: "Not enough data yet",

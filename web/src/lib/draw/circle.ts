@@ -38,7 +38,7 @@ export interface Circle {
 
 /** The room beside the circle. */
 function side_of(width: number, count: number): number {
-  return 22 + (count > LABELS_MAX ? 10 : width >= NAMES_WIDTH ? NAME_PX : NUMBER_PX);
+  return 22 + (count > LABELS_MAX ? 10 : width >= NAMES_WIDTH ? Math.min(NAME_PX, 0.2 * width) : NUMBER_PX);
 }
 
 /** As high as the circle can be wide, within reason. */
