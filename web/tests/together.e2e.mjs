@@ -235,6 +235,8 @@ await it("readings that stop are said to be old, and nothing of them is shown as
   await text(t.page, "#verdict", "Together");
   group.mute = true;
   await text(t.page, "#verdict", "No readings come");
+  await text(t.page, "#together dd.big", "–");
+  await until(t.page, () => !/measurable|ahead|behind/.test(document.querySelector("#people tbody").textContent));
   await axe(t.page, "stale");
   group.mute = false;
   await text(t.page, "#verdict", "Together");

@@ -139,12 +139,13 @@ describe("a group", () => {
     tell({ kind: "group_answer", answer: { group: "chör", latency_ms: 1_000, refused: "" } });
     tell({ kind: "group_frame", frame: decode_group(good) });
     tell({ kind: "group_frame", frame: { ...decode_group(good), group: "another" } });
-    expect([group.latency_ms, group.readings.length]).toEqual([1_000, 2]);
+    tell({ kind: "group_event", event: { event: "members", group: "chör", members: ["a", "b", "c"], left_out: 0 } });
+    expect([group.latency_ms, group.readings.length, group.met]).toEqual([1_000, 2, true]);
     release();
     release();
     expect(said.map((message) => message.kind === "groups" && message.wishes.length)).toEqual([1, 0]);
     tell({ kind: "group_frame", frame: decode_group(join(head(1, 0), reading(T + 9_000, nothing, 0, 0))) });
-    expect(group.readings.length).toBe(2);
+    expect([group.readings.length, group.met]).toEqual([2, false]);
   });
 });
 

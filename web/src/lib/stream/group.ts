@@ -231,6 +231,11 @@ export class Group {
     return this.why[k] === MEASURABLE && Number.isFinite(this.phases[k]);
   }
 
+  /** Nobody listens any more: what is known is kept, and is not of now. */
+  rest(): void {
+    this.met = false;
+  }
+
   take(frame: GroupFrame, now_ms: number): void {
     this.heard_ms = now_ms;
     if (frame.readings.length === 0) return;

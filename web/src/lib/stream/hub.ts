@@ -138,6 +138,7 @@ export class Hub {
     this.groups.set(wish.group, held);
     this.tell_groups();
     return () => {
+      group.rest();
       if (this.groups.get(wish.group) !== held) return;
       this.groups.delete(wish.group);
       this.tell_groups();

@@ -26,6 +26,10 @@ const PASSING = new Set(["clock_uncertain", "too_short", "gap"]);
 
 export type Verdict = "waiting" | "refused" | "nobody" | "alone" | "stale" | "soon" | "unmeasurable" | "together" | "distances" | "apart";
 
+/** Of these the figures are of now, and may be shown as such. */
+const FRESH = new Set<Verdict>(["soon", "unmeasurable", "together", "distances", "apart"]);
+export const is_fresh = (verdict: Verdict): boolean => FRESH.has(verdict);
+
 export interface Figures {
   verdict: Verdict;
   measurable: number;
