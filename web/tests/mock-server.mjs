@@ -1,5 +1,5 @@
 /**
- * A server that speaks docs/wire.md 2.1 to 2.5, the simulator's interface and `/api/system`, with made-up hearts: for tests of
+ * A server that speaks docs/wire.md 2.1 to 2.6, the simulator's interface and `/api/system`, with made-up hearts: for tests of
  * the page alone (losing the line, refusing a token, a hundred strips), and for working on it without
  * building the rest. Samples are functions of their number, so nothing is kept and nothing can be lost.
  */
@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
+import { MockGroup } from "./mock-group.mjs";
 import { MockSimulator } from "./mock-simulator.mjs";
 import { MockSystem } from "./mock-system.mjs";
 
@@ -95,7 +96,7 @@ class Writer {
   done() { return Buffer.from(this.buffer.subarray(0, this.at)); }
 }
 
-export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator(), system = new MockSystem() } = {}) {
+export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator(), system = new MockSystem(), group = new MockGroup() } = {}) {
   const epoch = Date.now() - 60_000;
   const sensors = room({ ecgs, others });
   const viewers = new Map();
@@ -165,6 +166,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
         const wrong = health_wrong(payload);
         reply(wrong === null ? "ok" : "error", wrong === null ? {} : { reason: "invalid_payload", detail: wrong });
       } else if (event === "ping") reply("ok", payload);
+      else group?.hear(viewer, event, payload, sensors, reply);
     });
   });
 
@@ -274,6 +276,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
 
   const timer = setInterval(() => {
     for (const viewer of viewers.values()) flush(viewer, Date.now());
+    group?.flush(Date.now());
   }, 16);
   await new Promise((done) => server.listen(port, "127.0.0.1", done));
   const address = server.address();
@@ -284,6 +287,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
     heard,
     simulator,
     system,
+    group,
     /** `{ level, reason, focused }` for everyone; null gives them what they ask for again. */
     grant(what) {
       granted = what;

@@ -17,7 +17,7 @@ const THEME_KEY = "sensocto.theme";
 const CHOICE_KEY = "sensocto.quality";
 /** What each view asks for by itself. The lobby sees digests; what is looked at in it comes in full anyway. */
 const QUALITY: Record<View, Quality> = {
-  lobby: "auto-low", ecg: "auto", simulator: "auto-low", system: "auto-low",
+  lobby: "auto-low", ecg: "auto", together: "auto-low", simulator: "auto-low", system: "auto-low",
 };
 
 /** What a person may ask for instead; `auto` is what the view needs. */

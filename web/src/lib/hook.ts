@@ -1,7 +1,9 @@
 /** What tests may read of the page, as `window.__sensocto`. Nothing here can change anything. */
 
 import { app } from "./app.svelte";
+import { Reading } from "./stream/group";
 import { system } from "./system/state.svelte";
+import { together } from "./together/state.svelte";
 
 export const hook = Object.freeze({
   get link() {
@@ -25,6 +27,15 @@ export const hook = Object.freeze({
   /** How many points the System page's plots have. */
   get points() {
     return system.history.length;
+  },
+  /** What the Together view knows of its group. */
+  get group() {
+    const { readings, members, latency_ms, refused, pairs, hearts } = together.group;
+    const last = readings.length - 1;
+    return {
+      readings: readings.total, members: [...members], latency_ms, refused, pairs: structuredClone(pairs), hearts: [...hearts.values()],
+      R: readings.value(last, Reading.R), measurable: readings.value(last, Reading.measurable),
+    };
   },
   get frames() {
     return app.frame.stats();

@@ -45,7 +45,7 @@ describe("the page", () => {
   });
 
   it("has an address for each view, and finds it again", () => {
-    for (const view of ["lobby", "ecg", "simulator", "system"] as const) expect(view_of(HASH[view])).toBe(view);
+    for (const view of ["lobby", "ecg", "together", "simulator", "system"] as const) expect(view_of(HASH[view])).toBe(view);
     expect([view_of(""), view_of("#"), view_of("#ecg"), view_of("#/nothing"), view_of("#/simulator/")]).toEqual(["lobby", "lobby", "ecg", "lobby", "simulator"]);
   });
 

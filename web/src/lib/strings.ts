@@ -7,6 +7,7 @@ export const strings = {
   views: "Views",
   lobby: "Lobby",
   all_ecg: "All ECG",
+  together_view: "Together",
   simulator_view: "Simulator",
   system_view: "System",
   link: {
@@ -78,6 +79,7 @@ export const strings = {
   token_refused: "The token was refused.",
   enter: "Enter",
   frames: (fps: string) => `${fps} frames/s`,
+  skip_together: "Skip to the group",
   skip_simulator: "Skip to the simulator",
   skip_system: "Skip to the system",
 };
@@ -102,6 +104,156 @@ export function limit_sentence(reason: string, chosen: boolean): string {
 }
 
 const many = (n: number, one: string, more = `${one}s`): string => `${count_text(n)} ${n === 1 ? one : more}`;
+
+/** What the Together view says. None of it says more than was measured. */
+export const together_strings = {
+  title: "Together",
+  intro: "How near people's rhythms are to each other, now and over the last minutes. None of it tells people who follow each other from people who follow the same beat.",
+
+  choice: "What is compared",
+  signal: "Signal",
+  signals: { breath: "Breathing", heart_high: "Heart rhythm, fast", heart_low: "Heart rhythm, slow" },
+  signal_hints: {
+    breath: "From whoever sends respiration",
+    heart_high: "The pace of heartbeats as it goes with the breath; from whoever sends an ECG",
+    heart_low: "The pace of heartbeats in waves of about ten seconds; from whoever sends an ECG",
+  },
+  tier: "How late",
+  tiers: { confirmed: "Confirmed", prompt: "Prompt", live: "Live" },
+  tier_of: (tier: string, seconds: string) => `${tier}, ${seconds} late`,
+  tier_hints: { confirmed: "The most exact", prompt: "Nearly as exact", live: "The soonest, and the least exact" },
+  who: "Who",
+  everybody: "Everybody",
+  some: "Chosen",
+  find: "Find people",
+  find_hint: "Find by name",
+  people: "People",
+  chosen: (n: number, of: number) => `${n} of ${of} chosen`,
+  choose_shown: (n: number) => `Choose these ${n}`,
+  choose_none: "Choose nobody",
+  more: (n: number) => `and ${count_text(n)} more: type a name to find them`,
+  gone: "not here now",
+  nobody_found: "Nobody by that name sends it.",
+  anew: "A new choice is measured from the start.",
+
+  verdicts: {
+    choose: "Choose two people at least",
+    waiting: "Asking the server…",
+    refused: "The server does not compare them",
+    nobody: "Nobody sends this signal now",
+    alone: "One person alone: there is nobody to compare with",
+    stale: "No readings come",
+    soon: "Not enough data yet",
+    unmeasurable: "Not measurable now",
+    together: "Together more than strangers are",
+    distances: "Not at one point, but at steady distances",
+    apart: "Not told apart from strangers",
+  },
+  over: (R: string, null95: string) => `R ${R} over the last half minute. 95 % of the time, strangers stay below ${null95}.`,
+  over_pair: (plv: string, seconds: string, strangers: string) => `How steady their distance was: ${plv} over ${seconds}. 95 % of the time, strangers stay below ${strangers}.`,
+  over_pairs: (n: number, of: number, chance: string) => `${n} of ${many(of, "pair")} keep their distance more steadily than strangers do; by chance alone about ${chance} would.`,
+  soon_rhythm: { breath: "A rhythm is known after three cycles, and half a minute.", heart_high: "A rhythm is known after three cycles, and half a minute.", heart_low: "Slow waves of the heart are known after two minutes." },
+  soon_measured: (got: string, of: string) => `Measured for ${got} so far; said after ${of}.`,
+  soon_others: "Of most there is too little to say anything of all.",
+  soon_pair: "Two people are judged by a minute in common.",
+  stale_since: (age: string) => `The last one came ${age} ago; what you see below is of then.`,
+  no_link: "The line to the server is down; it is tried again.",
+  refusals: {
+    too_many_groups: "It compares as many groups as it can. Try again when others have stopped.",
+    timeout: "It did not answer. It may be too old to compare people.",
+  } as Record<string, string>,
+  refused_because: (reason: string) => `Its reason: ${reason.replaceAll("_", " ")}.`,
+
+  measurable_of: (n: number, of: number) => (n === of ? (of === 2 ? "Both measurable." : `All ${of} measurable.`) : `${n} of ${of} measurable.`),
+  unmeasurable_of: (n: number, of: number, whys: string) => `${n} of ${of} not measurable: ${whys}.`,
+  why_count: (why: string, n: number) => `${why} (${n})`,
+  left_out: (n: number) => `${many(n, "person", "people")} left out: the group is full.`,
+  whys: {
+    silent: "silent", no_numbers: "no numbers", wrong_clock: "clock far off", clock_uncertain: "clock not known yet", too_short: "too little data yet",
+    gap: "gap in the data", flat: "flat signal", clipped: "clipped signal", no_rhythm: "no clear rhythm", weak: "rhythm too weak", unknown: "no reason told",
+  } as Record<string, string>,
+  why_hints: {
+    silent: "Nothing comes from the device, or it comes too late.", no_numbers: "What comes is not numbers.", wrong_clock: "The device's clock is so far off that its samples have no place.",
+    clock_uncertain: "The device's clock disagrees with the others', and by how much is not known well enough.", too_short: "A rhythm takes half a minute to be known.",
+    gap: "Samples are missing; a phase needs some seconds without a gap.", flat: "The signal does not move.", clipped: "The signal stands at the end of its range.",
+    no_rhythm: "The signal moves, but not in a rhythm.", weak: "The rhythm is too small just now.",
+  } as Record<string, string>,
+
+  measurable: "Measurable",
+  n_of: (n: number, of: number) => `${n} of ${of}`,
+  R: "R now",
+  R_why: "The length of the mean of all phases: 1 when all are at the same point of their cycle. Smoothed over 2 s.",
+  null95: "Strangers below",
+  null95_why: "So many strangers stay below this R 95 % of the time.",
+  kappa: "κ now",
+  kappa_why: "The mean likeness of pairs: 0 for strangers on average, 1 when all are in step. Smoothed over 2 s.",
+  late: "Shown late by",
+  late_why: "What you see was so long ago; what the network takes comes on top.",
+  shown_late: (seconds: string) => `Shown ${seconds} late.`,
+
+  circle: "Phase circle",
+  circle_label: "Circle of phases",
+  turning: "Turning",
+  held: "Held",
+  circle_view: "How the circle is shown",
+  held_hint: "The group stands at the top, and one sees who is ahead and who behind",
+  ahead: "ahead →",
+  behind: "← behind",
+  strangers: "strangers",
+  circle_legend: "A cycle is once around, clockwise. The arrow is the mean of all: its length is R. Strangers' arrow stays in the shaded disc 95 % of the time.",
+  outside: "Outside, because not measurable",
+  circle_none: "nobody can be measured",
+  circle_says: (n: number, of: number, R: string) => `${n} of ${of} on the circle, R ${R}`,
+
+  traces: "The last five minutes",
+  traces_hint: "Shaded: where strangers stay 95 % of the time. A gap: fewer than two could be measured.",
+  R_trace: "R, how near all are to one point of the cycle",
+  kappa_trace: "κ, how alike pairs are on average",
+  kappa_short: "κ",
+  R_short: "R",
+  trace_label: (name: string) => `${name}, the last five minutes`,
+  minutes_ago: "5 min ago",
+  newest: (seconds: string) => (seconds === "" ? "newest" : `${seconds} ago`),
+  read_trace: (name: string) => `Read ${name} at a moment`,
+  before: (age: string) => `${age} before the newest`,
+  at_newest: "newest",
+  reading: (value: string, strangers: string) => `${value}, strangers below ${strangers}`,
+  not_measured: "not measured",
+  as_table: "As a table",
+  as_plots: "As plots",
+  time: "Time",
+
+  everyone: "Everybody in the group",
+  everyone_hint: "How far ahead of the group's mean or behind it, in parts of a cycle.",
+  hearts_hint: "Heart rate and its variability are of the window that is told, behind the correction of beats that cannot be right.",
+  columns: { name: "Name", state: "State", ahead: "Cycles", rate: "Rate", rmssd: "RMSSD", sdnn: "SDNN", window: "Over", corrected: "Corrected" },
+  is_measurable: "measurable",
+  not_measurable: (why: string) => `not measurable: ${why}`,
+  cycles: (n: number) => (Math.abs(n) < 0.005 ? "with it" : `${Math.abs(n).toFixed(2)} ${n > 0 ? "ahead" : "behind"}`),
+  bpm: (n: string) => `${n} bpm`,
+  ms: (n: string) => `${n} ms`,
+  nobody: "Nobody yet.",
+
+  pairs: "Pairs",
+  pairs_hint: "Above the diagonal, how steady a pair's distance was over the last two minutes (PLV): 1 is always the same, whatever it is. Below, by how many seconds the person of the row is behind (+) or ahead (−) of the one of the column, where the distance was steady enough to say.",
+  pairs_wait: "Pairs are told when they have a minute in common that both could be measured.",
+  pairs_many: "Pairs are told of groups of up to 20 people.",
+  pairs_above: (n: number, of: number, chance: string) => `${n} of ${many(of, "pair")} steadier than strangers are 95 % of the time, marked with a frame. By chance alone it would be about ${chance}.`,
+  plv_is: (a: string, b: string, plv: string, seconds: string) => `${a} and ${b}: ${plv} over ${seconds}`,
+  lag_is: (a: string, b: string, seconds: number) =>
+    Math.abs(seconds) < 0.05 ? `${a} and ${b} are at the same point` : `${seconds > 0 ? a : b} is ${Math.abs(seconds).toFixed(1)} s behind ${seconds > 0 ? b : a}`,
+  lag_unsaid: (a: string, b: string) => `${a} and ${b}: no steady distance`,
+  pair_unknown: (a: string, b: string) => `${a} and ${b}: needs a minute in common`,
+  unknown: "–",
+};
+
+/** 0.82, and 0.997: what is not quite 1 is not called so. With a sign that is not a hyphen. */
+export function figure_text(value: number, digits = 2): string {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  const text = value.toFixed(digits === 2 && size >= 0.995 && size < 0.9995 ? 3 : digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+}
 
 /** What the simulator, its recordings and the time bar say. */
 export const simulator_strings = {

@@ -6,6 +6,7 @@
  */
 
 import type { AttentionMessage } from "./attention";
+import type { Group, GroupWish } from "./group";
 import type { HealthMessage } from "./health";
 import {
   key_of, Row, ROW_COLUMNS, wall_ms,
@@ -61,6 +62,7 @@ export class Hub {
   private watchers = new Map<string, number>();
   private watch_due = false;
   private waiting: Batch[] = [];
+  private groups = new Map<string, { wish: GroupWish; group: Group }>();
   private listeners = new Set<Listener>();
   private worker: WorkerLike;
 
@@ -128,6 +130,23 @@ export class Hub {
         this.tell_watched();
       }
     };
+  }
+
+  /** Whatever is said of this group goes into `group` from now on, until the answer is called. */
+  watch_group(wish: GroupWish, group: Group): () => void {
+    const held = { wish, group };
+    this.groups.set(wish.group, held);
+    this.tell_groups();
+    return () => {
+      group.rest();
+      if (this.groups.get(wish.group) !== held) return;
+      this.groups.delete(wish.group);
+      this.tell_groups();
+    };
+  }
+
+  private tell_groups(): void {
+    this.worker.postMessage({ kind: "groups", wishes: [...this.groups.values()].map(({ wish }) => wish) });
   }
 
   private tell_watched(): void {
@@ -210,6 +229,19 @@ export class Hub {
       case "detail":
         for (const listener of this.listeners) listener.detail?.(message.sensor_id, message.rows);
         break;
+      // Into a ring at once: a page that draws nothing gathers nothing.
+      case "group_frame":
+        this.groups.get(message.frame.group)?.group.take(message.frame, wall_ms());
+        break;
+      case "group_event":
+        this.groups.get(message.event.group)?.group.hear(message.event);
+        break;
+      case "group_answer": {
+        const { group, latency_ms, refused } = message.answer;
+        const held = this.groups.get(group);
+        if (held !== undefined) Object.assign(held.group, { latency_ms, refused });
+        break;
+      }
     }
   }
 

@@ -1,6 +1,8 @@
 /** What the page and its worker say to each other. */
 
 import type { AttentionMessage } from "./attention";
+import type { GroupEvent, GroupFrame, GroupWish } from "./group";
+import type { Answer } from "./groups";
 import type { HealthMessage } from "./health";
 import type { Link } from "./phoenix";
 
@@ -102,6 +104,7 @@ export type ToWorker =
   | { kind: "attention"; message: AttentionMessage }
   | { kind: "quality"; quality: Quality }
   | { kind: "health"; report: HealthMessage }
+  | { kind: "groups"; wishes: GroupWish[] }
   | { kind: "taken"; spare: Batch | null }
   | { kind: "nudge" };
 
@@ -113,7 +116,10 @@ export type ToPage =
   | { kind: "batch"; batch: Batch }
   | { kind: "texts"; texts: [handle: number, text: string][] }
   | { kind: "stats"; stats: Stats }
-  | { kind: "detail"; sensor_id: string; rows: DetailRow[] };
+  | { kind: "detail"; sensor_id: string; rows: DetailRow[] }
+  | { kind: "group_answer"; answer: Answer }
+  | { kind: "group_event"; event: GroupEvent }
+  | { kind: "group_frame"; frame: GroupFrame };
 
 export function key_of(sensor_id: string, attribute_id: string): string {
   return `${sensor_id}\u0000${attribute_id}`;

@@ -1,6 +1,8 @@
 /** The worker: socket, decoder and store in one place, so that the page only ever draws. */
 
 import { Decoder, FrameError, VERSION } from "./decode";
+import { decode_group, read_group_event } from "./group";
+import { Groups } from "./groups";
 import { wall_ms, type Batch, type Quality, type Roster, type ToPage, type ToWorker } from "./messages";
 import type { AttentionMessage } from "./attention";
 import { reason_of, ViewerChannel, type Mint, type SocketLike } from "./phoenix";
@@ -27,6 +29,12 @@ let joins = 0;
 /** The page has drawn what it was last sent. */
 let ready = true;
 let spare: Batch | null = null;
+
+const groups = new Groups(
+  (event, payload) => channel?.push(event, payload) ?? Promise.resolve({ ok: false, response: { reason: "not_joined" } }),
+  (act) => setTimeout(act, ASK_AGAIN_MS),
+  (answer) => say({ kind: "group_answer", answer }),
+);
 
 function say(message: ToPage, transfer: Transferable[] = []): void {
   scope.postMessage(message, transfer);
@@ -66,6 +74,21 @@ function hear_event(event: string, payload: unknown): void {
   } else if (event === "quality_changed") {
     const { level, reason, focused = "" } = payload as { level: string; reason: string; focused?: string };
     say({ kind: "quality", granted: { level, reason, focused } });
+  } else if (event.startsWith("group_")) {
+    const read = read_group_event(event, payload);
+    if (read === null) store.refused++;
+    else if (groups.wants(read.group)) say({ kind: "group_event", event: read });
+  }
+}
+
+/** Each stands for itself: after one that cannot be read comes another. */
+function hear_group(bytes: Uint8Array): void {
+  try {
+    const frame = decode_group(bytes);
+    if (groups.wants(frame.group)) say({ kind: "group_frame", frame }, [frame.readings.buffer, frame.phases.buffer, frame.why.buffer]);
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    store.refused++;
   }
 }
 
@@ -118,10 +141,12 @@ function start(socket_url: string): void {
         store.restart();
         wish("set_quality");
         wish("attention");
+        groups.begin_again();
       },
       event: hear_event,
       binary: (event, data) => {
         if (event === "frame") hear_frame(data);
+        else if (event === "group") hear_group(data);
       },
     },
   );
@@ -168,6 +193,9 @@ scope.onmessage = ({ data }) => {
           if (!reply.ok && reason_of(reply) === "invalid_payload") console.warn("client_health was refused", reply.response);
         });
       }
+      break;
+    case "groups":
+      groups.want(data.wishes);
       break;
     case "taken":
       ready = true;
