@@ -547,10 +547,13 @@ impl Channels {
         let Channel { topic, kind: Kind::Sensor(sensor), .. } = channel else {
             return Unread::Unknown;
         };
-        let Some(class) = sensor.attributes.only_class().filter(|_| !sensor.gate.is_high()) else {
+        let Some(class) =
+            sensor.attributes.only_class().filter(|_| sensor.gate.level() < Level::High)
+        else {
             return Unread::Unknown;
         };
-        let has_share = self.doors.intake.has_share_left(class, self.now.into_std());
+        let has_share =
+            self.doors.intake.has_share_left(class, sensor.gate.level(), self.now.into_std());
         if has_share && !sensor.gate.is_enforced() {
             return Unread::Unknown;
         }
@@ -664,7 +667,7 @@ impl Channels {
         let now = self.now.into_std();
         let stop = if !sensor.gate.has_room(class, &self.doors.limits.sensor_samples, self.now) {
             Stop::Limited(Limit::Sensor)
-        } else if !self.doors.intake.has_share(class, sensor.gate.is_high(), now) {
+        } else if !self.doors.intake.has_share(class, sensor.gate.level(), now) {
             Stop::Shed(class)
         } else {
             let index = match standing {

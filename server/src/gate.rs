@@ -112,9 +112,9 @@ impl Gate {
         self.pacing
     }
 
-    /// Somebody points at the sensor.
-    pub(crate) fn is_high(&self) -> bool {
-        self.pacing.level == Level::High
+    /// How strongly the sensor is looked at.
+    pub(crate) fn level(&self) -> Level {
+        self.pacing.level
     }
 
     /// Whether its device is held to its pacing now.

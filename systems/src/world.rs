@@ -528,9 +528,11 @@ impl Memory {
     /// Hot samples that a squeeze leaves.
     const HOT_MIN: u32 = 4;
 
-    /// What a ring of `kind` may hold now.
-    pub fn limits(&self, kind: AttributeType, load: LoadLevel) -> Limits {
-        let limits = kind.limits(load);
+    /// What a ring of `kind` may hold now, of an attribute at this level of attention. Load shortens
+    /// no ring that somebody points at: at the shortest it holds less than a device sends at once, and
+    /// that would be lost to whoever looks before it could be sent on. The memory's own limit does.
+    pub fn limits(&self, kind: AttributeType, attention: Level, load: LoadLevel) -> Limits {
+        let limits = kind.limits(if attention == Level::High { LoadLevel::Normal } else { load });
         if self.squeeze == 0 {
             return limits;
         }

@@ -93,6 +93,32 @@ fn under_any_pressure_what_is_pointed_at_loses_nothing_and_the_rest_gives_way() 
     assert!(gap <= 1_004, "what is merely watched is never dark for more than a second: {gap}");
 }
 
+/// At critical load a ring of numbers holds fifteen.
+#[test]
+fn a_device_that_sends_a_hundred_at_once_loses_none_of_them_where_somebody_points() {
+    for (attribute, pointed_at) in [("temperature", true), ("ecg", true), ("temperature", false)] {
+        let mut lab = fleet(1);
+        let viewer = lab.watch_all(QualityChoice::Auto);
+        let attention = if pointed_at { pointing("s0", &[]) } else { visible(&["s0"]) };
+        lab.attend(viewer, attention);
+        lab.press(pressed(Resource::Tick, 3.0));
+        lab.pass(100);
+        let mut sent = Vec::new();
+        for at in 0..1_000 {
+            lab.send("s0", attribute, at, &at.to_string());
+            sent.push(at);
+            if sent.len() % 100 == 0 {
+                lab.press(pressed(Resource::Tick, 3.0));
+                lab.pass(240);
+            }
+        }
+        lab.settle();
+        let (samples, missed) = whole(&lab.take(viewer), "s0");
+        let is_whole = (samples, missed) == (sent, 0);
+        assert_eq!(is_whole, pointed_at, "{attribute}");
+    }
+}
+
 #[test]
 fn for_any_stream_it_can_be_told_what_was_asked_and_who_made_it_less() {
     let mut lab = fleet(3);
@@ -252,12 +278,12 @@ fn a_viewer_that_has_stopped_reading_claims_nothing_until_it_reads() {
 
 #[test]
 fn memory_pressure_shortens_rings_and_paces_devices_but_not_what_is_watched() {
-    let mut lab = fleet(2);
+    let mut lab = fleet(10);
     let viewer = lab.watch(&["s0"], QualityChoice::Auto);
     lab.attend(viewer, pointing("s0", &["s0"]));
-    live(&mut lab, 2, 8_000, |_| None);
+    live(&mut lab, 10, 8_000, |_| None);
     let full = lab.engine.report().ring_bytes;
-    live(&mut lab, 2, 1_000, |_| Some(pressed(Resource::Memory, 0.97)));
+    live(&mut lab, 10, 1_000, |_| Some(pressed(Resource::Memory, 0.97)));
     let (watched, idle) = (lab.feed("s0"), lab.feed("s1"));
     let pacing = lab.pacing(watched).unwrap();
     assert_eq!(pacing.load.level, LoadLevel::Critical);
@@ -265,8 +291,8 @@ fn memory_pressure_shortens_rings_and_paces_devices_but_not_what_is_watched() {
     assert!(pacing.window_ms <= 200, "{pacing:?}");
     let idle = lab.pacing(idle).unwrap();
     assert!(idle.paused, "{idle:?}");
-    assert!(lab.engine.report().ring_bytes < full / 2, "rings are cut without another write");
-    live(&mut lab, 2, 20_000, |_| Some(pressed(Resource::Memory, 0.2)));
+    assert!(lab.engine.report().ring_bytes < full / 4, "rings are cut without another write");
+    live(&mut lab, 10, 20_000, |_| Some(pressed(Resource::Memory, 0.2)));
     let pacing = lab.pacing(watched).unwrap();
     assert_eq!(pacing, Pacing::of(Level::High, Default::default()), "and it ends by itself");
 }

@@ -48,7 +48,7 @@ pub fn trim_rings(
         let Some(entity) = index.entity(components::id::SensorKey(key)) else { continue };
         let Ok(mut streams) = sensors.get_mut(entity) else { continue };
         for stream in &mut streams.bypass_change_detection().list {
-            let change = stream.ring.trim(memory.limits(stream.kind, level));
+            let change = stream.ring.trim(memory.limits(stream.kind, stream.level, level));
             memory.bytes += change.bytes;
             books.store.drop(Reason::Trimmed, change.forgotten);
             books.store.kept -= change.forgotten;

@@ -350,7 +350,7 @@ impl Context<'_> {
         if stream.card.is_none() {
             begin(stream, sensor, &payload);
         }
-        let limits = self.memory.limits(stream.kind, self.load);
+        let limits = self.memory.limits(stream.kind, stream.level, self.load);
         let shape = &stream.card.as_ref().expect("begun above").shape;
         let scalar = shape.is_scalar();
         let ring = &mut stream.ring;
