@@ -17,6 +17,7 @@ pub mod gate;
 pub mod gather;
 pub mod gauge;
 pub mod health;
+pub mod history;
 pub mod house;
 pub mod http;
 pub mod intake;

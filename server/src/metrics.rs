@@ -21,7 +21,7 @@ use crate::gate::Limit;
 use crate::gauge::Measured;
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
-use crate::store;
+use crate::{history, store};
 
 /// Answers with everything that is counted.
 pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
@@ -31,6 +31,7 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     queues(&mut page, &doors);
     let door = door(&mut page, &doors);
     pump(&mut page, &doors);
+    history::api::measure(&mut page, &doors.history.figures());
     store::api::measure(&mut page, &doors.store.report());
     ages(&mut page, &doors.ages);
     if let Some(measured) = doors.board.newest() {
