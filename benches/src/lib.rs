@@ -2,6 +2,7 @@
 
 pub mod bio;
 pub mod fan_out;
+pub mod history;
 pub mod intake;
 pub mod recording;
 pub mod sense;

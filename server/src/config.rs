@@ -13,6 +13,7 @@ use simulator::nearest::nearest;
 use simulator::scenario::{self, Scenario};
 
 use crate::auth::{Auth, Mode, NamedToken};
+use crate::history::HISTORY_MIB_MAX;
 use crate::intake::{CLASS_MIB_MAX, IntakeLimits};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
@@ -23,7 +24,7 @@ use crate::store::Place;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 32] = [
+pub const KEYS: [&str; 33] = [
     "listen",
     "data",
     "simulate",
@@ -55,6 +56,7 @@ pub const KEYS: [&str; 32] = [
     "idle_seconds",
     "recording_mib_max",
     "recordings_mib_max",
+    "history_mib_max",
     "faults",
 ];
 
@@ -91,6 +93,8 @@ pub struct Config {
     /// Bytes of one recording, and of all of them.
     pub recording_bytes_max: u64,
     pub recordings_bytes_max: u64,
+    /// Bytes that the pasts of all sensors may take.
+    pub history_bytes_max: u64,
 }
 
 /// Where a value came from.
@@ -332,6 +336,7 @@ impl Given {
                 ..socket_limits
             },
             recording_bytes_max: (number("recording_mib_max", RECORDING_MIB_MAX)? as u64) << 20,
+            history_bytes_max: (number("history_mib_max", HISTORY_MIB_MAX)? as u64) << 20,
             recordings_bytes_max: (number("recordings_mib_max", RECORDINGS_MIB_MAX)? as u64) << 20,
         })
     }

@@ -19,6 +19,7 @@ use crate::dead_letters::{self, DeadLetters};
 use crate::device::DeviceDesk;
 use crate::gauge::{Board, Gauge};
 use crate::health::Pulse;
+use crate::history::{self, History, Tap};
 use crate::intake::Intake;
 use crate::listen::DoorCounts;
 use crate::pump::{NoticeSink, Pump, PumpParts, TICK_HZ_MAX, TICK_HZ_MIN};
@@ -27,7 +28,7 @@ use crate::sessions::shelf::Shelf;
 use crate::sessions::{self, Sessions};
 use crate::simulator::{Simulator, api};
 use crate::socket::{Counts, Doors};
-use crate::store::{self, Readiness, Store, StoreConfig};
+use crate::store::{self, ReadError, Readiness, Store, StoreConfig};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
 use crate::{http, listen, system};
@@ -47,6 +48,7 @@ pub struct House {
     recorder: Arc<Recorder>,
     sessions: Arc<Sessions>,
     store: Store,
+    history: Arc<History>,
 }
 
 impl House {
@@ -74,7 +76,11 @@ impl House {
             config.viewer_count_max,
             store.clone(),
         );
-        hydrate(&store, &viewers).await;
+        let folder = store.is_kept().then(|| config.data.join("history"));
+        let history =
+            History::start(folder, config.history_bytes_max, store.clone(), clock.clone())
+                .map_err(|error| format!("cannot start the history: {error}"))?;
+        hydrate(&store, &viewers, &history).await;
         let pulse = Arc::new(Pulse::default());
         let (simulator, simulation) = Simulator::new(
             config.data.join("scenarios"),
@@ -108,6 +114,7 @@ impl House {
                 simulator: Some(simulation),
                 pulse: Arc::clone(&pulse),
                 tape: Tape::new(Arc::clone(&recorder)),
+                tap: Tap::new(Arc::clone(&history)),
                 ages: Arc::clone(&ages),
                 letters: Arc::clone(&letters),
                 sessions: Some(Arc::clone(&sessions)),
@@ -130,6 +137,7 @@ impl House {
             topics: Topics::default(),
             letters,
             store: store.clone(),
+            history: Arc::clone(&history),
             counts: Counts::default(),
             connections: Arc::clone(&connections),
             pump: pump.report(),
@@ -149,7 +157,8 @@ impl House {
                 .merge(sessions::api::router(Arc::clone(&sessions), Arc::clone(&doors)))
                 .merge(system::router(Arc::clone(&doors)))
                 .merge(dead_letters::router(Arc::clone(&doors)))
-                .merge(store::api::router(Arc::clone(&doors)));
+                .merge(store::api::router(Arc::clone(&doors)))
+                .merge(history::api::router(Arc::clone(&history), Arc::clone(&doors)));
         let router = http::router(Arc::clone(&doors), pulse, more, faults);
         let serving = listen::serve(listener, router, config.listen_limits, connections, shutdown);
         let serving = tokio::spawn(async move {
@@ -167,7 +176,18 @@ impl House {
                 begin(&begun, scenario).await;
             }
         });
-        Ok(Self { address, down, serving, pump, gauge, simulator, recorder, sessions, store })
+        Ok(Self {
+            address,
+            down,
+            serving,
+            pump,
+            gauge,
+            simulator,
+            recorder,
+            sessions,
+            store,
+            history,
+        })
     }
 
     pub fn simulator(&self) -> Arc<Simulator> {
@@ -185,7 +205,11 @@ impl House {
         let _ = tokio::task::spawn_blocking(move || sessions.close()).await;
         self.pump.stop();
         self.recorder.close().await;
-        let closed = tokio::task::spawn_blocking(move || self.store.close()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            self.history.close();
+            self.store.close();
+        });
+        let closed = closed.await;
         if let Err(error) = closed {
             tracing::error!(%error, "the store could not be closed");
         }
@@ -194,28 +218,29 @@ impl House {
 
 /// Hands over what the store holds as soon as it can be asked, and waits a little for that, so that
 /// whoever returns to a server that has just begun is known there.
-async fn hydrate(store: &Store, viewers: &Arc<ViewerDesk>) {
+async fn hydrate(store: &Store, viewers: &Arc<ViewerDesk>, history: &Arc<History>) {
     if !store.is_kept() {
         tracing::warn!("nothing is kept: tokens end with this server; start with --data DIR");
     }
     let mut readiness = store.watch();
-    let viewers = Arc::clone(viewers);
+    let (viewers, history) = (Arc::clone(viewers), Arc::clone(history));
     let (settled, settling) = oneshot::channel();
     tokio::spawn(async move {
         let mut settled = Some(settled);
         loop {
             let now = readiness.wait_for(|now| *now != Readiness::Hydrating).await;
             let Ok(now) = now.map(|now| now.clone()) else { return };
-            let desk = Arc::clone(&viewers);
+            let (desk, past) = (Arc::clone(&viewers), Arc::clone(&history));
+            let both = move || Ok::<_, ReadError>((desk.hydrate()?, past.hydrate()?));
             let hydrated = match now {
-                Readiness::Ready => tokio::task::spawn_blocking(move || desk.hydrate()).await.ok(),
+                Readiness::Ready => tokio::task::spawn_blocking(both).await.ok(),
                 _ => None,
             };
             // Whoever waited may have given up.
             let _ = settled.take().map(|settled| settled.send(()));
             match hydrated {
-                Some(Ok(tokens)) => {
-                    tracing::info!(tokens, "what was kept is here again");
+                Some(Ok((tokens, sensors))) => {
+                    tracing::info!(tokens, sensors, "what was kept is here again");
                     return;
                 }
                 Some(Err(problem)) => tracing::error!(%problem, "the store cannot be read"),

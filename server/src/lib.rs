@@ -18,6 +18,7 @@ pub mod gather;
 pub mod gauge;
 pub mod groups;
 pub mod health;
+pub mod history;
 pub mod house;
 pub mod http;
 pub mod intake;

@@ -22,7 +22,7 @@ use crate::gauge::Measured;
 use crate::groups::{Meter, ORDER_BOUNDS};
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
-use crate::store;
+use crate::{history, store};
 
 /// Answers with everything that is counted.
 pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
@@ -32,6 +32,7 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     queues(&mut page, &doors);
     let door = door(&mut page, &doors);
     pump(&mut page, &doors);
+    history::api::measure(&mut page, &doors.history.figures());
     store::api::measure(&mut page, &doors.store.report());
     ages(&mut page, &doors.ages);
     groups(&mut page, &doors.viewers.groups().meters());

@@ -23,6 +23,7 @@ use crate::clock::{Clock, Now};
 use crate::complaints::panic_message;
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::health::Pulse;
+use crate::history::Tap;
 use crate::intake::Intake;
 use crate::mail::{Mail, MailFigures, Taken, Waiting};
 use crate::outbox::Passage;
@@ -78,6 +79,11 @@ pub trait World {
     /// Samples a second that each class may bring in from now on; `None`: as many as come.
     fn quotas(&self) -> [Option<f64>; Class::COUNT] {
         [None; Class::COUNT]
+    }
+
+    /// What would open the feeds that are open.
+    fn devices(&self) -> Vec<Command> {
+        Vec::new()
     }
 
     /// Writes itself down, and goes on from what was written: a recording begins here.
@@ -140,6 +146,10 @@ impl World for Engine {
         self.budget().class_sps
     }
 
+    fn devices(&self) -> Vec<Command> {
+        Self::devices(self)
+    }
+
     fn rebase(&mut self) -> Result<Base, String> {
         let snapshot = self.snapshot();
         self.replace(&snapshot).map_err(|error| error.to_string())?;
@@ -158,6 +168,7 @@ pub struct PumpParts {
     pub simulator: Option<Box<dyn Simulation>>,
     pub pulse: Arc<Pulse>,
     pub tape: Tape,
+    pub tap: Tap,
     /// How old what is delivered is.
     pub ages: Arc<Ages>,
     pub letters: Arc<DeadLetters>,
@@ -278,6 +289,7 @@ impl<W: World> Run<W> {
         let Self { world, parts, inputs, mail, losses, report, .. } = self;
         parts.faults.strike("pump.tick", 0);
         parts.tape.follow(world);
+        parts.tap.follow(world);
         let waited = parts.intake.take(inputs);
         let taken = Taken { at: Instant::now(), waited };
         let from_door = inputs.samples.len();
@@ -295,9 +307,11 @@ impl<W: World> Run<W> {
         }
         let samples = inputs.samples.len() as u64;
         parts.tape.before(now.engine, inputs);
+        parts.tap.before(inputs);
         let deliveries = world.tick(now.engine, inputs);
         let ticked = parts.clock.now().engine;
         parts.tape.behind(deliveries);
+        parts.tap.behind(deliveries);
         for notice in &deliveries.notices {
             parts.devices.notice(notice);
             report.ailing.hear(notice);

@@ -39,6 +39,7 @@ use crate::dead_letters::DeadLetters;
 use crate::device::{DeviceDesk, Events, SocketEvent};
 use crate::gate::{HEARING_TIME, Limit};
 use crate::gauge::Board;
+use crate::history::History;
 use crate::intake::Intake;
 use crate::listen::{Connection, DoorCounts, Peer, asked_to_end};
 use crate::origin::Origins;
@@ -157,6 +158,7 @@ pub struct Doors {
     pub topics: Topics,
     pub letters: Arc<DeadLetters>,
     pub store: Store,
+    pub history: Arc<History>,
     pub counts: Counts,
     pub connections: Arc<DoorCounts>,
     pub pump: Arc<PumpReport>,

@@ -47,7 +47,10 @@ const ROTTEN_COUNT_MAX: usize = 64;
 
 /// Every kind of record that this program keeps. A number is never used again.
 pub fn sections() -> Vec<Section> {
-    vec![Section::of::<crate::viewer::keeping::TokenRecord>()]
+    vec![
+        Section::of::<crate::viewer::keeping::TokenRecord>(),
+        Section::of::<crate::history::HistoryRecord>(),
+    ]
 }
 
 /// How a store is run.

@@ -27,6 +27,7 @@ use server::device::DeviceDesk;
 use server::gate::Limit;
 use server::gauge::Board;
 use server::health::Pulse;
+use server::history::History;
 use server::house::House;
 use server::intake::Intake;
 use server::listen::{self, ListenLimits};
@@ -127,6 +128,7 @@ impl Setup {
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),
             viewers,
+            history: History::start(None, 0, store.clone(), Clock::system()).unwrap(),
             store,
             topics: Topics::default(),
             letters: Arc::default(),

@@ -48,7 +48,7 @@ fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation
     let store = StoreConfig::new(Place::Memory, sections(), clock.clone());
     let store = Store::start(store).unwrap();
     let viewers = ViewerDesk::new(Arc::clone(&intake), clock.clone(), 4, store);
-    let (pulse, tape) = (Arc::default(), Tape::default());
+    let (pulse, tape, tap) = (Arc::default(), Tape::default(), Tap::default());
     let (ages, letters, faults) = (Arc::default(), Arc::default(), Faults::default());
     PumpParts {
         tick_hz: 250,
@@ -59,6 +59,7 @@ fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation
         simulator,
         pulse,
         tape,
+        tap,
         ages,
         letters,
         sessions: None,

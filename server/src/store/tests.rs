@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::record::{Unreadable, frozen, unknown_version};
 use super::*;
 use crate::clock::Now;
+use crate::history::HistoryRecord;
 use crate::viewer::keeping::TokenRecord;
 use disk::Chance;
 pub(super) use disk::Disk;
@@ -635,6 +636,9 @@ fn the_golden_bytes_of_every_release_are_read() {
     let (version, revision, record) = token(include_str!("tests/golden/viewer_token.v1.hex"));
     assert_eq!((version, revision), (1, Revision(5)));
     assert_eq!(record, TokenRecord::golden());
+    let bytes = hex(include_str!("tests/golden/history.v1.hex"));
+    let (version, _, body) = Section::of::<HistoryRecord>().open(&[7; 32], &bytes).unwrap();
+    assert_eq!((version, HistoryRecord::read(version, body).unwrap()), (1, golden_history()));
     let stamp = hex(include_str!("tests/golden/stamp.v1.hex"));
     let stamp = file::read_stamp(Path::new("golden"), Some(&stamp)).unwrap();
     let record::Stamp { revision, made_by, made_unix_ms } = stamp;
@@ -745,6 +749,10 @@ fn what_is_in_memory_is_served_and_gone_with_the_store() {
     assert_eq!(long, Err(Refused::TooLarge));
 }
 
+fn golden_history() -> HistoryRecord {
+    HistoryRecord { keep_hours: 168, bytes_max: 256 << 20, since_unix_ms: 1_795_492_320_999 }
+}
+
 /// Writes the golden files of a new version. To be run by hand, once, when one is released.
 #[test]
 #[ignore = "writes files of the repository"]
@@ -760,6 +768,9 @@ fn write_golden_files() {
         record::Stamp { revision: 300, made_by: "0.1.0".into(), made_unix_ms: 1_795_492_320_999 };
     let stamp =
         Section::of::<record::Stamp>().seal(file::STAMP_KEY, Revision(300), &body_of(&stamp));
+    let section = Section::of::<HistoryRecord>();
+    let history = section.seal(&[7; 32], Revision(5), &body_of(&golden_history()));
+    fs::write(folder.join("history.v1.hex"), hex(&history)).unwrap();
     fs::write(folder.join("stamp.v1.hex"), hex(&stamp)).unwrap();
     let made = Folder::new("made");
     let bench = Bench::new(StoreConfig { sections: sections(), ..config(made.place()) });

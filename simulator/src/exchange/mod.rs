@@ -10,6 +10,7 @@ mod into;
 mod leaf;
 mod parquet;
 mod rows;
+pub mod series;
 mod sheet;
 mod table;
 

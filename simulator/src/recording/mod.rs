@@ -7,6 +7,7 @@
 
 mod block;
 mod bytes;
+pub mod columns;
 mod container;
 mod hash;
 mod header;

@@ -1,0 +1,645 @@
+//! The measured past of sensors that somebody wants kept, and of no others.
+//!
+//! The [tap](tap) on the pump's thread copies what those sensors send, as it goes into the tick, into a
+//! bounded queue. A thread of its own sorts it by attribute, seals it in [segments](segment) and puts
+//! them on the sensor's [shelf](shelf). Who reads takes what it needs to know and reads the files
+//! itself. Which sensors are kept is in the store. `docs/history.md` has the format and the promises.
+
+pub mod api;
+pub mod segment;
+pub mod shelf;
+mod tap;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use components::sample::SampleBatch;
+use components::shape::Shape;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
+use crate::store::record::{Record, Revision, Unreadable, frozen, unknown_version};
+use crate::store::{Entry, Expect, ReadError, Refused, Store, Table};
+use segment::{Damaged, Rows, Summed, Tier, sum_up};
+use shelf::{Found, Shelf, reader};
+pub use tap::Tap;
+
+/// Sensors that are kept at once.
+pub const SENSOR_COUNT_MAX: usize = 10_000;
+
+/// Of all sensors, unless the operator says otherwise (`history_mib_max`).
+pub const HISTORY_MIB_MAX: usize = 64 << 10;
+
+/// Samples that may wait to be kept.
+const WAITING_SAMPLE_COUNT_MAX: usize = 1 << 20;
+
+/// Samples, or periods, in one answer.
+pub const ROW_COUNT_MAX: u64 = 1_000_000;
+
+/// How often what waits is looked at; nobody needs to be woken for it.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// What a sensor is known by. Its name is nowhere on the disk: what is deleted leaves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SensorKey([u8; 32]);
+
+impl SensorKey {
+    pub fn of(sensor_id: &str) -> Self {
+        Self(Sha256::digest(sensor_id.as_bytes()).into())
+    }
+
+    fn folder(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What of a sensor is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryRecord {
+    /// No longer than this, and a file's span.
+    pub keep_hours: u32,
+    /// The oldest give way.
+    pub bytes_max: u64,
+    pub since_unix_ms: i64,
+}
+
+/// As the first release wrote it.
+#[derive(Deserialize)]
+struct HistoryV1 {
+    keep_hours: u32,
+    bytes_max: u64,
+    since_unix_ms: i64,
+}
+
+impl From<HistoryV1> for HistoryRecord {
+    fn from(HistoryV1 { keep_hours, bytes_max, since_unix_ms }: HistoryV1) -> Self {
+        Self { keep_hours, bytes_max, since_unix_ms }
+    }
+}
+
+impl Record for HistoryRecord {
+    const TABLE: &'static str = "history";
+    const SECTION: u16 = 3;
+    const VERSION: u16 = 1;
+
+    fn read(version: u16, body: &[u8]) -> Result<Self, Unreadable> {
+        match version {
+            1 => frozen::<HistoryV1>(body).map(Self::from),
+            _ => Err(unknown_version(version)),
+        }
+    }
+}
+
+/// Why samples that were to be kept are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// More waited than may.
+    Full,
+    /// They are text, which has no column.
+    Text,
+    /// The disk did not take them.
+    Disk,
+    /// Nobody wants them kept any more.
+    Deleted,
+}
+
+/// By the numbers of [`Lost`].
+pub const LOST_NAMES: [&str; 4] = ["full", "text", "disk", "deleted"];
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HistoryError {
+    /// The server has no folder.
+    NothingKept,
+    /// This sensor's past is not kept.
+    NotKept,
+    TooManySensors,
+    /// All sensors together may not take so much.
+    NoRoom {
+        bytes_max: u64,
+    },
+    /// More would come than an answer may have.
+    TooMuch {
+        rows: u64,
+    },
+    Refused(Refused),
+    Io(String),
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingKept => f.write_str("nothing is kept: start with --data DIR"),
+            Self::NotKept => f.write_str("the past of this sensor is not kept: PUT first"),
+            Self::TooManySensors => write!(f, "{SENSOR_COUNT_MAX} sensors are kept already"),
+            Self::NoRoom { bytes_max } => write!(
+                f,
+                "the sensors that are kept may take all of the {} MiB there are \
+                 (`history_mib_max`): allow one of them less",
+                bytes_max >> 20
+            ),
+            Self::TooMuch { rows } => write!(
+                f,
+                "that is up to {rows} rows, and an answer has {ROW_COUNT_MAX}: narrow `from` and \
+                 `to`, or give a `step`"
+            ),
+            Self::Refused(refused) => refused.fmt(f),
+            Self::Io(what) => write!(f, "the folder of the past: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for HistoryError {}
+
+/// Where samples come from.
+#[derive(Debug)]
+struct Stream {
+    key: SensorKey,
+    attribute_id: Arc<str>,
+}
+
+/// The samples of one tick that are to be kept. A sample's feed is the number of its stream here.
+#[derive(Debug, Default)]
+struct Piece {
+    streams: Vec<Arc<Stream>>,
+    samples: SampleBatch,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    count: usize,
+}
+
+/// A word to the tap.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Keep(SensorKey),
+    Leave(SensorKey),
+}
+
+/// See the module.
+pub struct History {
+    /// `None`: nothing is kept.
+    folder: Option<PathBuf>,
+    bytes_max: u64,
+    store: Store,
+    table: Table<HistoryRecord>,
+    clock: Clock,
+    /// Opting in and out happen one after the other.
+    turn: tokio::sync::Mutex<()>,
+    shelves: Mutex<FxHashMap<SensorKey, Shelf>>,
+    queue: Mutex<Queue>,
+    /// Followed between two ticks; one for each request that is being answered.
+    orders: Mutex<Vec<Order>>,
+    /// Whether there are any: looked at in every tick.
+    ordered: AtomicBool,
+    taken: AtomicU64,
+    lost: [AtomicU64; LOST_NAMES.len()],
+    damaged: AtomicU64,
+    ending: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "History({:?})", self.folder)
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    pub sensors: usize,
+    pub bytes: u64,
+    pub taken: u64,
+    /// By [`LOST_NAMES`].
+    pub lost: [u64; LOST_NAMES.len()],
+    pub damaged: u64,
+}
+
+/// What is kept of one sensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
+    pub policy: HistoryRecord,
+    pub attributes: Vec<Arc<str>>,
+    pub bytes: u64,
+    /// Of samples, without their heads and what they come to.
+    pub sample_bytes: u64,
+    pub samples: u64,
+}
+
+/// Samples, in the order of time, by form; and damaged segments that were left out.
+#[derive(Debug)]
+pub struct Past<T> {
+    pub forms: Vec<(Arc<Shape>, T)>,
+    pub damaged: u64,
+}
+
+impl History {
+    /// Begins, with nothing kept until it is [hydrated](Self::hydrate).
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(
+        folder: Option<PathBuf>,
+        bytes_max: u64,
+        store: Store,
+        clock: Clock,
+    ) -> std::io::Result<Arc<Self>> {
+        let history = Arc::new(Self {
+            folder,
+            bytes_max,
+            table: store.table(),
+            store,
+            clock,
+            turn: tokio::sync::Mutex::default(),
+            shelves: Mutex::default(),
+            queue: Mutex::default(),
+            orders: Mutex::default(),
+            ordered: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+            lost: Default::default(),
+            damaged: AtomicU64::new(0),
+            ending: AtomicBool::new(false),
+            thread: Mutex::default(),
+        });
+        let keeper = Arc::clone(&history);
+        let thread = std::thread::Builder::new().name("history".into());
+        *lock(&history.thread) = Some(thread.spawn(move || keeper.run())?);
+        Ok(history)
+    }
+
+    /// Takes up what the store says is kept. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    pub fn hydrate(&self) -> Result<usize, ReadError> {
+        let entries = self.table.all()?;
+        let mut count = 0;
+        for Entry { key, record, .. } in entries.into_iter().flatten() {
+            let Ok(key) = <[u8; 32]>::try_from(&*key).map(SensorKey) else { continue };
+            match self.take_up(key, record) {
+                Ok(()) => count += 1,
+                Err(problem) => tracing::error!(%problem, "a sensor's past cannot be kept"),
+            }
+        }
+        Ok(count)
+    }
+
+    fn take_up(&self, key: SensorKey, policy: HistoryRecord) -> Result<(), HistoryError> {
+        let folder = self.folder.as_ref().ok_or(HistoryError::NothingKept)?;
+        let mut shelves = lock(&self.shelves);
+        if let Some(shelf) = shelves.get_mut(&key) {
+            shelf.policy = policy;
+            return Ok(());
+        }
+        let shelf = Shelf::open(folder.join(key.folder()), policy).map_err(io)?;
+        self.damaged.fetch_add(shelf.damaged, Ordering::Relaxed);
+        shelves.insert(key, shelf);
+        self.order(Order::Keep(key));
+        Ok(())
+    }
+
+    fn order(&self, order: Order) {
+        lock(&self.orders).push(order);
+        self.ordered.store(true, Ordering::Release);
+    }
+
+    /// From now on this sensor's past is kept; `at` is the revision that was seen, if that is to be
+    /// the one that is changed.
+    ///
+    /// # Errors
+    /// See [`HistoryError`]; it is as it was.
+    pub async fn keep(
+        self: &Arc<Self>,
+        sensor_id: &str,
+        keep_hours: u32,
+        bytes_max: u64,
+        at: Option<Revision>,
+    ) -> Result<Revision, HistoryError> {
+        let _turn = self.turn.lock().await;
+        if self.folder.is_none() {
+            return Err(HistoryError::NothingKept);
+        }
+        let key = SensorKey::of(sensor_id);
+        let now = self.clock.now().unix_ms;
+        let since_unix_ms = {
+            let shelves = lock(&self.shelves);
+            let others = shelves.iter().filter(|(other, _)| **other != key);
+            let booked: u64 = others.map(|(_, shelf)| shelf.policy.bytes_max).sum();
+            if booked.saturating_add(bytes_max) > self.bytes_max {
+                return Err(HistoryError::NoRoom { bytes_max: self.bytes_max });
+            }
+            let there = shelves.get(&key);
+            if there.is_none() && shelves.len() >= SENSOR_COUNT_MAX {
+                return Err(HistoryError::TooManySensors);
+            }
+            there.map_or(now, |shelf| shelf.policy.since_unix_ms)
+        };
+        let record = HistoryRecord { keep_hours, bytes_max, since_unix_ms };
+        let expect = at.map_or(Expect::Any, Expect::At);
+        let kept = self.store.commit(vec![self.table.put(&key.0, &record, expect)]).await;
+        let revision = kept.map_err(HistoryError::Refused)?;
+        let history = Arc::clone(self);
+        blocking(move || history.take_up(key, record)).await??;
+        Ok(revision)
+    }
+
+    /// Nothing of this sensor is kept any more, and what was is overwritten and gone.
+    ///
+    /// # Errors
+    /// Something is left, and it is kept still; it may be tried again.
+    pub async fn delete(self: &Arc<Self>, sensor_id: &str) -> Result<(), HistoryError> {
+        let _turn = self.turn.lock().await;
+        let key = SensorKey::of(sensor_id);
+        let history = Arc::clone(self);
+        blocking(move || history.erase(key)).await??;
+        let gone = self.store.commit(vec![self.table.delete(&key.0, Expect::Any)]).await;
+        gone.map_err(HistoryError::Refused)?;
+        Ok(())
+    }
+
+    fn erase(&self, key: SensorKey) -> Result<(), HistoryError> {
+        self.order(Order::Leave(key));
+        // What still waits for it finds no shelf.
+        let shelf = lock(&self.shelves).remove(&key);
+        let mut shelf = shelf.ok_or(HistoryError::NotKept)?;
+        let erased = shelf.erase().map_err(io);
+        if erased.is_err() {
+            lock(&self.shelves).insert(key, shelf);
+            self.order(Order::Keep(key));
+        }
+        erased
+    }
+
+    /// What is kept of a sensor. `None`: nothing.
+    pub fn about(&self, sensor_id: &str) -> Option<About> {
+        let shelves = lock(&self.shelves);
+        let shelf = shelves.get(&SensorKey::of(sensor_id))?;
+        let (sample_bytes, samples) = shelf.weight();
+        Some(About {
+            policy: shelf.policy.clone(),
+            attributes: shelf.attributes(),
+            bytes: shelf.bytes(),
+            sample_bytes,
+            samples,
+        })
+    }
+
+    fn find(
+        &self,
+        sensor_id: &str,
+        attribute_id: &str,
+        tier: Tier,
+        range: &Range<i64>,
+    ) -> Result<Found, HistoryError> {
+        let shelves = lock(&self.shelves);
+        let shelf = shelves.get(&SensorKey::of(sensor_id)).ok_or(HistoryError::NotKept)?;
+        let found = shelf.find(attribute_id, range);
+        let rows = found.places.iter().map(|(_, place)| place.weight(tier).1).sum();
+        if rows > ROW_COUNT_MAX { Err(HistoryError::TooMuch { rows }) } else { Ok(found) }
+    }
+
+    /// The samples of an attribute with stamps in `range`. Blocks.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn samples(
+        &self,
+        sensor_id: &str,
+        attribute_id: &str,
+        range: &Range<i64>,
+    ) -> Result<Past<Rows>, HistoryError> {
+        let found = self.find(sensor_id, attribute_id, Tier::Samples, range)?;
+        let mut past = Past { forms: Vec::new(), damaged: 0 };
+        let mut add = |rows: Rows| {
+            let Rows { shape, stamps, cells } = rows;
+            let width = shape.width();
+            let into = of_form(&mut past.forms, &shape, || Rows::new(Arc::clone(&shape)));
+            for (stamp, cells) in stamps.iter().zip(cells.chunks_exact(width.max(1))) {
+                if range.contains(stamp) {
+                    into.stamps.push(*stamp);
+                    into.cells.extend_from_slice(cells);
+                }
+            }
+        };
+        let mut damaged = 0;
+        self.each(&found, &mut damaged, |place, read| {
+            add(place.rows(read)?);
+            Ok(())
+        });
+        found.rows.into_iter().for_each(add);
+        past.damaged = damaged;
+        past.forms.iter_mut().for_each(|(_, rows)| in_order(rows));
+        past.forms.retain(|(_, rows)| !rows.stamps.is_empty());
+        Ok(past)
+    }
+
+    /// Minimum, maximum, sum and count of each leaf in periods of `step_ms` that begin in `range`.
+    /// From the minutes or seconds that were summed up where they fit. Blocks.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn summed(
+        &self,
+        sensor_id: &str,
+        attribute_id: &str,
+        range: &Range<i64>,
+        step_ms: i64,
+    ) -> Result<Past<Summed>, HistoryError> {
+        let fits = |period: i64| [step_ms, range.start, range.end].iter().all(|n| n % period == 0);
+        let tier = match () {
+            () if fits(60_000) => Tier::Minutes,
+            () if fits(1_000) => Tier::Seconds,
+            () => Tier::Samples,
+        };
+        let found = self.find(sensor_id, attribute_id, tier, range)?;
+        let mut past = Past { forms: Vec::new(), damaged: 0 };
+        let mut damaged = 0;
+        self.each(&found, &mut damaged, |place, read| {
+            let into = of_form(&mut past.forms, &place.shape, Summed::new);
+            match tier {
+                Tier::Samples => sum_up(&place.rows(read)?, step_ms, range, into),
+                _ => place.sums(tier, step_ms, range, read, into)?,
+            }
+            Ok(())
+        });
+        if let Some(rows) = &found.rows {
+            let into = of_form(&mut past.forms, &rows.shape, Summed::new);
+            sum_up(rows, step_ms, range, into);
+        }
+        past.damaged = damaged;
+        past.forms.retain(|(_, summed)| !summed.is_empty());
+        Ok(past)
+    }
+
+    /// Each segment, its file opened once; of those that are damaged, how many.
+    fn each(
+        &self,
+        found: &Found,
+        damaged: &mut u64,
+        mut visit: impl FnMut(
+            &segment::Place,
+            &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
+        ) -> Result<(), Damaged>,
+    ) {
+        let mut open: Option<(&Arc<std::path::Path>, File)> = None;
+        for (path, place) in &found.places {
+            if open.as_ref().is_none_or(|(there, _)| *there != path) {
+                // One that has just been given up is no damage.
+                open = File::open(path).ok().map(|file| (path, file));
+            }
+            let Some((_, file)) = &open else { continue };
+            if let Err(Damaged(what)) = visit(place, &mut reader(file)) {
+                tracing::error!(path = %path.display(), %what, "a segment is damaged and left out");
+                self.damaged.fetch_add(1, Ordering::Relaxed);
+                *damaged += 1;
+            }
+        }
+    }
+
+    /// What is counted.
+    pub fn figures(&self) -> Figures {
+        let shelves = lock(&self.shelves);
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Figures {
+            sensors: shelves.len(),
+            bytes: shelves.values().map(Shelf::bytes).sum(),
+            taken: read(&self.taken),
+            lost: self.lost.each_ref().map(read),
+            damaged: read(&self.damaged),
+        }
+    }
+
+    /// Hands over what a tick brought; what is too much is counted.
+    fn offer(&self, piece: Piece) {
+        let count = piece.samples.len();
+        let mut queue = lock(&self.queue);
+        if queue.count + count > WAITING_SAMPLE_COUNT_MAX {
+            return self.lose(Lost::Full, count as u64);
+        }
+        queue.count += count;
+        queue.pieces.push_back(piece);
+    }
+
+    fn lose(&self, why: Lost, count: u64) {
+        self.lost[why as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn run(&self) {
+        let scalar = Arc::new(Shape::scalar());
+        while !self.ending.load(Ordering::Acquire) {
+            std::thread::park_timeout(PERIOD);
+            self.work(&scalar);
+        }
+        self.work(&scalar);
+        let now = self.clock.now().unix_ms;
+        for shelf in lock(&self.shelves).values_mut() {
+            let sealed = shelf.seal_all(now);
+            self.note(sealed);
+            self.note(shelf.close().map_err(|error| (0, error)));
+        }
+    }
+
+    /// Takes what waits, seals what is due, and gives up what is over.
+    fn work(&self, scalar: &Arc<Shape>) {
+        let pieces = std::mem::take(&mut *lock(&self.queue)).pieces;
+        let now = self.clock.now().unix_ms;
+        let mut shelves = lock(&self.shelves);
+        for piece in pieces {
+            for n in 0..piece.samples.len() {
+                let (number, _, stamp, payload) = piece.samples.get(n);
+                let Some(stream) = piece.streams.get(number.0.slot as usize) else { continue };
+                let Some(shelf) = shelves.get_mut(&stream.key) else {
+                    self.lose(Lost::Deleted, 1);
+                    continue;
+                };
+                match shelf.take(&stream.attribute_id, scalar, stamp.0, payload, now) {
+                    Ok(true) => drop(self.taken.fetch_add(1, Ordering::Relaxed)),
+                    Ok(false) => self.lose(Lost::Text, 1),
+                    Err(problem) => self.note(Err(problem)),
+                }
+            }
+        }
+        for shelf in shelves.values_mut() {
+            self.note(shelf.seal_due(now));
+            let retained = shelf.retain(now);
+            self.note(retained.map(drop).map_err(|error| (0, error)));
+        }
+    }
+
+    fn note(&self, outcome: Result<(), (u64, std::io::Error)>) {
+        if let Err((count, error)) = outcome {
+            self.lose(Lost::Disk, count);
+            tracing::error!(%error, samples = count, "a sensor's past cannot be written");
+        }
+    }
+
+    /// Puts everything on the disk, and ends. Blocks.
+    pub fn close(&self) {
+        self.ending.store(true, Ordering::Release);
+        if let Some(thread) = lock(&self.thread).take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the thread of the past has panicked");
+            }
+        }
+    }
+}
+
+/// The place for samples of a form, among those of other forms.
+fn of_form<'a, T>(
+    forms: &'a mut Vec<(Arc<Shape>, T)>,
+    shape: &Arc<Shape>,
+    make: impl FnOnce() -> T,
+) -> &'a mut T {
+    let at = match forms.iter().position(|(there, _)| there == shape) {
+        Some(at) => at,
+        None => {
+            forms.push((Arc::clone(shape), make()));
+            forms.len() - 1
+        }
+    };
+    &mut forms[at].1
+}
+
+/// Devices send late and twice; of one stamp, in the order in which they came.
+fn in_order(rows: &mut Rows) {
+    if rows.stamps.is_sorted() {
+        return;
+    }
+    let width = rows.shape.width();
+    let mut order: Vec<usize> = (0..rows.stamps.len()).collect();
+    order.sort_by_key(|&n| rows.stamps[n]);
+    rows.cells =
+        order.iter().flat_map(|&n| &rows.cells[n * width..(n + 1) * width]).copied().collect();
+    rows.stamps = order.iter().map(|&n| rows.stamps[n]).collect();
+}
+
+fn io(error: std::io::Error) -> HistoryError {
+    HistoryError::Io(error.to_string())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, HistoryError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| HistoryError::Io(error.to_string()))
+}
+
+/// What is behind these locks is whole at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

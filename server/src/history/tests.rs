@@ -1,0 +1,307 @@
+//! What is kept comes back, cell for cell, and what is deleted is nowhere.
+
+use std::fs;
+
+use components::cell::Cell;
+use components::sample::Timestamp;
+
+use super::*;
+use crate::clock::Now;
+use crate::store::{Place, Readiness, StoreConfig, sections};
+
+/// A history on made-up time, whose thread does nothing: the test does its work.
+struct Archive {
+    history: Arc<History>,
+    ms: Arc<AtomicU64>,
+    folder: PathBuf,
+}
+
+impl Archive {
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("sensocto-history-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        Self::again(folder)
+    }
+
+    fn again(folder: PathBuf) -> Self {
+        let ms = Arc::new(AtomicU64::new(1_795_492_320_000));
+        let time = Arc::clone(&ms);
+        let clock = Clock::made_up(move || Now {
+            engine: components::sample::EngineTime(0),
+            unix_ms: time.load(Ordering::Relaxed) as i64,
+        });
+        let config = StoreConfig::new(Place::Folder(folder.clone()), sections(), clock.clone());
+        let store = Store::start(config).unwrap();
+        while *store.watch().borrow() != Readiness::Ready {
+            std::thread::yield_now();
+        }
+        let history = History::start(Some(folder.join("history")), 1 << 30, store, clock).unwrap();
+        history.ending.store(true, Ordering::Release);
+        let thread = lock(&history.thread).take().unwrap();
+        thread.thread().unpark();
+        thread.join().unwrap();
+        history.hydrate().unwrap();
+        Self { history, ms, folder }
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(future)
+    }
+
+    fn keep(&self, sensor_id: &str) -> Revision {
+        self.block_on(self.history.keep(sensor_id, 24, 1 << 20, None)).unwrap()
+    }
+
+    /// Offers samples of one attribute as the tap would.
+    fn offer(&self, sensor_id: &str, attribute_id: &str, samples: &[(i64, f64)]) {
+        let stream = Stream { key: SensorKey::of(sensor_id), attribute_id: attribute_id.into() };
+        let mut piece = Piece { streams: vec![Arc::new(stream)], ..Piece::default() };
+        let feed = components::id::FeedId(components::id::Handle { slot: 0, generation: 0 });
+        for (stamp, value) in samples {
+            let cell = Cell::float(*value).unwrap();
+            let payload = components::sample::Payload::Scalar(cell);
+            piece.samples.push(feed, 0, Timestamp(*stamp), payload);
+        }
+        self.history.offer(piece);
+    }
+
+    fn work(&self) {
+        self.history.work(&Arc::new(Shape::scalar()));
+    }
+
+    /// Takes what was offered, and after this time seals what is due.
+    fn pass(&self, ms: u64) {
+        self.work();
+        self.ms.fetch_add(ms, Ordering::Relaxed);
+        self.work();
+    }
+
+    fn samples(&self, sensor_id: &str, attribute_id: &str, range: Range<i64>) -> Vec<(i64, f64)> {
+        let past = self.history.samples(sensor_id, attribute_id, &range).unwrap();
+        let rows = past.forms.iter().flat_map(|(_, rows)| rows.stamps.iter().zip(&rows.cells));
+        rows.map(|(stamp, cell)| (*stamp, f64::from_bits(*cell))).collect()
+    }
+
+    /// Every byte of every file below the folder of the past.
+    fn bytes(&self) -> Vec<u8> {
+        fn read(folder: &std::path::Path, bytes: &mut Vec<u8>) {
+            for item in fs::read_dir(folder).into_iter().flatten() {
+                let path = item.unwrap().path();
+                if path.is_dir() {
+                    read(&path, bytes);
+                } else {
+                    bytes.extend(fs::read(path).unwrap());
+                }
+            }
+        }
+        let mut bytes = Vec::new();
+        read(&self.folder, &mut bytes);
+        bytes
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.history.store.close();
+    }
+}
+
+/// Four a second, from a made-up moment on.
+fn wave(count: i64) -> Vec<(i64, f64)> {
+    (0..count).map(|n| (n * 250, (n % 17) as f64 / 10.0)).collect()
+}
+
+#[test]
+fn what_is_kept_comes_back_from_memory_and_from_the_disk_and_by_the_next_server() {
+    let archive = Archive::new("back");
+    let sent = wave(10_000);
+    archive.offer("a", "ecg", &sent[..5_000]);
+    archive.work();
+    assert_eq!(archive.history.figures().lost, [0, 0, 0, 5_000], "nobody has asked for it");
+    archive.keep("a");
+    archive.offer("a", "ecg", &sent);
+    archive.offer("b", "ecg", &sent);
+    archive.work();
+    assert_eq!(archive.samples("a", "ecg", 0..i64::MAX), sent);
+    assert_eq!(archive.samples("a", "ecg", 1_000..2_000), sent[4..8]);
+    assert!(archive.samples("a", "other", 0..i64::MAX).is_empty());
+    let unknown = archive.history.samples("b", "ecg", &(0..1));
+    assert_eq!(unknown.unwrap_err(), HistoryError::NotKept);
+    archive.pass(shelf::SEAL_SLOW_MS as u64);
+    assert_eq!(archive.samples("a", "ecg", 0..i64::MAX), sent);
+    let folder = archive.folder.clone();
+    drop(archive);
+    let next = Archive::again(folder);
+    assert_eq!(next.samples("a", "ecg", 0..i64::MAX), sent);
+    let about = next.history.about("a").unwrap();
+    assert_eq!((about.samples, &*about.attributes), (10_000, &["ecg".into()][..]));
+    // It goes on behind what was there.
+    next.offer("a", "ecg", &[(-5, 1.0)]);
+    next.pass(shelf::SEAL_SLOW_MS as u64);
+    assert_eq!(next.samples("a", "ecg", -10..1), [(-5, 1.0), (0, 0.0)], "late ones in their place");
+}
+
+#[test]
+fn long_views_are_what_the_samples_come_to_whichever_way_they_are_summed() {
+    let archive = Archive::new("long");
+    archive.keep("a");
+    let sent = wave(40_000);
+    for part in sent.chunks(999) {
+        archive.offer("a", "ecg", part);
+        archive.pass(shelf::SEAL_SLOW_MS as u64 + 1);
+    }
+    for (range, step) in [
+        (0..9_999_000, 60_000),
+        (0..9_960_000, 120_000),
+        (3_000..90_000, 1_000),
+        (250..7_777, 700),
+        (0..60_000, 2_000),
+    ] {
+        let past = archive.history.summed("a", "ecg", &range, step).unwrap();
+        let mut known = Summed::new();
+        let within: Vec<_> = sent.iter().filter(|(stamp, _)| range.contains(stamp)).collect();
+        for (stamp, value) in within {
+            let sums = known.entry(stamp / step * step).or_insert_with(|| vec![segment::Sum::NONE]);
+            sums[0].add(segment::Sum { min: *value, max: *value, sum: *value, count: 1.0 });
+        }
+        let [(_, summed)] = &past.forms[..] else { panic!("one form") };
+        assert_eq!(summed.len(), known.len(), "{range:?} by {step}");
+        for ((start, sums), (known_start, known)) in summed.iter().zip(&known) {
+            let (sum, known) = (sums[0], known[0]);
+            assert_eq!(
+                (start, sum.min, sum.max, sum.count),
+                (known_start, known.min, known.max, known.count)
+            );
+            assert!((sum.sum - known.sum).abs() < 1e-9 * known.count.max(1.0));
+        }
+    }
+}
+
+#[test]
+fn what_is_deleted_is_in_no_file_any_more() {
+    let archive = Archive::new("deleted");
+    archive.keep("anna:marker");
+    archive.keep("bert");
+    // Bits that no lane and no zstd makes shorter: they are in the file as they are.
+    let marker: Vec<(i64, f64)> = (0..500u64)
+        .map(|n| {
+            (
+                n as i64,
+                f64::from_bits(0x3FF0_0000_0000_0000 | n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 12),
+            )
+        })
+        .collect();
+    archive.offer("anna:marker", "marked_attribute", &marker);
+    archive.offer("bert", "other_attribute", &marker);
+    archive.pass(shelf::SEAL_SLOW_MS as u64);
+    let has = |bytes: &[u8], word: &str| {
+        bytes.windows(word.len()).any(|window| window == word.as_bytes())
+    };
+    let bytes = archive.bytes();
+    assert!(has(&bytes, "marked_attribute") && has(&bytes, "other_attribute"));
+    assert!(!has(&bytes, "anna:marker"), "a name is nowhere");
+    // Whoever holds the file sees it overwritten: it is not only out of the list.
+    let folder = archive.folder.join("history").join(SensorKey::of("anna:marker").folder());
+    let path = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let held = fs::File::open(path).unwrap();
+    archive.block_on(archive.history.delete("anna:marker")).unwrap();
+    let mut left = Vec::new();
+    std::io::Read::read_to_end(&mut &held, &mut left).unwrap();
+    assert!(!left.is_empty() && left.iter().all(|byte| *byte == 0));
+    let bytes = archive.bytes();
+    assert!(!has(&bytes, "marked_attribute") && has(&bytes, "other_attribute"));
+    assert_eq!(
+        archive.history.samples("anna:marker", "marked_attribute", &(0..9)).unwrap_err(),
+        HistoryError::NotKept
+    );
+    assert_eq!(archive.samples("bert", "other_attribute", 0..i64::MAX), marker);
+    let again = archive.block_on(archive.history.delete("anna:marker"));
+    assert_eq!(again, Err(HistoryError::NotKept));
+    let folder = archive.folder.clone();
+    drop(archive);
+    assert_eq!(Archive::again(folder).history.figures().sensors, 1, "nor does it come back");
+}
+
+#[test]
+fn the_oldest_gives_way_by_size_and_by_age() {
+    let archive = Archive::new("retained");
+    archive.keep("a");
+    // Noise, so that a megabyte is soon full.
+    let noise = |from: i64| -> Vec<(i64, f64)> {
+        let value = |n: i64| {
+            f64::from_bits(
+                0x3FF0_0000_0000_0000 | (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 12,
+            )
+        };
+        (from..from + 40_000).map(|n| (n, value(n))).collect()
+    };
+    for n in 0..20 {
+        archive.offer("a", "x", &noise(n * 40_000));
+        // A file spans an eighth of what is kept.
+        archive.pass(3_600_000 * 3);
+    }
+    let about = archive.history.about("a").unwrap();
+    assert!(about.bytes <= 1 << 20, "{about:?}");
+    let kept = archive.samples("a", "x", 0..i64::MAX);
+    assert!(!kept.is_empty() && kept[0].0 > 0, "the oldest has gone");
+    assert_eq!(kept.last().unwrap().0, 20 * 40_000 - 1);
+    archive.pass(3_600_000 * 48);
+    assert_eq!(archive.samples("a", "x", 0..i64::MAX), [], "nor does what came last stay for ever");
+    assert_eq!(archive.history.about("a").unwrap().bytes, 0);
+    archive.offer("a", "x", &[(5, 5.0)]);
+    archive.pass(60_000);
+    assert_eq!(archive.samples("a", "x", 0..i64::MAX), [(5, 5.0)]);
+}
+
+#[test]
+fn a_segment_that_rots_or_is_cut_is_left_out_and_told() {
+    let archive = Archive::new("rots");
+    archive.keep("a");
+    for n in 0..3 {
+        archive.offer(
+            "a",
+            "x",
+            &wave(100).iter().map(|(t, v)| (t + n * 100_000, *v)).collect::<Vec<_>>(),
+        );
+        archive.pass(60_000);
+    }
+    let folder = archive.folder.join("history").join(SensorKey::of("a").folder());
+    let path = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&path).unwrap();
+    let third = whole.len() / 3;
+    for bit in 0..whole.len() * 8 {
+        if bit % 97 != 0 {
+            continue;
+        }
+        let mut rotten = whole.clone();
+        rotten[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &rotten).unwrap();
+        let past = archive.history.samples("a", "x", &(0..i64::MAX));
+        // The heads are known by heart; a part that is not what it was is left out.
+        let rows: usize =
+            past.as_ref().unwrap().forms.iter().map(|(_, rows)| rows.stamps.len()).sum();
+        assert!(rows + past.unwrap().damaged as usize * 100 == 300, "bit {bit}");
+    }
+    fs::write(&path, &whole[..third * 2 + 20]).unwrap();
+    let opened =
+        Shelf::open(folder, HistoryRecord { keep_hours: 1, bytes_max: 1, since_unix_ms: 0 });
+    let opened = opened.unwrap();
+    assert_eq!((opened.weight().1, opened.damaged), (200, 1));
+}
+
+#[test]
+fn what_waits_is_bounded_and_text_is_counted() {
+    let archive = Archive::new("bounded");
+    archive.keep("a");
+    let many: Vec<(i64, f64)> = (0..WAITING_SAMPLE_COUNT_MAX as i64).map(|n| (n, 1.0)).collect();
+    archive.offer("a", "x", &many);
+    archive.offer("a", "x", &many[..7]);
+    assert_eq!(archive.history.figures().lost, [7, 0, 0, 0]);
+    archive.work();
+    let conflict = archive.block_on(archive.history.keep("a", 1, 1, Some(Revision(0))));
+    assert!(matches!(conflict, Err(HistoryError::Refused(Refused::Conflict { .. }))));
+    let too_much = archive.block_on(archive.history.keep("b", 1, 1 << 30, None));
+    assert_eq!(too_much, Err(HistoryError::NoRoom { bytes_max: 1 << 30 }));
+}
