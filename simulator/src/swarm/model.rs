@@ -66,6 +66,8 @@ struct Sensor {
     streams: BTreeMap<String, Stream>,
     /// As last announced.
     told: Level,
+    /// Somebody points at it, or did: load shortens none of its rings while they do.
+    was_pointed_at: bool,
 }
 
 #[derive(Debug)]
@@ -388,6 +390,7 @@ impl Model {
                 leaves_at: None,
                 streams: BTreeMap::new(),
                 told: Level::None,
+                was_pointed_at: false,
             };
             self.sensors.insert(name.clone(), sensor);
         }
@@ -766,6 +769,7 @@ impl Model {
                             "{sensor_id} is said to change to {level:?}, which it was"
                         );
                         sensor.told = *level;
+                        sensor.was_pointed_at |= *level == Level::High;
                     }
                     continue;
                 }
@@ -848,11 +852,14 @@ impl Model {
             );
         }
         let (mut least, mut most, mut floor) = (0, 0, 0);
-        for stream in self.sensors.values().flat_map(|sensor| sensor.streams.values()) {
-            least += stream.count() - stream.held_from(self.load.level, self.roomy);
-            let (hot, warm) = limits(stream.kind, self.load.level);
-            most += stream.count().min(2 * hot + warm);
-            floor += FLOOR_SAMPLE_COUNT * stream.sample_bytes;
+        for sensor in self.sensors.values() {
+            let longest = if sensor.was_pointed_at { LoadLevel::Normal } else { self.load.level };
+            for stream in sensor.streams.values() {
+                least += stream.count() - stream.held_from(self.load.level, self.roomy);
+                let (hot, warm) = limits(stream.kind, longest);
+                most += stream.count().min(2 * hot + warm);
+                floor += FLOOR_SAMPLE_COUNT * stream.sample_bytes;
+            }
         }
         must!(
             (least..=most).contains(&store.kept),
