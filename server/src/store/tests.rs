@@ -16,6 +16,9 @@ use crate::viewer::keeping::TokenRecord;
 use disk::Chance;
 pub(super) use disk::Disk;
 
+/// How long a test waits for what must happen. Nothing is asserted about how long it took.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A room as it might be, in its third version.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 struct Room {
@@ -511,12 +514,16 @@ fn what_rots_under_a_running_server_is_found_by_the_scrubber_and_told() {
         StoreConfig { scrub_period: Duration::ZERO, ..config(Place::Disk(disk.clone())) };
     let bench = Bench::new(scrubbing);
     bench.until_ready();
-    let until = |wanted: &dyn Fn(&Report) -> bool| loop {
-        let report = bench.store.report();
-        if wanted(&report) {
-            return report;
+    let until = |wanted: &dyn Fn(&Report) -> bool| {
+        let begun = std::time::Instant::now();
+        loop {
+            let report = bench.store.report();
+            if wanted(&report) {
+                return report;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{report:?}");
+            std::thread::yield_now();
         }
-        std::thread::yield_now();
     };
     let well = until(&|report| report.walks > 2);
     assert_eq!(well.rotten, 0);
