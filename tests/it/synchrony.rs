@@ -5,8 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use components::group::{Reading, Signal, Tier};
+use components::command::{Command, Inputs, SensorSet};
+use components::delivery::Notice;
+use components::group::{GroupPlan, Reading, Signal, Tier};
+use components::id::{FeedId, GroupId, Handle, Handles, ViewerId};
+use components::sample::{EngineTime, Timestamp};
+use components::viewer::Quality;
+use engine::{Engine, EngineConfig};
+use simulator::fleet::Fleet;
+use simulator::scenario::Scenario;
+use simulator::synchrony::{Condition, Report, Session};
 use systems::sense::cluster::cluster;
 use systems::sense::ensemble::Ensemble;
 use systems::sense::grid::{STEP_US, cells};
@@ -285,6 +295,90 @@ fn what_breathing_does_to_the_heart_is_read_where_it_is_and_only_there() {
             assert!((found.coherence - expected("msc_at_peak")).abs() < 0.06, "{case} {found:?}");
             let ratio = found.peak_to_trough_ms / expected("rsa_peak_to_trough_ms");
             assert!((ratio - 1.0).abs() < 0.05, "{case} {found:?}");
+        }
+    }
+}
+
+/// The known truth of `breathing-circle`: the strength of whoever follows the lead is the
+/// phase-locking value with it, and the lag is the lag. Through devices, engine and report.
+#[test]
+fn a_coupled_scenario_reads_its_own_true_coupling_back() {
+    const MINUTES: u64 = 8;
+    const TICK_MS: u64 = 20;
+    let scenario = Scenario::named("breathing-circle", None).unwrap();
+    let begin_ms = 1_700_000_000_000;
+    let mut fleet = Fleet::new(Arc::new(scenario.cast(3)), Timestamp(begin_ms));
+    let mut engine = Engine::new(EngineConfig::default());
+    let mut inputs = Inputs::default();
+    let mut feeds = Handles::default();
+    let [viewer, group] = [0, 1].map(|slot| Handle { slot, generation: 0 });
+    let (viewer, group) = (ViewerId(viewer), GroupId(group));
+    let plan = GroupPlan {
+        name: "circle".into(),
+        signal: Signal::Breath,
+        tier: Tier::Confirmed,
+        sensors: SensorSet::All,
+        attribute_id: "respiration".into(),
+    };
+    let sensors = SensorSet::Ids(Vec::new());
+    inputs.commands.extend([
+        Command::OpenViewer { viewer, sensors, quality: Quality::High.into() },
+        Command::OpenGroup { group, plan: Box::new(plan) },
+        Command::WatchGroup { viewer, group },
+    ]);
+    let mut session =
+        Session::new("circle", Signal::Breath, Tier::Confirmed, Condition::Paced, Vec::new());
+    for tick in 1..=MINUTES * 60_000 / TICK_MS {
+        let now_ms = tick * TICK_MS;
+        fleet.advance(
+            Timestamp(begin_ms + now_ms as i64),
+            &mut || feeds.take(100).map(FeedId),
+            &mut inputs,
+        );
+        if now_ms.is_multiple_of(10_000) {
+            inputs.commands.push(Command::Renew { viewer });
+        }
+        let deliveries = engine.tick(EngineTime::from_millis(now_ms), &mut inputs);
+        for notice in &deliveries.notices {
+            if let Notice::GroupMembers { sensor_ids, .. } = notice {
+                sensor_ids[session.people.len()..]
+                    .iter()
+                    .for_each(|id| session.join(id.to_string()));
+            }
+        }
+        for news in &deliveries.groups {
+            let count = news.member_count as usize;
+            let values = deliveries.values_of(news).chunks(count);
+            for ((reading, states), values) in deliveries.readings_of(news).zip(values) {
+                session.hear(reading, |place| (states[place], values[place]));
+            }
+        }
+    }
+    let report = Report::of(&session, None, |_| true).unwrap();
+    let place = |id: &str| session.people.iter().position(|person| *person == id).unwrap();
+    let lead = place("circle-lead:band");
+    for (id, strength, lag_s) in [
+        ("circle-close-01:band", 0.9, Some(0.4)),
+        ("circle-close-02:band", 0.9, Some(0.4)),
+        ("circle-close-03:band", 0.9, Some(0.4)),
+        ("circle-late-01:band", 0.8, Some(2.5)),
+        ("circle-late-02:band", 0.8, Some(2.5)),
+        ("circle-loose-01:band", 0.5, None),
+        ("circle-loose-02:band", 0.5, None),
+        ("circle-own-01:band", 0.0, None),
+        ("circle-own-02:band", 0.0, None),
+    ] {
+        let other = place(id);
+        let pair =
+            report.pairs.iter().find(|pair| (pair.a, pair.b) == (lead.min(other), lead.max(other)));
+        let pair = pair.unwrap();
+        let plv = pair.plv.unwrap();
+        // Some fifty breaths: a weak coupling is known no better.
+        let off = if strength >= 0.8 { 0.1 } else { 0.2 };
+        assert!((plv - strength).abs() < off, "{id}: {pair:?}");
+        if let Some(wanted) = lag_s {
+            let lag_s = if pair.a == lead { 1.0 } else { -1.0 } * pair.lag_s.unwrap();
+            assert!((lag_s - wanted).abs() < 0.25, "{id}: {pair:?}");
         }
     }
 }
