@@ -15,6 +15,7 @@ use components::sample::{EngineTime, Timestamp};
 use components::viewer::Quality;
 use engine::{Engine, EngineConfig};
 use simulator::fleet::Fleet;
+use simulator::person::seconds;
 use simulator::scenario::Scenario;
 use simulator::synchrony::{Condition, Report, Session};
 use systems::sense::cluster::cluster;
@@ -299,15 +300,17 @@ fn what_breathing_does_to_the_heart_is_read_where_it_is_and_only_there() {
     }
 }
 
-/// The known truth of `breathing-circle`: the strength of whoever follows the lead is the
-/// phase-locking value with it, and the lag is the lag. Through devices, engine and report.
+/// `breathing-circle`, through devices, engine and report, against the phases that its people are
+/// made of: over an hour the phase-locking value with the lead is the strength of the file, over
+/// these minutes what the true phases have.
 #[test]
 fn a_coupled_scenario_reads_its_own_true_coupling_back() {
-    const MINUTES: u64 = 8;
+    const MINUTES: u64 = 6;
     const TICK_MS: u64 = 20;
     let scenario = Scenario::named("breathing-circle", None).unwrap();
     let begin_ms = 1_700_000_000_000;
-    let mut fleet = Fleet::new(Arc::new(scenario.cast(3)), Timestamp(begin_ms));
+    let cast = Arc::new(scenario.cast(3));
+    let mut fleet = Fleet::new(Arc::clone(&cast), Timestamp(begin_ms));
     let mut engine = Engine::new(EngineConfig::default());
     let mut inputs = Inputs::default();
     let mut feeds = Handles::default();
@@ -356,29 +359,44 @@ fn a_coupled_scenario_reads_its_own_true_coupling_back() {
     }
     let report = Report::of(&session, None, |_| true).unwrap();
     let place = |id: &str| session.people.iter().position(|person| *person == id).unwrap();
-    let lead = place("circle-lead:band");
-    for (id, strength, lag_s) in [
-        ("circle-close-01:band", 0.9, Some(0.4)),
-        ("circle-close-02:band", 0.9, Some(0.4)),
-        ("circle-close-03:band", 0.9, Some(0.4)),
-        ("circle-late-01:band", 0.8, Some(2.5)),
-        ("circle-late-02:band", 0.8, Some(2.5)),
-        ("circle-loose-01:band", 0.5, None),
-        ("circle-loose-02:band", 0.5, None),
-        ("circle-own-01:band", 0.0, None),
-        ("circle-own-02:band", 0.0, None),
+    let breath = |id: &str| {
+        let sensor = cast.sensors.iter().find(|sensor| &*sensor.card.sensor_id == id).unwrap();
+        cast.bodies[sensor.body].person.as_ref().unwrap().breath()
+    };
+    let lead = "circle-lead:band";
+    let begin_ms = session.begin_us().unwrap() / 1_000;
+    let mut strengths = Vec::new();
+    for (id, lag_known) in [
+        ("circle-close-01:band", true),
+        ("circle-close-02:band", true),
+        ("circle-close-03:band", true),
+        ("circle-late-01:band", true),
+        ("circle-late-02:band", true),
+        ("circle-loose-01:band", true),
+        ("circle-loose-02:band", true),
+        ("circle-own-01:band", false),
+        ("circle-own-02:band", false),
     ] {
-        let other = place(id);
-        let pair =
-            report.pairs.iter().find(|pair| (pair.a, pair.b) == (lead.min(other), lead.max(other)));
-        let pair = pair.unwrap();
-        let plv = pair.plv.unwrap();
-        // Some fifty breaths: a weak coupling is known no better.
-        let off = if strength >= 0.8 { 0.1 } else { 0.2 };
-        assert!((plv - strength).abs() < off, "{id}: {pair:?}");
-        if let Some(wanted) = lag_s {
-            let lag_s = if pair.a == lead { 1.0 } else { -1.0 } * pair.lag_s.unwrap();
-            assert!((lag_s - wanted).abs() < 0.25, "{id}: {pair:?}");
+        // How far the lead is ahead, as long as there are phases at both ends.
+        let apart = Phasor::mean((75..session.steps() - 75).map(|step| {
+            let t = seconds(Timestamp(begin_ms + 100 * step as i64));
+            Phasor::from_angle(breath(lead).phase(t) - breath(id).phase(t))
+        }));
+        let (a, b) = (place(lead), place(id));
+        let found = report.pairs.iter().find(|pair| (pair.a, pair.b) == (a.min(b), a.max(b)));
+        let found = found.unwrap();
+        let plv = found.plv.unwrap();
+        assert!((plv - apart.norm()).abs() < 0.04, "{id}: {} {found:?}", apart.norm());
+        strengths.push(plv);
+        if lag_known {
+            let lag_s = if found.a == a { 1.0 } else { -1.0 } * found.lag_s.unwrap();
+            let wanted = apart.angle() / (std::f64::consts::TAU * breath(lead).rate_hz());
+            assert!((lag_s - wanted).abs() < 0.2, "{id}: {wanted} {found:?}");
         }
     }
+    // Those who were made to be close are closer than those who were made to be loose.
+    let least =
+        |range: std::ops::Range<usize>| strengths[range].iter().copied().fold(1.0, f64::min);
+    assert!(least(0..3) > 0.8 && least(3..5) > 0.5, "{strengths:?}");
+    assert!(strengths[7..].iter().all(|plv| *plv < 0.2), "{strengths:?}");
 }
