@@ -9,6 +9,6 @@ export default defineConfig({
   build: { target: "es2023", modulePreload: { polyfill: false }, assetsInlineLimit: 0 },
   worker: { format: "es" },
   // The host stays the page's, so that the server sees orders from a page of its own.
-  server: { proxy: { "/api": { target: server }, "/socket": { target: server, ws: true } } },
+  server: { proxy: { "/api": { target: server }, "/metrics": { target: server }, "/socket": { target: server, ws: true } } },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });

@@ -9,6 +9,7 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
 import { MockGroup } from "./mock-group.mjs";
+import { MockSessions } from "./mock-sessions.mjs";
 import { MockSimulator } from "./mock-simulator.mjs";
 import { MockSystem } from "./mock-system.mjs";
 
@@ -96,7 +97,7 @@ class Writer {
   done() { return Buffer.from(this.buffer.subarray(0, this.at)); }
 }
 
-export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator(), system = new MockSystem(), group = new MockGroup() } = {}) {
+export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator(), system = new MockSystem(), group = new MockGroup(), sessions = new MockSessions() } = {}) {
   const epoch = Date.now() - 60_000;
   const sensors = room({ ecgs, others });
   const viewers = new Map();
@@ -122,6 +123,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
       return;
     }
     if (simulator !== null && (await simulator.answer(request, response, url, bearer))) return;
+    if (sessions !== null && (await sessions.answer(request, response, url, bearer))) return;
     if (system !== null && (await system.answer(request, response, url, bearer))) return;
     const path = normalize(url.pathname === "/" ? "/index.html" : url.pathname);
     try {
@@ -288,6 +290,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
     simulator,
     system,
     group,
+    sessions,
     /** `{ level, reason, focused }` for everyone; null gives them what they ask for again. */
     grant(what) {
       granted = what;

@@ -138,6 +138,42 @@ await it("pairs are told when they have a minute in common, and not before", asy
   await both_themes(page, "all of it");
 });
 
+await it("a session is recorded, stopped, reported and deleted", async () => {
+  const called = `walk-${Date.now()}`;
+  const going = `li[data-session="${called}"]`;
+  const kept = `li[data-kept="${called}"]`;
+  const spoken = "[aria-live][data-of=sessions]";
+  await page.fill("#session-name", called);
+  await page.click('#record button:has-text("Paced")');
+  await page.focus("#session-name");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(`${going}[data-state=running]`);
+  await text(page, spoken, `${called} is being recorded.`);
+  must((await page.inputValue("#session-name")) === "", "the field is free for the next");
+  await until(page, (at) => /^([2-9]|10) of 10 measurable now$/.test(document.querySelector(`${at} .measurable`).textContent), going, MEASURED_MS);
+  await until(page, (at) => !/^(0:00|–)$/.test(document.querySelector(`${at} .elapsed`).textContent), going);
+  await text(page, `${going} .facts`, "Breathing · Paced");
+  await both_themes(page, "a session runs");
+  await page.click(`${going} [data-act=stop]`);
+  await page.waitForSelector(`${kept}[data-state=done]`, { timeout: MEASURED_MS });
+  await text(page, spoken, `The report of ${called} is there.`);
+  await text(page, kept, "10 people");
+  await text(page, `${kept} .figures`, "mean κ");
+  const [report] = await Promise.all([page.context().waitForEvent("page"), page.click(`${kept} a:has-text("Report")`)]);
+  await report.waitForLoadState();
+  must((await report.title()) === `Synchrony: ${called}`, await report.title());
+  must((await report.textContent("h1")).includes(called), "its heading");
+  await report.close();
+  const [json] = await Promise.all([page.waitForEvent("download"), page.click(`${kept} a:has-text("JSON")`)]);
+  must(json.suggestedFilename() === `${called}-report.json`, json.suggestedFilename());
+  await axe(page, "a session is kept");
+  await page.click(`${kept} [data-act=remove]`);
+  await page.click('dialog button:has-text("Delete for good")');
+  await page.waitForSelector(kept, { state: "detached" });
+  await text(page, spoken, `${called} is deleted.`);
+  await until(page, () => document.activeElement.id === "sessions-title");
+});
+
 await it("whoever leaves is not told any more", async () => {
   const before = await page.evaluate(() => __sensocto.group.readings);
   const name = "together breath live all";
@@ -175,6 +211,20 @@ const mock = await mocked();
 const { group } = mock;
 function scene(more = {}) {
   Object.assign(group, { state: in_step, pair: null, heart: null, refuse: null, mute: false, past_ms: 60_000 }, more);
+}
+/** Sessions of every kind. */
+function furnish() {
+  const { sessions } = mock;
+  sessions.going.clear();
+  sessions.kept.clear();
+  sessions.left_out = 3;
+  sessions.report_ms = 30_000;
+  sessions.begin("evening-choir", { began: Date.now() - 192_000, people: 10, condition: "paced" });
+  sessions.begin("morning-circle-second-cohort", { began: Date.now() - 700_000, stopped: Date.now() - 9_000 });
+  sessions.keep("first-try", { begin_ms: 0, duration_s: 0, group: {}, significance: { outcome: "not_tested", reason: "the window is 0 s long; this method needs 60 to 3600 s" }, cautions: ["Never could two people be measured at once."] });
+  sessions.keep("rehearsal", { begin_ms: Date.now() - 90_000_000 });
+  sessions.keep("paced-breathing-of-night-shift-nurses-2026-q4-second-cohort", { condition: "paced", people: 8, begin_ms: Date.now() - 4_000_000, cautions: ["They followed a pacer: what is found here says that they followed it, not that they followed each other."] });
+  sessions.kept.set("cut", { name: "cut", state: "broken", why: "report.json: unexpected end of file" });
 }
 /** Until so many groups are watched. */
 async function watched(n, of = group) {
@@ -320,6 +370,56 @@ await it("of hearts it tells rate and variability, over which window, and how mu
   await t.close();
 });
 
+await it("what a session refuses is said in the server's words; who cannot be recorded is told before", async () => {
+  scene();
+  const { sessions } = mock;
+  const t = await open_together(mock.url);
+  await text(t.page, "#sessions", "No sessions yet.");
+  sessions.refuse = [507, { error: "there are 256 sessions already; delete some", code: "no_room" }];
+  await t.page.click("#record [data-act=start]");
+  await text(t.page, "#record", "Could not start the session. There are 256 sessions already; delete some.");
+  sessions.refuse = null;
+  await axe(t.page, "refused session");
+  await t.page.fill("#session-name", "Not A Name");
+  await text(t.page, "#session-name-wrong", "Small letters");
+  await t.page.click('button:has-text("Chosen")');
+  await text(t.page, "#record", "Choose two people at least.");
+  const before = sessions.asked.length;
+  await t.page.focus("#session-name");
+  await t.page.keyboard.press("Enter");
+  await t.page.fill("#session-name", "");
+  await t.page.fill('#who-list input[type="search"]', "elif");
+  await t.page.click("#who-list .find button");
+  await t.page.fill('#who-list input[type="search"]', "anna");
+  await t.page.click("#who-list .find button");
+  must(sessions.asked.slice(before).every(({ what }) => !what.startsWith("POST")), "nothing was started meanwhile");
+  await t.page.click('#record button:has-text("Common")');
+  await t.page.click("#record [data-act=start]");
+  await t.page.waitForSelector("li[data-session]");
+  const { body } = sessions.asked.findLast(({ what }) => what.startsWith("POST"));
+  const shown = new URL(t.page.url()).hash.split("only:")[1].split(",").map(decodeURIComponent).sort();
+  must(shown.length >= 2 && body.sensors.join() === shown.join() && body.signal === "breath" && body.tier === "prompt" && body.condition === "common_stimulus" && !("name" in body), JSON.stringify(body));
+  await t.page.click("li[data-session] [data-act=discard]");
+  await t.page.click('dialog button:has-text("Discard it")');
+  await t.page.waitForSelector("li[data-session]", { state: "detached" });
+  await t.close();
+});
+
+await it("with a token, files of sessions are fetched and saved", async () => {
+  const barred = await mocked({ bearer: "sesame" });
+  barred.sessions.keep("kept-one");
+  const t = await open(barred.url, { hash: HASH });
+  await t.page.fill("input[type=password]", "sesame");
+  await t.page.keyboard.press("Enter");
+  await t.page.waitForSelector("li[data-kept]");
+  for (const file of ["report.html", "signals.csv"]) {
+    const [saved] = await Promise.all([t.page.waitForEvent("download"), t.page.click(`li[data-kept] [data-act="${file}"]`)]);
+    must(saved.suggestedFilename() === `kept-one-${file}`, saved.suggestedFilename());
+  }
+  await t.close();
+  await barred.stop();
+});
+
 await it("a hidden tab asks for no group, and one that comes back asks again", async () => {
   scene();
   const t = await open_together(mock.url);
@@ -348,14 +448,17 @@ for (const [size, touch] of [[[320, 640], true], [[390, 844], true], [[720, 450]
   await it(`at ${size[0]} px nothing runs out of the page, and everything is large enough to hit`, async () => {
     scene({ state: (k, t) => (k === 3 ? "no_rhythm" : in_step(k, t)), pair: (a, b) => ({ plv: 0.4 + 0.05 * (b - a), lag_s: 0.3 * (b - a), common_s: 90 }) });
     const t = await open_together(mock.url, { size, touch, motion: "reduce", hash: `${HASH}?who=only:` });
+    furnish();
     await t.page.click('button:has-text("Choose these 10")');
+    await t.page.click("#record [data-act=start]");
+    await until(t.page, () => document.querySelectorAll("li[data-kept]").length === 4 && document.querySelectorAll("li[data-session]").length > 1);
     await until(t.page, () => document.querySelector(".locked") !== null);
     must(await t.page.evaluate((width) => document.documentElement.scrollWidth <= width, size[0]), "the page is wider than the screen");
     const out = await t.page.evaluate((width) => [...document.querySelectorAll("header *, main *")]
       .filter((e) => e.checkVisibility() && e.closest(".hidden-text, .scroll, svg") === null && e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 120)), size[0]);
     must(out.length === 0, out.join("; "));
     if (touch) {
-      const small = await t.page.evaluate(() => [...document.querySelectorAll("header nav button, main button, main label")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.textContent.trim()));
+      const small = await t.page.evaluate(() => [...document.querySelectorAll("header nav button, main button, main a, main label")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.textContent.trim()));
       must(small.length === 0, `too small for a finger: ${small.join("; ")}`);
     }
     await axe(t.page, `${size[0]} px`);
@@ -364,7 +467,7 @@ for (const [size, touch] of [[[320, 640], true], [[390, 844], true], [[720, 450]
 }
 
 for (const [theme, size, name] of [
-  ["dark", [1440, 1500], "wide"], ["light", [1440, 1500], "wide"], ["dark", [390, 3_000], "narrow"], ["light", [390, 3_000], "narrow"],
+  ["dark", [1440, 2_600], "wide"], ["light", [1440, 2_600], "wide"], ["dark", [390, 5_000], "narrow"], ["light", [390, 5_000], "narrow"],
 ]) {
   await it(`a picture, ${theme} and ${name}`, async () => {
     scene({
@@ -372,6 +475,7 @@ for (const [theme, size, name] of [
       state: (k, t) => (k === 3 ? "flat" : k === 7 ? "no_rhythm" : t % 150_000 < 12_000 ? "gap" : (t / 150_000) % 2 < 1 && k > 4 ? strangers(k, t) : in_step(k, t)),
       pair: (a, b) => (a === 3 || a === 7 || b === 3 || b === 7 ? null : { plv: Math.max(0.05, 0.98 - 0.08 * Math.abs(b - a)), lag_s: 0.2 * (b - a), common_s: 118 }),
     });
+    furnish();
     const t = await open_together(mock.url, { theme, size });
     await until(t.page, () => document.querySelector(".locked") !== null && document.querySelector("#people tbody") !== null && !document.querySelector("#traces").textContent.includes("not measured") && __sensocto.group.readings > 2_800 && [...document.querySelectorAll("main canvas")].every((canvas) => seen(canvas).lit > 500));
     await t.page.screenshot({ path: join(shots, `together-${theme}-${name}.png`) });

@@ -247,6 +247,84 @@ export const together_strings = {
   unknown: "–",
 };
 
+export type SessionAct = "start" | "stop" | "discard" | "remove" | "fetch";
+
+/** What the Together view says of sessions. */
+export const session_strings = {
+  title: "Record a session",
+  hint: "Records exactly the group chosen above, watched or not, and makes a report of it.",
+  name_field: "Name of the session (optional)",
+  name_wrong: "Small letters, digits, dot, dash and underscore; it begins with a letter or digit; 64 characters at most.",
+  condition: "Condition",
+  conditions: { free: "Free", paced: "Paced", common_stimulus: "Common stimulus" } as Record<string, string>,
+  condition_hints: {
+    free: "Nothing gave people a pace",
+    paced: "They followed a pacer, or counted",
+    common_stimulus: "They saw or heard the same",
+  },
+  condition_why: "It matters because no statistic within a session tells people who follow each other from people who follow the same pacer.",
+  too_few: "Choose two people at least.",
+  too_many: (max: number) => `A session has ${max} people at most: choose fewer.`,
+
+  act: { start: "Start", stop: "Stop", discard: "Discard", remove: "Delete", fetch: "Save" },
+  doing: { start: "Starting…", stop: "Stopping…", discard: "Discarding…", remove: "Deleting…", fetch: "Fetching…" },
+  act_on: (act: string, name: string) => `${act}: ${name}`,
+  could_not: {
+    start: "Could not start the session", stop: "Could not stop the session", discard: "Could not discard it", remove: "Could not delete it", fetch: "Could not fetch it",
+  },
+  stop_hint: "Ends it and makes the report",
+
+  running: "Recording",
+  making: "Making the report",
+  elapsed: "elapsed",
+  measurable_of: (n: number, of: number) => `${n} of ${of} measurable now`,
+  nobody_yet: "nobody in it yet",
+  recorded: (length: string) => `${length} recorded`,
+  too_short: "a test takes a minute at least",
+  left_out: (n: number, max: number | null) => `${many(n, "person", "people")} left out: a session ${max === null ? "is full" : `has ${max} people at most`}.`,
+  full: "An hour is recorded, which is as much as a session holds. Stop it to have its report.",
+  progress: (percent: number) => `${percent} %`,
+  progress_of: (name: string) => `Report of ${name}`,
+
+  started: (name: string) => `${name} is being recorded.`,
+  reporting: (name: string) => `${name} has stopped; its report is being made.`,
+  done: (name: string) => `The report of ${name} is there.`,
+  gone: (name: string) => `${name} is deleted.`,
+  saved: (file: string) => `${file} is fetched.`,
+  failed_of: (name: string) => `The report of ${name} could not be made.`,
+  full_of: (name: string) => `${name} holds an hour, and records no more.`,
+
+  kept: "Sessions",
+  loading: "Asking the server…",
+  absent: "This server records no sessions.",
+  again: "Ask again",
+  none: "No sessions yet. Start one above: when you stop it, its report is kept here.",
+  failed: "No report could be made",
+  broken: "This session cannot be read",
+  people: (n: number) => many(n, "person", "people"),
+  mean_kappa: (kappa: string) => `mean κ ${kappa}`,
+  kappa_why: "The mean likeness of pairs over the whole session: 0 for strangers on average, 1 when all were in step.",
+  p: (p: number) => `greatest pair p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`}`,
+  p_why: (method: string) => `How often strangers' greatest pair is at least as steady as this group's; held against ${method}.`,
+  methods: { phase_randomised: "randomised phases", circular_shift: "shifted signals", pseudo_pairs: "pairs of people who were not there together" } as Record<string, string>,
+  not_tested: (why: string | null) => (why === null ? "Not tested." : `Not tested: ${why}.`),
+  cautions: "Cautions",
+  files: { "report.html": "Report", "report.json": "JSON", "report.csv": "CSV", "signals.csv": "Signals" },
+  file_hints: {
+    "report.html": "The report as a page, in a new tab", "report.json": "Every figure", "report.csv": "R, κ and phases, step by step", "signals.csv": "What was measured of each",
+  },
+  report_saved: "The report as a page, saved as a file",
+  new_tab: "opens in a new tab",
+  show_all: (n: number) => `Show all ${n}`,
+  delete_title: (name: string) => `Delete ${name}?`,
+  delete_text: "The session, its report and its signals are gone for good.",
+  delete_yes: "Delete for good",
+  discard_title: (name: string) => `Discard ${name}?`,
+  discard_text: "Nothing of it is kept, and no report is made.",
+  discard_yes: "Discard it",
+  keep: "Keep it",
+};
+
 /** 0.82, and 0.997: what is not quite 1 is not called so. With a sign that is not a hyphen. */
 export function figure_text(value: number, digits = 2): string {
   if (!Number.isFinite(value)) return "–";
