@@ -59,11 +59,7 @@ impl House {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let (down, shutdown) = watch::channel(false);
         let faults = config.engine.faults.clone();
-        let intake = Arc::new(
-            Intake::new(config.intake_limits)
-                .judging_age(config.load.is_none())
-                .with_faults(faults.clone()),
-        );
+        let intake = Arc::new(Intake::new(config.intake_limits).with_faults(faults.clone()));
         let letters = Arc::new(DeadLetters::default());
         let clock = Clock::system();
         let store = StoreConfig::new(config.store, store::sections(), clock.clone());

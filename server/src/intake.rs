@@ -43,10 +43,6 @@ pub const TICK_SAMPLE_COUNT_MAX: usize = 64 * 1024;
 /// Samples in one chunk of a queue, the least that is taken at once. One burst may be larger.
 const CHUNK_SAMPLE_COUNT: usize = 4096;
 
-/// Fewer samples of a class than this are no crowd, however long they wait: a machine that was away
-/// for a moment loses nothing of a hundred sensors at 100 Hz in half a second.
-const CROWDED_SAMPLE_COUNT: usize = 2 * CHUNK_SAMPLE_COUNT;
-
 /// What a class of weight 1 may take in one round, in samples (the quantum of deficit round robin).
 const QUANTUM: u64 = 256;
 
@@ -63,18 +59,6 @@ fn kept_for_others(level: Level) -> f64 {
         Level::High | Level::Medium => 0.0,
         Level::Low => 0.5,
         Level::None => 0.75,
-    }
-}
-
-/// What has waited so long for a tick says that samples come faster than they are taken, a quarter
-/// of a second before the pressures do: nothing more is put behind it but of sensors at high
-/// attention, which would have to wait for it. Ten ticks and more, and only of a
-/// [crowd](CROWDED_SAMPLE_COUNT).
-fn patience(level: Level) -> Duration {
-    match level {
-        Level::High => Duration::MAX,
-        Level::Medium => Duration::from_millis(100),
-        Level::Low | Level::None => Duration::from_millis(50),
     }
 }
 
@@ -330,12 +314,6 @@ pub struct Intake {
     lossy: Mutex<Lossy>,
     peaks: Peaks,
     quotas: [Quota; Class::COUNT],
-    /// When the oldest sample of each class that waits came, nanoseconds behind `began` and one;
-    /// 0: none waits, or no crowd.
-    oldest: [AtomicU64; Class::COUNT],
-    /// Whether what has waited too long keeps others out. Not where the load is fixed: whoever says
-    /// that it is normal is not to be told otherwise by a busy machine.
-    judges_age: bool,
     began: Instant,
     faults: Faults,
     /// The pump sleeps until something comes. Only then is waking it worth a call to the kernel.
@@ -367,8 +345,6 @@ impl Intake {
             lossy: Mutex::default(),
             peaks: Peaks::default(),
             quotas: Default::default(),
-            oldest: Default::default(),
-            judges_age: false,
             began: Instant::now(),
             faults: Faults::default(),
             napping: AtomicBool::new(false),
@@ -378,11 +354,6 @@ impl Intake {
 
     pub fn with_faults(self, faults: Faults) -> Self {
         Self { faults, ..self }
-    }
-
-    /// See [`Intake::has_share`].
-    pub fn judging_age(self, judges_age: bool) -> Self {
-        Self { judges_age, ..self }
     }
 
     /// The strict plane. Whoever finds it full tells its client why and lets it go.
@@ -426,8 +397,7 @@ impl Intake {
                 ledger.drop(reason, count);
                 refused[reason as usize] += count;
             }
-            let queues = queues.iter_mut().zip(&self.oldest);
-            for ((queue, oldest), samples) in queues.zip(&mut burst.samples) {
+            for (queue, samples) in queues.iter_mut().zip(&mut burst.samples) {
                 let count = samples.len() as u64;
                 if count == 0 {
                     continue;
@@ -442,18 +412,11 @@ impl Intake {
                     taken = Err(IntakeFull);
                 } else {
                     queue.push(samples, spare);
-                    self.note_oldest(queue, oldest);
                 }
             }
         }
         self.wake();
         taken
-    }
-
-    /// Under the lock of the queue.
-    fn note_oldest(&self, queue: &Queue, oldest: &AtomicU64) {
-        let front = queue.chunks.front().filter(|_| queue.samples >= CROWDED_SAMPLE_COUNT);
-        oldest.store(front.map_or(0, |chunk| self.nanos(chunk.since) + 1), Ordering::Relaxed);
     }
 
     /// Samples a second that each class may send from now on, by [`Class`]; `None`: whatever comes.
@@ -474,33 +437,18 @@ impl Intake {
     /// Whether there [is a share](Self::has_share) yet for a sample of this class, of a sensor at
     /// this level. Takes nothing.
     pub fn has_share_left(&self, class: Class, level: Level, now: Instant) -> bool {
-        if self.waits_too_long(class, level, now) {
-            return false;
-        }
         let quota = &self.quotas[class as usize];
         let Some(per_second) = quota.get() else { return true };
         quota.bucket.has_one(share(per_second, level), self.nanos(now))
-    }
-
-    fn waits_too_long(&self, class: Class, level: Level, now: Instant) -> bool {
-        if !self.judges_age {
-            return false;
-        }
-        let oldest = self.oldest[class as usize].load(Ordering::Relaxed);
-        let patience = patience(level).as_nanos().min(u64::MAX.into()) as u64;
-        oldest > 0 && self.nanos(now).saturating_sub(oldest - 1) > patience
     }
 
     fn nanos(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.began).as_nanos() as u64
     }
 
-    /// Whether a sample of this class, of a sensor at this level, may come at `now`: whether what
-    /// waits has not waited too long, and it is within the quota. At high attention it always may.
+    /// Whether a sample of this class, of a sensor at this level, is within the quota at `now`. At
+    /// high attention it always is.
     pub fn has_share(&self, class: Class, level: Level, now: Instant) -> bool {
-        if self.waits_too_long(class, level, now) {
-            return false;
-        }
         let quota = &self.quotas[class as usize];
         let Some(per_second) = quota.get() else { return true };
         let now_ns = self.nanos(now);
@@ -555,9 +503,6 @@ impl Intake {
         self.peaks.bytes.fetch_max(bytes, Ordering::Relaxed);
         let mut taken = Taken { samples: &mut inputs.samples, since: None };
         lossy.take(&mut taken, self.limits.tick_samples);
-        for (queue, oldest) in lossy.queues.iter().zip(&self.oldest) {
-            self.note_oldest(queue, oldest);
-        }
         let age = taken.since.map_or(Duration::ZERO, |since| since.elapsed());
         self.peaks.age_micros.fetch_max(age.as_micros() as u64, Ordering::Relaxed);
         age
@@ -872,32 +817,6 @@ mod tests {
             assert_eq!((passed(Level::None, at), passed(Level::Low, at)), (0, 0));
             passed(Level::Medium, at);
         }
-    }
-
-    #[test]
-    fn behind_what_has_waited_too_long_comes_nothing_but_what_somebody_points_at() {
-        let fixed = Intake::default();
-        let intake = Intake::default().judging_age(true);
-        for intake in [&fixed, &intake] {
-            samples(intake, Class::Bio, 0, 0..CROWDED_SAMPLE_COUNT as i64).unwrap();
-            samples(intake, Class::Device, 0, 0..1_000).unwrap();
-        }
-        let began = Instant::now();
-        let at = |ms| began + Duration::from_millis(ms);
-        let may = |intake: &Intake, class, level, ms| {
-            let share = intake.has_share(class, level, at(ms));
-            assert_eq!(share, intake.has_share_left(class, level, at(ms)));
-            share
-        };
-        let bio = |level, ms| may(&intake, Class::Bio, level, ms);
-        assert!(bio(Level::None, 40) && bio(Level::Low, 40) && bio(Level::Medium, 90));
-        assert!(!bio(Level::None, 60) && !bio(Level::Low, 60) && bio(Level::Medium, 60));
-        assert!(!bio(Level::Medium, 110) && bio(Level::High, 60_000));
-        assert!(may(&intake, Class::Motion, Level::None, 60_000), "another class is another queue");
-        assert!(may(&intake, Class::Device, Level::None, 60_000), "a few are no crowd");
-        assert!(may(&fixed, Class::Bio, Level::None, 60_000), "where the load is fixed it is so");
-        intake.take(&mut Inputs::default());
-        assert!(bio(Level::None, 60_000), "and all of it may come again");
     }
 
     #[test]
