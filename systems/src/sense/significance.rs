@@ -534,7 +534,7 @@ mod tests {
             let alarms =
                 (0..trials).into_par_iter().filter(|trial| p(method, steps, *trial) <= 0.05);
             let share = alarms.count() as f64 / trials as f64;
-            println!("{}: {:.1} % of {trials}", method.name(), 100.0 * share);
+            eprintln!("{}: {:.1} % of {trials}", method.name(), 100.0 * share);
             // Nobody is told of more than was promised, but where it is said.
             assert!(method.is_liberal() || share <= 0.07, "{share}");
         }
