@@ -218,6 +218,12 @@ impl GroupDesk {
         let Some(place) = state.entries.iter().position(|entry| entry.id == *group) else { return };
         let Entry { plan, watchers, .. } = state.entries.swap_remove(place);
         state.handles.give_back(group.0);
+        if !state.entries.iter().any(|entry| entry.plan.name == plan.name)
+            && let Some(meter) = lock(&self.meters).get_mut(&plan.name[..])
+        {
+            // Nothing is read of it now; what was read stays counted.
+            (meter.newest, meter.members, meter.measurable) = (None, 0, 0);
+        }
         if watchers.is_empty() || matches!(notice, Notice::GroupRefused { .. }) {
             for viewer in watchers {
                 if let Some(count) = state.counts.get_mut(&viewer) {
