@@ -167,6 +167,9 @@ fn read_group_name(raw: Option<&RawValue>) -> Result<Box<str>, WordsError> {
     let raw = raw.ok_or_else(|| missing("group"))?;
     let name: Option<Box<str>> = serde_json::from_str(raw.get()).ok();
     match name.filter(|name| (1..=NAME_BYTES_MAX).contains(&name.len())) {
+        Some(name) if name.chars().any(char::is_control) => {
+            Err(WordsError::new("group", "a name has no control characters"))
+        }
         Some(name) if is_old_name(&name) => {
             Err(WordsError::new("group", format!("{name} is the platform's own")))
         }
@@ -474,6 +477,7 @@ mod tests {
         let problem = |text: &str| read_watch_group(text).unwrap_err().to_string();
         assert_eq!(problem("{}"), "group: is missing");
         assert_eq!(problem(r#"{"group":""}"#), "group: expected a name of 1 to 128 bytes");
+        assert_eq!(problem(r#"{"group":"a\u0000"}"#), "group: a name has no control characters");
         assert_eq!(problem(r#"{"group":"hrv_sync"}"#), "group: hrv_sync is the platform's own");
         assert_eq!(
             problem(r#"{"group":"x","tier":"soon"}"#),
