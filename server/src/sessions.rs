@@ -11,6 +11,7 @@ pub mod shelf;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,12 +24,13 @@ use components::sample::EngineTime;
 use simulator::synchrony::{Condition, Null, Report, Session};
 
 use crate::clock::Clock;
+use crate::complaints::panic_message;
 use crate::groups::{GroupsError, is_old_name};
 use crate::recorder::library::{LibraryError, check_name, name_of};
 use crate::viewer::ViewerDesk;
 use shelf::Shelf;
 
-/// Sessions that run, or whose report is being made.
+/// Sessions that run, whose report is being made, or that failed and were not deleted.
 pub const SESSION_COUNT_MAX: usize = 8;
 
 /// People of one session; whoever comes later is left out, and told so.
@@ -116,7 +118,10 @@ impl fmt::Display for SessionError {
             Self::Exists { name } => write!(f, "there is a session `{name}` already"),
             Self::NotFound { name } => write!(f, "there is no session `{name}`"),
             Self::Io(what) => write!(f, "the folder of sessions: {what}"),
-            Self::TooMany => write!(f, "{SESSION_COUNT_MAX} sessions run already; stop one"),
+            Self::TooMany => write!(
+                f,
+                "there are {SESSION_COUNT_MAX} sessions under way already; stop one, or delete one that failed"
+            ),
             Self::Full { count_max } => {
                 write!(f, "there are {count_max} sessions already; delete some")
             }
@@ -295,7 +300,8 @@ impl Sessions {
         if entries.contains_key(&name) {
             return Err(SessionError::Exists { name });
         }
-        if entries.values().filter(|entry| entry.failed.is_none()).count() >= SESSION_COUNT_MAX {
+        // One that failed still holds what it recorded.
+        if entries.len() >= SESSION_COUNT_MAX {
             return Err(SessionError::TooMany);
         }
         let plan = GroupPlan {
@@ -305,14 +311,11 @@ impl Sessions {
             sensors: wish.sensors,
             attribute_id: wish.attribute_id,
         };
-        let viewer = self.viewers.open_unseen().ok_or(SessionError::Busy)?;
-        if let Err(error) = self.viewers.groups().watch(viewer, plan.clone()) {
-            self.viewers.close_unseen(viewer);
-            return Err(match error {
-                GroupsError::TooMany => SessionError::TooMany,
-                GroupsError::Busy => SessionError::Busy,
-            });
-        }
+        // Counted first: who is in the group is said once, and the pump must not pass it over.
+        self.running.fetch_add(1, Ordering::Release);
+        let viewer = self.watch(&plan).inspect_err(|_| {
+            self.running.fetch_sub(1, Ordering::Release);
+        })?;
         let session = Session::new(&name, wish.signal, wish.tier, wish.condition, Vec::new());
         let watch = Watching { viewer, plan, group: None, places: Vec::new() };
         let entry = Entry {
@@ -325,8 +328,22 @@ impl Sessions {
         };
         let status = entry.status(&name);
         entries.insert(name, entry);
-        self.running.fetch_add(1, Ordering::Release);
         Ok(status)
+    }
+
+    /// A viewer that nobody sees watches the group from now on.
+    fn watch(&self, plan: &GroupPlan) -> Result<ViewerId, SessionError> {
+        let viewer = self.viewers.open_unseen().ok_or(SessionError::Busy)?;
+        match self.viewers.groups().watch(viewer, plan.clone()) {
+            Ok(_) => Ok(viewer),
+            Err(error) => {
+                self.viewers.close_unseen(viewer);
+                Err(match error {
+                    GroupsError::TooMany => SessionError::TooMany,
+                    GroupsError::Busy => SessionError::Busy,
+                })
+            }
+        }
     }
 
     /// What is not on the shelf yet.
@@ -354,7 +371,18 @@ impl Sessions {
         drop(entries);
         let sessions = Arc::clone(self);
         let thread = std::thread::Builder::new().name("session-report".into());
-        if let Err(error) = thread.spawn(move || sessions.make(session, wish, &progress)) {
+        let make = move || {
+            // What cannot be made must not take its place for ever.
+            let made = catch_unwind(AssertUnwindSafe(|| sessions.make(&session, wish, &progress)));
+            let failed = made.unwrap_or_else(|panic| {
+                Some(format!("the report could not be made: {}", panic_message(&*panic)))
+            });
+            if let Some(why) = &failed {
+                tracing::error!(session = session.name, why, "there is no report");
+            }
+            sessions.end(&session.name, failed);
+        };
+        if let Err(error) = thread.spawn(make) {
             self.end(name, Some(format!("no report can be made: {error}")));
         }
         Ok(status)
@@ -365,29 +393,23 @@ impl Sessions {
         self.running.fetch_sub(1, Ordering::Release);
     }
 
-    /// On a thread of its own.
-    fn make(&self, session: Arc<Session>, wish: ReportWish, progress: &Progress) {
+    /// On a thread of its own; why it failed, if it did.
+    fn make(&self, session: &Session, wish: ReportWish, progress: &Progress) -> Option<String> {
         let _turn = lock(&self.turn);
         let go_on = |done: f64| {
             progress.done_ppm.store((done * 1e6) as u32, Ordering::Relaxed);
             !progress.cancelled.load(Ordering::Acquire)
         };
-        let null = self.null(&session, wish);
-        let report = go_on(0.0).then(|| Report::of(&session, null.as_ref(), go_on)).flatten();
+        let null = self.null(session, wish);
+        let report = go_on(0.0).then(|| Report::of(session, null.as_ref(), go_on)).flatten();
         // A server that stops has no time for surrogates; what was measured is not lost.
         let report = match report {
-            None if self.closing.load(Ordering::Acquire) => Report::of(&session, None, |_| true),
+            None if self.closing.load(Ordering::Acquire) => Report::of(session, None, |_| true),
             report => report,
         };
-        let failed = match report {
-            Some(report) => self.shelf.keep(&session.name, &report.files()).err(),
-            // Whoever cancelled wants none of it.
-            None => None,
-        };
-        if let Some(error) = &failed {
-            tracing::error!(session = session.name, %error, "the report cannot be kept");
-        }
-        self.end(&session.name, failed.map(|error| error.to_string()));
+        // Whoever cancelled wants none of it.
+        let failed = self.shelf.keep(&session.name, &report?.files()).err();
+        failed.map(|error| error.to_string())
     }
 
     fn null(&self, session: &Session, wish: ReportWish) -> Option<Null> {

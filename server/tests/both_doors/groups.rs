@@ -194,3 +194,39 @@ async fn orders_about_sessions_that_make_no_sense_are_refused_with_a_reason() {
     house.close().await;
     std::fs::remove_dir_all(&data).unwrap();
 }
+
+/// What it recorded is still there: it takes a place until somebody lets it go.
+#[tokio::test]
+async fn a_session_whose_report_cannot_be_kept_says_why_and_takes_a_place_until_it_is_deleted() {
+    let data = folder("sessions-lost");
+    let house = house(&[("data", data.to_str().unwrap())]).await;
+    let all = "/api/synchrony/sessions";
+    let begin = async |name: &str| {
+        http(&house, "POST", all, &json!({"name": name, "sensors": ["a"]})).await
+    };
+    assert_eq!(begin("lost").await.0, 201);
+    // No folder can be made where a file is.
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("sessions"), "in the way").unwrap();
+    let one = format!("{all}/lost");
+    assert_eq!(http(&house, "POST", &format!("{one}/stop"), &json!({"null": "none"})).await.0, 202);
+    let wait = async {
+        loop {
+            let (_, status) = http(&house, "GET", &one, &Value::Null).await;
+            if status["state"] == "failed" {
+                break status;
+            }
+        }
+    };
+    let failed = timeout(PATIENCE, wait).await.expect("it fails, and says so");
+    assert!(failed["why"].as_str().unwrap().starts_with("the folder of sessions: "), "{failed}");
+    std::fs::remove_file(data.join("sessions")).unwrap();
+    for n in 1..8 {
+        assert_eq!(begin(&format!("s{n}")).await.0, 201);
+    }
+    assert_eq!(begin("s8").await.0, 429);
+    assert_eq!(http(&house, "DELETE", &one, &Value::Null).await.0, 204);
+    assert_eq!(begin("s8").await.0, 201);
+    house.close().await;
+    std::fs::remove_dir_all(&data).unwrap();
+}
