@@ -327,6 +327,29 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_is_gone_has_no_gauges_and_what_was_read_of_it_stays_counted() {
+        let (_intake, desk) = desk();
+        let group = desk.watch(viewer(1), plan("choir")).unwrap();
+        let order = components::group::Order { r: 0.5, kappa: 0.2, null95: 0.9, phase: 0.0 };
+        let reading = Reading {
+            at_us: 0,
+            members: 3,
+            measurable: 2,
+            order: Some(order),
+            smoothed: Some((0.5, 0.2)),
+        };
+        desk.meter("choir", [reading].iter());
+        desk.forget(viewer(1));
+        let gauges = || {
+            let [(_, meter)] = &desk.meters()[..] else { panic!("{:?}", desk.meters()) };
+            (meter.newest, meter.members, meter.measurable, meter.readings)
+        };
+        assert_eq!(gauges(), (Some((0.5, 0.2)), 3, 2, 1));
+        desk.notice(&Notice::GroupClosed { group });
+        assert_eq!(gauges(), (None, 0, 0, 1));
+    }
+
+    #[test]
     fn a_viewer_watches_so_many_groups_and_no_more() {
         let (_, desk) = desk();
         for n in 0..WATCHED_COUNT_MAX {
