@@ -16,8 +16,6 @@ const CONFIG_KEYS = [
   "attention_level", "load_multiplier", "memory_protection_active", "paused", "recommended_batch_size",
   "recommended_batch_window", "system_load", "timestamp",
 ];
-/** The client waits a second before it joins again (`reference/wire.md` 1.4). */
-const REJOIN_MS = 1_500;
 
 let passed = 0;
 let failed = 0;
@@ -230,18 +228,14 @@ for (const version of Object.keys(VERSIONS)) {
     const neighbour = join(device.socket, ...sensor(`${id}-neighbour`));
     await hear(neighbour, "joined");
     const joined = count(member, "joined");
-    const begun = performance.now();
     member.channel.push("measurements_batch", [7]);
     await hear(member, "phx_error");
     await member.heard.until("joined again", () => count(member, "joined") > joined);
-    const took = performance.now() - begun;
-    must(took < REJOIN_MS, `${took} ms`);
     must(count(neighbour, "phx_error") === 0 && (await ask(neighbour, "ping", {})).status === "ok", "the neighbour is unharmed");
     const before = viewer.samples(id, "ecg").length;
     member.channel.push("measurement", { attribute_id: "ecg", payload: 77.25, timestamp: 1_700_000_001_000 });
     await viewer.until_samples(id, "ecg", before + 1);
     must(viewer.samples(id, "ecg").at(-1).payload === 77.25, "the new sample arrives");
-    return `after ${Math.round(took)} ms`;
   });
 
   await it(`${version}: leaving is answered, and nothing is left`, async () => {

@@ -25,6 +25,14 @@ async function moving(page, id) {
   await until(page, ([selector, hash]) => seen(document.querySelector(selector)).hash !== hash, [canvas, before]);
 }
 
+/** What is drawn in each strip of the ECG view; runs in the page. */
+const strips = () => {
+  const canvas = document.querySelector(".field canvas");
+  const ratio = canvas.width / canvas.clientWidth;
+  return [...document.querySelectorAll(".field button")].map((cell) =>
+    seen(canvas, Math.round(cell.offsetLeft * ratio), Math.round(cell.offsetTop * ratio), Math.round(cell.offsetWidth * ratio), Math.round(cell.offsetHeight * ratio)));
+};
+
 /** The ECG sensors whose tiles are mounted, in order. */
 async function ecg_tiles(page) {
   await page.fill("#filter", "ecg");
@@ -143,12 +151,6 @@ await it("WCAG rules hold in the lobby, dark and light", async () => {
 await it("all ECGs move in one view, in every strip", async () => {
   await page.click('nav button:has-text("ECG")');
   await until(page, () => document.querySelectorAll(".field button").length > 1);
-  const strips = () => {
-    const canvas = document.querySelector(".field canvas");
-    const ratio = canvas.width / canvas.clientWidth;
-    return [...document.querySelectorAll(".field button")].map((cell) =>
-      seen(canvas, Math.round(cell.offsetLeft * ratio), Math.round(cell.offsetTop * ratio), Math.round(cell.offsetWidth * ratio), Math.round(cell.offsetHeight * ratio)));
-  };
   await page.evaluate(`window.strips = ${strips}`);
   await until(page, () => strips().every(({ lit }) => lit > 50));
   const before = await page.evaluate(() => strips().map(({ hash }) => hash));
@@ -279,22 +281,23 @@ await it("a thousand sensors mount only what is on screen", async () => {
   return `${nodes} elements, script p95 ${script_ms_p95.toFixed(1)} ms`;
 });
 
-await it("a hundred ECGs at 250 Hz run smoothly", async () => {
+await it("a hundred ECGs at 250 Hz all move, and no element comes or goes for it", async () => {
   const mock = await start_mock({ dist, ecgs: 100, others: 0 });
   const t = await open(mock.url, { size: [1920, 1080], hash: "#ecg" });
-  await until(t.page, () => __sensocto.totals?.samples_per_s > 20_000);
-  // Four seconds of frames, the first ones forgotten. The machine is shared with the server, the browser and
-  // whoever else; what the page owes is four seconds like this, and soon.
-  const counted = await t.page.evaluate(() => __sensocto.frames.frames);
-  const smooth = ([n]) => __sensocto.frames.frames > n + 300 && __sensocto.frames.fps >= 55 && __sensocto.frames.script_ms_p95 <= 4;
-  await t.page.waitForFunction(smooth, [counted], { timeout: 2 * WAIT_MS, polling: 500 }).catch(() => {});
-  const { fps, frame_ms_p95, script_ms_p95 } = await t.page.evaluate(() => __sensocto.frames);
+  await t.page.evaluate(`window.strips = ${strips}`);
+  await until(t.page, () => strips().length === 100 && strips().every(({ lit }) => lit > 50));
+  const before = await t.page.evaluate(() => {
+    window.touched = 0;
+    new MutationObserver((changes) => (touched += changes.length)).observe(document.querySelector(".field"), { subtree: true, childList: true });
+    return { frames: __sensocto.frames.frames, hashes: strips().map(({ hash }) => hash) };
+  });
+  await until(t.page, ({ frames, hashes }) => __sensocto.frames.frames > frames + 60 && strips().every(({ hash }, k) => hash !== hashes[k]), before);
+  const { touched, totals } = await t.page.evaluate(() => ({ touched, totals: __sensocto.totals }));
   await t.page.screenshot({ path: join(shots, "ecg-hundred.png") });
   await t.close();
   await mock.stop();
-  const said = `${fps.toFixed(1)} frames/s, frame p95 ${frame_ms_p95.toFixed(1)} ms, script p95 ${script_ms_p95.toFixed(1)} ms`;
-  must(fps >= 55 && script_ms_p95 <= 4, said);
-  return said;
+  must(touched === 0, `${touched} times`);
+  must(totals.gaps === 0 && totals.duplicates === 0, JSON.stringify(totals));
 });
 
 await finish();
