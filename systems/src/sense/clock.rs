@@ -48,6 +48,9 @@ const TIME_US_MAX: u64 = 1 << 61;
 pub struct Clock {
     /// Start of the bucket by arrival, and the smallest delay in it.
     pub(crate) buckets: VecDeque<(i64, i64)>,
+    /// Of the buckets but the last, which may not have seen its least delay yet: the slope of the
+    /// delays, seconds a second.
+    drift: Option<f64>,
     pub(crate) strays_in_a_row: u32,
     pub(crate) restarted_at_us: Option<i64>,
     /// Until then the clock is of no use.
@@ -93,6 +96,7 @@ impl Clock {
             }
             self.restarted_at_us = Some(arrival_us);
             self.buckets.clear();
+            self.note_drift();
             (self.correction_us, self.uncertainty_us) = (0, None);
             restarted = true;
         }
@@ -107,6 +111,7 @@ impl Clock {
                 if self.buckets.len() > Self::BUCKET_COUNT_MAX {
                     self.buckets.pop_front();
                 }
+                self.note_drift();
             }
         }
         let at = device_us + self.correction_us;
@@ -130,9 +135,13 @@ impl Clock {
 
     /// Seconds a second by which the delay grows: a clock that is slow. `None`: not known yet.
     pub fn drift(&self) -> Option<f64> {
-        // The running bucket may not have seen its least delay yet.
+        self.drift
+    }
+
+    /// What follows from the buckets that there are.
+    pub(crate) fn note_drift(&mut self) {
         let full = self.buckets.len().saturating_sub(1);
-        (full >= DRIFT_BUCKETS_MIN).then(|| slope(self.buckets.iter().take(full)))
+        self.drift = (full >= DRIFT_BUCKETS_MIN).then(|| slope(self.buckets.iter().take(full)));
     }
 
     /// What is wrong with the clock for a rhythm of `hz`, if anything is.

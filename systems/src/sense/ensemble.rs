@@ -63,6 +63,8 @@ pub struct Ensemble {
     pub(crate) common_delay_us: Option<i64>,
     /// Phases of the last minutes, for groups small enough.
     pub(crate) history: Option<History>,
+    /// Somebody may be forgotten who was not taken out yet.
+    pub(crate) forgets: bool,
     /// Scratch.
     phasors: Vec<Phasor>,
 }
@@ -80,6 +82,7 @@ impl Ensemble {
             settled_us: None,
             common_delay_us: None,
             history: (members <= History::MEMBER_COUNT_MAX).then(|| History::new(members)),
+            forgets: false,
             phasors: Vec::new(),
         }
     }
@@ -110,9 +113,13 @@ impl Ensemble {
         self.forget_pairs();
     }
 
-    /// Whether nothing is left of a member who was there once.
-    pub(crate) fn is_forgotten(&self, member: usize) -> bool {
-        self.people[member].is_forgotten()
+    /// The members of whom nothing is left, who were there once; the last one first.
+    pub(crate) fn take_forgotten(&mut self) -> Vec<usize> {
+        if !std::mem::take(&mut self.forgets) {
+            return Vec::new();
+        }
+        let people = self.people.iter().enumerate().rev();
+        people.filter(|(_, person)| person.is_forgotten()).map(|(place, _)| place).collect()
     }
 
     fn forget_pairs(&mut self) {
@@ -178,6 +185,7 @@ impl Ensemble {
         for person in &mut self.people {
             if person.heard_us.is_some_and(|at| now_us - at > FORGOTTEN_US) {
                 *person = Person { forgotten: true, ..Person::new(self.signal) };
+                self.forgets = true;
             }
         }
         let before: Vec<i64> =

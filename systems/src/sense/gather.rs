@@ -37,9 +37,9 @@ use crate::world::{Attendance, Now, Outgoing, Parallel, SensorIndex, ViewerIndex
 /// Members of all groups together: each takes 30 kB, and 30 more in a small group.
 pub(crate) const PEOPLE_COUNT_MAX: usize = 8_192;
 
-/// Milliseconds between looks into the rings: short enough that a ring at its shortest holds what
-/// came at 1 kHz, long enough that a thousand people cost nothing to look at.
-const LISTEN_MS: u64 = 20;
+/// Milliseconds between looks into the rings: short enough that the shortest ring that somebody
+/// points at, of 150 samples, holds what came at 1 kHz even of three times as long.
+const LISTEN_MS: u64 = 50;
 
 /// Steps of the grid from one look at the pairs to the next: 1 s.
 const PAIR_STEPS: i64 = 10;
@@ -325,11 +325,9 @@ impl Gathering {
             return false;
         };
         let before = (self.members.len(), self.left_out);
-        for place in (0..self.members.len()).rev() {
-            if ensemble.is_forgotten(place) {
-                ensemble.leave(place);
-                gone.push(self.members.remove(place).key);
-            }
+        for place in ensemble.take_forgotten() {
+            ensemble.leave(place);
+            gone.push(self.members.remove(place).key);
         }
         let mut changed = !gone.is_empty();
         for notice in notices {

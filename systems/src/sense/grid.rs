@@ -35,6 +35,8 @@ pub struct Grid {
     pub(crate) cells: Vec<f64>,
     /// For each cell the longest step between samples that touches it, microseconds.
     pub(crate) gaps_us: Vec<u32>,
+    /// None of them is longer: most often there is nothing to look for.
+    longest_us: u32,
     /// The number of the cell that is being filled: `cells` are those right before it. Cell `n`
     /// is around `n` steps.
     pub(crate) end: i64,
@@ -66,6 +68,7 @@ impl Grid {
             sum_gap_us: 0,
             cells: Vec::new(),
             gaps_us: Vec::new(),
+            longest_us: 0,
             end: 0,
             newest_us: None,
             late: 0,
@@ -134,6 +137,9 @@ impl Grid {
     /// The last of the cells `from..to` that a step between samples longer than `limit_us`
     /// touches.
     pub fn last_gap(&self, from: i64, to: i64, limit_us: i64) -> Option<i64> {
+        if i64::from(self.longest_us) <= limit_us {
+            return None;
+        }
         let place = |cell: i64| (cell.clamp(self.begin(), self.end) - self.begin()) as usize;
         let (begin, end) = (place(from), place(to.max(from)));
         let found = self.gaps_us[begin..end].iter().rposition(|gap| i64::from(*gap) > limit_us)?;
@@ -174,6 +180,7 @@ impl Grid {
     fn begin_at(&mut self, at_us: i64, value: f64) {
         self.cells.clear();
         self.gaps_us.clear();
+        self.longest_us = 0;
         self.last = Some((at_us, value));
         (self.sum, self.sum_gap_us) = (0.0, 0);
         let from_boundary = at_us + self.step_us / 2;
@@ -181,14 +188,21 @@ impl Grid {
             + i64::from(from_boundary.rem_euclid(self.step_us) != 0);
     }
 
+    /// What follows from the gaps that there are.
+    pub(crate) fn note_gaps(&mut self) {
+        self.longest_us = self.gaps_us.iter().copied().max().unwrap_or(0);
+    }
+
     fn close_cell(&mut self) {
         if self.cells.len() == Self::CELL_COUNT_MAX {
             self.cells.drain(..Self::CELL_COUNT_MAX - CELL_COUNT_KEPT);
             self.gaps_us.drain(..Self::CELL_COUNT_MAX - CELL_COUNT_KEPT);
+            self.note_gaps();
         }
         self.cells.push(self.sum / self.step_us as f64);
         // Longer ones begin a new grid.
         self.gaps_us.push(self.sum_gap_us as u32);
+        self.longest_us = self.longest_us.max(self.sum_gap_us as u32);
         (self.sum, self.sum_gap_us) = (0.0, 0);
         self.end += 1;
     }

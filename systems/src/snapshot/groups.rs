@@ -206,6 +206,7 @@ fn read_ensemble(
     for person in &mut ensemble.people {
         read_person(person, bytes)?;
     }
+    ensemble.forgets = true;
     Ok(ensemble)
 }
 
@@ -311,6 +312,7 @@ fn read_clock(bytes: &mut Reader<'_>) -> Read<Clock> {
     for _ in 0..bytes.at_most(2, Clock::BUCKET_COUNT_MAX)? {
         clock.buckets.push_back((bytes.time()?, bytes.time()?));
     }
+    clock.note_drift();
     clock.strays_in_a_row = bytes.number32()?.min(u32::MAX / 2);
     clock.restarted_at_us = bytes.place()?;
     clock.wrong_until_us = bytes.time()?;
@@ -354,6 +356,7 @@ fn read_grid(grid: &mut Grid, step_us: i64, bytes: &mut Reader<'_>) -> Read<()> 
     for _ in 0..grid.cells.len() {
         grid.gaps_us.push(bytes.number32()?);
     }
+    grid.note_gaps();
     grid.end = bytes.time()?;
     grid.newest_us = bytes.place()?;
     grid.late = bytes.total()?;
