@@ -73,6 +73,8 @@ pub enum Heard<'a> {
         stream: usize,
         count: u64,
     },
+    /// The server has taken what the viewer said last of what it looks at.
+    Attended,
     /// A message is over.
     End,
 }

@@ -23,6 +23,8 @@ pub(super) struct ViewerEar {
     streams: FxHashMap<u32, Option<usize>>,
     /// The join has been answered.
     joined: bool,
+    /// The number of the last word about what it looks at, until it is answered.
+    attending: Option<u64>,
 }
 
 impl ViewerEar {
@@ -33,6 +35,7 @@ impl ViewerEar {
             frames: FrameReader::default(),
             streams: FxHashMap::default(),
             joined: false,
+            attending: None,
         }
     }
 
@@ -61,6 +64,12 @@ impl ViewerEar {
                 } else {
                     Err(format!("joining was refused: {}", start_of(push.payload)))
                 }
+            }
+            "phx_reply" if push.reply_to.parse().ok() == self.attending => {
+                if self.attending.take().is_some() && push.payload.contains(r#""status":"ok""#) {
+                    heard(Heard::Attended);
+                }
+                Ok(())
             }
             "phx_close" | "phx_error" => Err("the server ended a viewer's channel".into()),
             _ => Ok(()),
@@ -152,6 +161,7 @@ impl Ear for ViewerEar {
     fn attend(&mut self, attention: &Attention, wire: &mut Vec<u8>) {
         let payload = attention_json(attention);
         self.say("attention", &payload, wire);
+        self.attending = Some(self.said);
     }
 
     fn set_quality(&mut self, quality: &str, wire: &mut Vec<u8>) {
@@ -379,6 +389,25 @@ mod tests {
         );
         let why = heard_in(&mut ear(), CLOSE, b"\x0f\xa8too slow").unwrap_err();
         assert!(why.contains("4008") && why.contains("too slow"), "{why}");
+    }
+
+    #[test]
+    fn the_answer_to_the_last_attention_is_heard_and_no_other() {
+        let mut ear = ear();
+        let attention = Attention::default();
+        (0..2).for_each(|_| ear.attend(&attention, &mut Vec::new()));
+        let reply = |number: u64, status: &str| {
+            format!(
+                r#"["1","{number}","viewer:data:x","phx_reply",{{"status":"{status}","response":{{}}}}]"#
+            )
+        };
+        let mut heard = |text: String| heard_in(&mut ear, TEXT, text.as_bytes()).unwrap();
+        assert_eq!(heard(reply(2, "ok")), [""; 0], "it looks at something else by now");
+        assert_eq!(heard(reply(3, "ok")), ["Attended"]);
+        assert_eq!(heard(reply(3, "ok")), [""; 0], "once");
+        ear.attend(&attention, &mut Vec::new());
+        let refused = reply(4, "error");
+        assert_eq!(heard_in(&mut ear, TEXT, refused.as_bytes()).unwrap(), [""; 0]);
     }
 
     #[test]

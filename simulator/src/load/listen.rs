@@ -232,8 +232,8 @@ impl Listener<'_> {
                     seat.visible = ids.map(known);
                     let close = [&attention.hovered, &attention.focused, &attention.pinned];
                     let close = close.into_iter().flatten();
-                    seat.progress.pointed_at =
-                        close.filter_map(|it| self.world.sensor(&it.sensor_id)).collect();
+                    seat.progress
+                        .point(close.filter_map(|it| self.world.sensor(&it.sensor_id)).collect());
                     seat.progress.dim = attention.battery == Battery::Critical;
                     seat.hidden = attention.hidden;
                     seat.looked_at = now;

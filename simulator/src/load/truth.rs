@@ -112,8 +112,10 @@ struct Track {
     fresh: bool,
     /// The last live sample was one of a full list.
     raw: bool,
-    /// Samples that this message leaves out, and those it owns up to.
+    /// Samples that this message leaves out, those of them that were sent before the viewer
+    /// pointed at the sensor, and those it owns up to.
     jump: u64,
+    early: u64,
     told: u64,
 }
 
@@ -125,9 +127,12 @@ pub(super) struct Progress {
     open: Vec<usize>,
     /// Stops reading by plan: what it misses is its own doing.
     pub slow: bool,
-    /// Sensors that it points at, and whether its battery is nearly empty.
-    pub pointed_at: HashSet<usize>,
+    /// Its battery is nearly empty.
     pub dim: bool,
+    /// Sensors that it has said it points at, and of those the server has taken that of, since
+    /// when, µs since the beginning.
+    said: HashSet<usize>,
+    pointed_at: FxHashMap<usize, u64>,
 }
 
 impl Progress {
@@ -135,8 +140,23 @@ impl Progress {
         Self { slow, ..Self::default() }
     }
 
-    fn look(&self, sensor: usize) -> Look {
-        match (self.pointed_at.contains(&sensor), self.dim) {
+    /// The viewer says that it points at these sensors.
+    pub(super) fn point(&mut self, sensors: HashSet<usize>) {
+        self.pointed_at.retain(|sensor, _| sensors.contains(sensor));
+        self.said = sensors;
+    }
+
+    /// The server has taken it, at `now`: from here on it owes every sample of them.
+    fn attended(&mut self, now: u64) {
+        for sensor in &self.said {
+            self.pointed_at.entry(*sensor).or_insert(now);
+        }
+    }
+
+    /// How it looked at a sensor when something was sent.
+    fn look(&self, sensor: usize, sent: u64) -> Look {
+        let close = self.pointed_at.get(&sensor).is_some_and(|since| *since <= sent);
+        match (close, self.dim) {
             (true, _) => Look::Close,
             (false, true) => Look::Dim,
             (false, false) => Look::Seen,
@@ -174,7 +194,7 @@ impl Checker {
                 (track.begins, track.fresh) = (true, true);
             }
             Heard::Missed { stream, count } => {
-                let look = self.look(stream, viewer);
+                let look = self.look(stream, viewer, now);
                 let track = viewer.tracks.entry(stream).or_default();
                 let figures = all.at(now);
                 if track.fresh {
@@ -189,6 +209,7 @@ impl Checker {
                     }
                 }
             }
+            Heard::Attended => viewer.attended(now),
             Heard::End => self.close(now, viewer, all),
         }
     }
@@ -205,7 +226,7 @@ impl Checker {
     ) {
         let device = self.world.device_of(stream);
         let afflicted = self.afflicted[device];
-        let look = self.look(stream, viewer);
+        let pointed_since = viewer.pointed_at.get(&self.world.streams[stream].sensor).copied();
         let track = viewer.tracks.entry(stream).or_default();
         if unix_ms < self.began_unix_us.div_euclid(1000) && !afflicted {
             // Of an earlier run, whose sensors the server still has: nothing is known of it, and
@@ -217,8 +238,9 @@ impl Checker {
         let Some((k, is_true)) = self.identify(stream, unix_ms, said, expected, now) else {
             return all.at(now).add(Count::Wrong, 1);
         };
-        let due = u64::try_from(self.world.due_us(stream, k) - self.began_unix_us).unwrap_or(0);
-        let sent = self.sent.get(stream, k).unwrap_or(due);
+        let sent = self.sent_at(stream, k);
+        let look = self.look(stream, viewer, sent);
+        let track = viewer.tracks.entry(stream).or_default();
         let figures = all.at(sent);
         if !is_true {
             figures.add(Count::Wrong, 1);
@@ -241,6 +263,11 @@ impl Checker {
             figures.add(count, 1);
         } else {
             if let Some(whole) = track.whole.filter(|_| !track.begins) {
+                let early = pointed_since.map_or(0, |since| {
+                    let missing = whole + 1..k;
+                    self.sent_before(stream, missing, since)
+                });
+                track.early += early;
                 track.jump += (k - whole - 1) as u64;
                 if track.jump > 0 {
                     viewer.open.push(stream);
@@ -264,21 +291,43 @@ impl Checker {
         }
     }
 
-    /// How a viewer looks at a stream; `None`: what comes late or not at all by plan says nothing
+    /// When a sample was sent, µs since the beginning.
+    fn sent_at(&self, stream: usize, k: i64) -> u64 {
+        let due = || self.world.due_us(stream, k) - self.began_unix_us;
+        self.sent.get(stream, k).unwrap_or_else(|| u64::try_from(due()).unwrap_or(0))
+    }
+
+    /// How many of these samples were sent before a time.
+    fn sent_before(&self, stream: usize, samples: Range<i64>, micros: u64) -> u64 {
+        let (mut low, mut high) = (samples.start, samples.end.max(samples.start));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.sent_at(stream, middle) < micros {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low - samples.start) as u64
+    }
+
+    /// How a viewer looked at a stream when something was sent; `None`: what comes late or not at all by plan says nothing
     /// of the server.
-    fn look(&self, stream: usize, viewer: &Progress) -> Option<Look> {
+    fn look(&self, stream: usize, viewer: &Progress, sent: u64) -> Option<Look> {
         let sensor = self.world.streams[stream].sensor;
         let afflicted = self.afflicted[self.world.sensors[sensor].device];
-        (!afflicted && !viewer.slow).then(|| viewer.look(sensor))
+        (!afflicted && !viewer.slow).then(|| viewer.look(sensor, sent))
     }
 
     /// What a message left out, it also owned up to, or nobody did.
     fn close(&mut self, now: u64, viewer: &mut Progress, all: &mut Series) {
         let open = std::mem::take(&mut viewer.open);
         for &stream in &open {
-            let look = self.look(stream, viewer);
+            let look = self.look(stream, viewer, now);
+            let before = self.look(stream, viewer, 0);
             let Some(track) = viewer.tracks.get_mut(&stream) else { continue };
             let (jump, told) = (std::mem::take(&mut track.jump), std::mem::take(&mut track.told));
+            let early = std::mem::take(&mut track.early);
             let afflicted = self.afflicted[self.world.device_of(stream)];
             let (missed, gaps) = match (viewer.slow, afflicted) {
                 (true, _) => (Count::SlowMissed, Count::SlowMissed),
@@ -289,8 +338,9 @@ impl Checker {
             // A sample that the server counts twice, as it does with devices that repeat
             // themselves, can be owned up to without being left out.
             all.at(now).add(gaps, jump.saturating_sub(told));
-            if let Some(look) = look {
-                all.at(now).looks[look as usize].lost += jump.max(told);
+            if let (Some(look), Some(before)) = (look, before) {
+                all.at(now).looks[before as usize].lost += early;
+                all.at(now).looks[look as usize].lost += jump.max(told) - early;
             }
         }
         viewer.open = open;
@@ -323,8 +373,10 @@ impl Checker {
             };
             let (figures, lost) = (all.at(looked.end.saturating_sub(1)), lost.max(0) as u64);
             figures.add(Count::Gaps, lost);
-            if let Some(look) = self.look(stream, viewer) {
-                figures.looks[look as usize].lost += lost;
+            for k in last + 1 - lost as i64..=last {
+                if let Some(look) = self.look(stream, viewer, self.sent_at(stream, k)) {
+                    figures.looks[look as usize].lost += 1;
+                }
             }
         }
     }
@@ -520,16 +572,20 @@ mod tests {
     fn what_came_of_what_is_pointed_at_is_told_apart_from_what_is_merely_visible() {
         let mut lab = Lab::new(&[]);
         lab.message([0, 1, 4]);
-        lab.viewer.pointed_at.insert(0);
-        lab.message([5, 6, 8]);
+        lab.viewer.point(HashSet::from([0]));
+        lab.message([5, 6]);
+        // The server takes it between the ninth sample and the tenth.
+        let taken = lab.checker.sent_at(0, lab.first + 9);
+        lab.hear_at(taken, Heard::Attended);
+        lab.message([8, 12, 13]);
         lab.viewer = Progress { dim: true, ..Progress::default() };
-        lab.sample(9, How::Latest);
         lab.sample(14, How::Latest);
+        lab.sample(19, How::Latest);
         lab.viewer.slow = true;
-        lab.message([15]);
+        lab.message([20]);
         let looked = lab.all.total(0..9).looks;
         let of = |look: &Looked| (look.whole, look.summed_up, look.lost, look.age.count());
-        assert_eq!(looked.each_ref().map(of), [(3, 0, 1, 3), (3, 0, 2, 3), (0, 6, 0, 2)]);
+        assert_eq!(looked.each_ref().map(of), [(2, 0, 3, 2), (6, 0, 3, 6), (0, 6, 0, 2)]);
     }
 
     #[test]

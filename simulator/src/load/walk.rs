@@ -141,6 +141,8 @@ impl<'a> Walk<'a> {
 /// One message of Phoenix channels, version 2.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Push<'a> {
+    /// The number of the word that a reply is to, as text; `null`: none.
+    pub reply_to: &'a str,
     pub topic: &'a str,
     pub event: &'a str,
     pub payload: &'a str,
@@ -151,17 +153,17 @@ impl<'a> Push<'a> {
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let mut walk = Walk::new(text);
         walk.expect(b'[')?;
-        for _ in 0..2 {
-            walk.value()?;
-            walk.expect(b',')?;
-        }
+        walk.value()?;
+        walk.expect(b',')?;
+        let reply_to = walk.value()?.trim_matches(['"', ' ']);
+        walk.expect(b',')?;
         let topic = walk.string()?;
         walk.expect(b',')?;
         let event = walk.string()?;
         walk.expect(b',')?;
         let payload = walk.value()?;
         walk.expect(b']')?;
-        Some(Self { topic, event, payload })
+        Some(Self { reply_to, topic, event, payload })
     }
 }
 
@@ -172,9 +174,9 @@ mod tests {
     #[test]
     fn a_push_is_taken_apart() {
         let push =
-            Push::read(r#"["1",null,"viewer:data:x","e", {"a":[1,{"b":"]\"}"}],"c":-1.5e3}]"#);
+            Push::read(r#"["1", "7","viewer:data:x","e", {"a":[1,{"b":"]\"}"}],"c":-1.5e3}]"#);
         let push = push.unwrap();
-        assert_eq!((push.topic, push.event), ("viewer:data:x", "e"));
+        assert_eq!((push.reply_to, push.topic, push.event), ("7", "viewer:data:x", "e"));
         let mut seen = Vec::new();
         Walk::new(push.payload)
             .object(|walk, key| {
