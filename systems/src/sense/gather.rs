@@ -108,6 +108,17 @@ pub(crate) struct Member {
     /// The stream that was read last, and up to which push.
     pub(crate) stream: Option<StreamId>,
     pub(crate) next: u64,
+    /// Where it was found among its sensor's streams.
+    pub(crate) found: Option<Found>,
+}
+
+/// What stays as it is while a stream has its id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    /// Index into [`Streams::list`].
+    at: usize,
+    /// Which cell of a payload the value is in.
+    value_at: Option<usize>,
 }
 
 pub(crate) fn open_group(world: &mut World, group: GroupId, plan: GroupPlan) {
@@ -360,20 +371,30 @@ impl Gathering {
         for (place, member) in self.members.iter_mut().enumerate() {
             let streams = names.entity(member.key).and_then(|entity| sensors.get(entity).ok());
             let Some(streams) = streams else { continue };
-            let Some(at) = streams.find(&plan.attribute_id) else { continue };
+            let still = |found: &Found| {
+                let stream = streams.list.get(found.at);
+                stream.is_some_and(|stream| stream.alive && member.stream == Some(stream.id))
+            };
+            let Found { at, value_at } = match member.found.filter(still) {
+                Some(found) => found,
+                None => {
+                    let Some(at) = streams.find(&plan.attribute_id) else { continue };
+                    let stream = &streams.list[at];
+                    let Some(card) = &stream.card else { continue };
+                    if member.stream != Some(stream.id) {
+                        // Another life of the sensor; what its ring holds of the past is welcome.
+                        (member.stream, member.next) = (Some(stream.id), 0);
+                    }
+                    *member.found.insert(Found { at, value_at: value_at(&card.shape) })
+                }
+            };
             let stream = &streams.list[at];
-            let Some(card) = &stream.card else { continue };
-            if member.stream != Some(stream.id) {
-                // Another life of the sensor; what its ring holds of the past is welcome.
-                (member.stream, member.next) = (Some(stream.id), 0);
-            }
             let run = stream.ring.after(member.next.min(stream.ring.count()));
             member.next = run.to;
             if run.from == run.to {
                 continue;
             }
             let person = ensemble.person(place);
-            let value_at = value_at(&card.shape);
             for words in stream.ring.words(run.from, run.to) {
                 let device_us = (words[0] as i64).saturating_mul(1_000);
                 let value = value_at.and_then(|at| Cell(words[1 + at]).number());
@@ -390,7 +411,7 @@ impl Gathering {
 impl Member {
     fn new(sensor_id: Arc<str>, names: &mut SensorIndex) -> Self {
         let key = names.acquire_shared(&sensor_id);
-        Self { sensor_id, key, stream: None, next: 0 }
+        Self { sensor_id, key, stream: None, next: 0, found: None }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Where a signal's rhythm is, and how much it stands out.
 //!
-//! A Hann-windowed transform at the few frequencies that matter, every 1/120 Hz up to 0.6 Hz, by
-//! Goertzel's recursion over all of them at once: for 150 points that is cheaper than a fast
-//! transform of the whole, and its bits do not depend on the machine.
+//! A Hann-windowed transform at the few frequencies that matter, every 1/120 Hz up to 0.6 Hz. The
+//! last minute and its second half go through one complex transform, as its real and its imaginary
+//! part; a transform without the machine's vectors, so that its bits do not depend on the machine.
 
 use std::f64::consts::PI;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftPlannerScalar};
 
 use super::grid::GRID_HZ;
 /// Frequencies a hertz.
@@ -14,6 +17,8 @@ const PER_HZ: usize = 120;
 const FREQUENCY_COUNT: usize = 73;
 /// Cells that are averaged before the transform: to 2.5 Hz.
 const DECIMATION: usize = 4;
+/// Points of the transform, those that are there followed by zeros.
+const POINT_COUNT: usize = PER_HZ * GRID_HZ as usize / DECIMATION;
 /// Rates below are no part of a signal's variance: drift, posture.
 const DRIFT_HZ: f64 = 0.05;
 /// Share of the whole that a window's side lobes may have in the band: Hann's first are 0.001.
@@ -45,16 +50,12 @@ pub(crate) struct Rhythm {
 /// newest. Rhythms are looked for from `band_hz.0` to `band_hz.1`.
 pub(crate) fn rhythm(cells: &[f64], band_hz: (f64, f64)) -> Rhythm {
     let long = &cells[cells.len().saturating_sub(PEAK_CELLS)..];
-    let spectrum = Spectrum::of(long);
-    let Some(peak_hz) = spectrum.peak_hz(band_hz) else {
+    let [minute, half] = spectra([long, &long[long.len().saturating_sub(CONCENTRATION_CELLS)..]]);
+    let Some(peak_hz) = minute.peak_hz(band_hz) else {
         return Rhythm { peak_hz: None, concentration: 0.0, change_concentration: 0.0 };
     };
     let (concentration, change_concentration) =
-        if peak_hz < SLOW_HZ || long.len() <= CONCENTRATION_CELLS {
-            spectrum.concentration(peak_hz)
-        } else {
-            Spectrum::of(&long[long.len() - CONCENTRATION_CELLS..]).concentration(peak_hz)
-        };
+        if peak_hz < SLOW_HZ { &minute } else { &half }.concentration(peak_hz);
     Rhythm { peak_hz: Some(peak_hz), concentration, change_concentration }
 }
 
@@ -64,43 +65,49 @@ struct Spectrum {
     total: f64,
 }
 
-impl Spectrum {
-    fn of(cells: &[f64]) -> Self {
-        let n = cells.len() - cells.len() % DECIMATION;
-        let cells = &cells[cells.len() - n..];
-        let (level, slope) = line(cells);
-        let window = hann(n);
-        let mut total = 0.0;
-        let mut points = [0.0; PEAK_CELLS / DECIMATION];
-        for (k, (cells, window)) in
-            cells.chunks_exact(DECIMATION).zip(window.chunks_exact(DECIMATION)).enumerate()
-        {
-            let mut sum = 0.0;
-            for lane in 0..DECIMATION {
-                let at = (k * DECIMATION + lane) as f64;
-                let value = (cells[lane] - level - slope * at) * window[lane];
-                total += value * value;
-                sum += value;
-            }
-            points[k] = sum;
-        }
-        let tables = &*TABLES;
-        let (mut last, mut before) = ([0.0; FREQUENCY_COUNT], [0.0; FREQUENCY_COUNT]);
-        for point in &points[..n / DECIMATION] {
-            for k in 0..FREQUENCY_COUNT {
-                let next = point + tables.twice_cosine[k] * last[k] - before[k];
-                (before[k], last[k]) = (last[k], next);
-            }
-        }
-        let mut energy = [0.0; FREQUENCY_COUNT];
-        for k in 0..FREQUENCY_COUNT {
-            let power = last[k] * last[k] + before[k] * before[k]
-                - tables.twice_cosine[k] * last[k] * before[k];
-            energy[k] = power * tables.scale[k];
-        }
-        Self { energy, total }
+/// Of two runs of cells, the newest [`PEAK_CELLS`] at most.
+fn spectra(runs: [&[f64]; 2]) -> [Spectrum; 2] {
+    let mut points = [Complex::ZERO; POINT_COUNT];
+    let totals = [
+        window(runs[0], |k, point| points[k].re = point),
+        window(runs[1], |k, point| points[k].im = point),
+    ];
+    let tables = &*TABLES;
+    tables.transform.process(&mut points);
+    let mut energies = [[0.0; FREQUENCY_COUNT]; 2];
+    for k in 0..FREQUENCY_COUNT {
+        // A real signal's spectrum is its own mirror image, an imaginary one's its opposite.
+        let (there, mirrored) = (points[k], points[(POINT_COUNT - k) % POINT_COUNT].conj());
+        let scale = 0.25 * tables.scale[k];
+        energies[0][k] = scale * (there + mirrored).norm_sqr();
+        energies[1][k] = scale * (there - mirrored).norm_sqr();
     }
+    let [long, short] = energies;
+    [Spectrum { energy: long, total: totals[0] }, Spectrum { energy: short, total: totals[1] }]
+}
 
+/// Takes the line out of cells and fades them at both ends; gives the sums of every few. The
+/// energy.
+fn window(cells: &[f64], mut put: impl FnMut(usize, f64)) -> f64 {
+    let n = cells.len() - cells.len() % DECIMATION;
+    let cells = &cells[cells.len() - n..];
+    let (level, slope) = line(cells);
+    let mut total = 0.0;
+    let parts = cells.chunks_exact(DECIMATION).zip(hann(n).chunks_exact(DECIMATION));
+    for (k, (cells, window)) in parts.enumerate() {
+        let mut sum = 0.0;
+        for lane in 0..DECIMATION {
+            let at = (k * DECIMATION + lane) as f64;
+            let value = (cells[lane] - level - slope * at) * window[lane];
+            total += value * value;
+            sum += value;
+        }
+        put(k, sum);
+    }
+    total
+}
+
+impl Spectrum {
     /// The highest local maximum in the band, by a parabola through the logarithms around it.
     fn peak_hz(&self, (low_hz, high_hz): (f64, f64)) -> Option<f64> {
         let within = |k: &usize| {
@@ -176,7 +183,7 @@ fn line(cells: &[f64]) -> (f64, f64) {
 }
 
 struct Tables {
-    twice_cosine: [f64; FREQUENCY_COUNT],
+    transform: Arc<dyn Fft<f64>>,
     /// From squared magnitude of the decimated sums to energy.
     scale: [f64; FREQUENCY_COUNT],
     /// By number of cells, for every multiple of the decimation.
@@ -188,10 +195,9 @@ fn hann(n: usize) -> &'static [f64] {
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let (mut twice_cosine, mut scale) = ([0.0; FREQUENCY_COUNT], [0.0; FREQUENCY_COUNT]);
-    for k in 0..FREQUENCY_COUNT {
+    let mut scale = [0.0; FREQUENCY_COUNT];
+    for (k, scale) in scale.iter_mut().enumerate() {
         let angle = 2.0 * PI * k as f64 / PER_HZ as f64 / GRID_HZ;
-        twice_cosine[k] = 2.0 * libm::cos(angle * DECIMATION as f64);
         // What summing over the decimation takes from this frequency.
         let kept = if k == 0 {
             1.0
@@ -201,7 +207,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         };
         // Parseval: as many frequencies as there are up to half the rate, and their mirror images.
         let mirrored = if k == 0 { 1.0 } else { 2.0 };
-        scale[k] = mirrored / (kept * kept) / (PER_HZ as f64 * GRID_HZ);
+        *scale = mirrored / (kept * kept) / (PER_HZ as f64 * GRID_HZ);
     }
     let hann = (0..=PEAK_CELLS / DECIMATION)
         .map(|quarter| {
@@ -210,7 +216,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             (0..n).map(at).collect()
         })
         .collect();
-    Tables { twice_cosine, scale, hann }
+    Tables { transform: FftPlannerScalar::new().plan_fft_forward(POINT_COUNT), scale, hann }
 });
 
 #[cfg(test)]

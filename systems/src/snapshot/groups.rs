@@ -62,7 +62,7 @@ pub(super) fn write(world: &World, out: &mut Writer) {
         out.number((*left_out).into());
         out.flag(*untold);
         out.count(members.len());
-        for Member { sensor_id, key: _, stream, next } in members {
+        for Member { sensor_id, key: _, stream, next, found: _ } in members {
             out.text(sensor_id);
             out.option(stream.map(|stream| stream.0.into()));
             out.number(*next);
@@ -128,7 +128,7 @@ pub(super) fn read(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
             };
             let next = bytes.total()?;
             // Names are held when claims are made of all this.
-            members.push(Member { sensor_id, key: SensorKey(0), stream, next });
+            members.push(Member { sensor_id, key: SensorKey(0), stream, next, found: None });
         }
         let ensemble = if bytes.flag()? {
             Some(read_ensemble(signal, tier, member_count, bytes)?)
