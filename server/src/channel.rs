@@ -18,7 +18,7 @@ use components::wire::device::{
     self, AttributeUpdate, Attributes, BatchError, Measurement, MeasurementError, SensorJoin,
     Standing, UpdateError,
 };
-use components::wire::phoenix::{self, Message, Status, Vsn};
+use components::wire::phoenix::{self, FrameError, Head, Message, Status, Vsn};
 use components::wire::push;
 use rustc_hash::FxHashMap;
 use serde_json::value::RawValue;
@@ -191,7 +191,7 @@ enum After {
 /// What became of a message before it was read.
 enum Unread {
     /// Its samples go no further.
-    Stopped(Stop),
+    Stopped,
     /// They keep to the limits of connection, address and pacing, and have been counted there.
     MayCome,
     /// It must be read to be judged.
@@ -236,10 +236,6 @@ impl Channels {
     /// How many frames more than itself the last message was worth, to the work that it makes.
     pub(crate) fn take_cost(&mut self) -> usize {
         std::mem::take(&mut self.cost)
-    }
-
-    pub(crate) fn version(&self) -> Vsn {
-        self.version
     }
 
     pub(crate) fn overrun(&self) -> bool {
@@ -363,13 +359,38 @@ impl Channels {
 
     // What comes in.
 
-    /// A message of so many bytes.
-    pub(crate) fn message(&mut self, message: Message<'_>, bytes: usize) {
+    /// A text frame. While the machine is pressed, what would be thrown away is not read first.
+    pub(crate) fn text(&mut self, frame: &str) -> Result<(), FrameError> {
+        self.weigh(frame.len());
+        let may_come = match Head::of(self.version, frame) {
+            Some(head) if head.event == "measurements_batch" => match self.pass_unread(&head) {
+                Unread::Stopped => return Ok(()),
+                Unread::MayCome => true,
+                Unread::Unknown => false,
+            },
+            _ => false,
+        };
+        self.message(phoenix::decode_text(self.version, frame)?, may_come);
+        Ok(())
+    }
+
+    /// A binary frame.
+    pub(crate) fn binary(&mut self, frame: &[u8]) -> Result<(), FrameError> {
+        self.weigh(frame.len());
+        self.message(phoenix::decode_binary(self.version, frame)?, false);
+        Ok(())
+    }
+
+    fn weigh(&mut self, bytes: usize) {
         self.too_heavy = !self.address.take(Limited::Bytes, bytes, self.now);
         if self.too_heavy {
             self.cost += 1 + bytes / FRAME_COST_BYTES;
             self.doors.counts.limited(Limit::Address, Limited::Bytes, bytes as u64);
         }
+    }
+
+    /// `may_come`: whether its samples may has been asked, and they may.
+    fn message(&mut self, message: Message<'_>, may_come: bool) {
         if message.event == "phx_join" {
             return self.join(&message);
         }
@@ -398,7 +419,7 @@ impl Channels {
             self.reply(channel.join_ref.as_deref(), &message, Status::Ok, "{}");
             return self.close(&channel);
         }
-        match self.channel_event(&mut channel, &message) {
+        match self.channel_event(&mut channel, &message, may_come) {
             After::Stays => {
                 self.topics.insert(topic, channel);
             }
@@ -419,7 +440,12 @@ impl Channels {
         self.reply(None, message, Status::Error, r#"{"reason":"unmatched topic"}"#);
     }
 
-    fn channel_event(&mut self, channel: &mut Channel, message: &Message<'_>) -> After {
+    fn channel_event(
+        &mut self,
+        channel: &mut Channel,
+        message: &Message<'_>,
+        may_come: bool,
+    ) -> After {
         let payload = message.payload.json();
         let Some(payload) = payload else { return After::Stays };
         if let Kind::Viewer(seat) = &mut channel.kind {
@@ -441,7 +467,9 @@ impl Channels {
         }
         match &*message.event {
             "measurement" => return self.measurement(channel, message, payload),
-            "measurements_batch" => return self.measurements_batch(channel, message, payload),
+            "measurements_batch" => {
+                return self.measurements_batch(channel, message, payload, may_come);
+            }
             _ if self.too_heavy => {
                 self.lose(Reason::RateLimited.name(), None, None, None, "messages by address", 1);
                 self.answer(channel, message, Status::Error, &limited_body(Limit::Address));
@@ -515,15 +543,8 @@ impl Channels {
         channel: &mut Channel,
         message: &Message<'_>,
         payload: &RawValue,
+        may_come: bool,
     ) -> After {
-        let may_come = match self.pass_unread(channel, payload) {
-            Unread::Stopped(stop) => {
-                self.tell_stop(channel, message, stop);
-                return After::Stays;
-            }
-            Unread::MayCome => true,
-            Unread::Unknown => false,
-        };
         let mut measurements = Vec::new();
         match device::measurements_batch(payload, &mut measurements) {
             Ok(()) => return self.measured(channel, message, &measurements, may_come),
@@ -540,11 +561,15 @@ impl Channels {
         After::Stays
     }
 
-    /// While the machine is pressed, what would be thrown away is not read first: reading is most of
-    /// what a sample costs. Of sensors that somebody points at, and where it is not known what is in
-    /// a message, nothing is thrown away unread. How many there were is counted by their look.
-    fn pass_unread(&mut self, channel: &mut Channel, payload: &RawValue) -> Unread {
-        let Channel { topic, kind: Kind::Sensor(sensor), .. } = channel else {
+    /// Throws a batch away of which only the head was read, or says whether its samples may come:
+    /// reading is most of what a sample costs. Of sensors that somebody points at, and where it is
+    /// not known what is in a message, nothing is thrown away unread. How many there were is counted
+    /// by their look.
+    fn pass_unread(&mut self, head: &Head<'_>) -> Unread {
+        let is_ours = |channel: &&Channel| head.is_of(channel.join_ref.as_deref());
+        let Some(Channel { kind: Kind::Sensor(sensor), .. }) =
+            self.topics.get(head.topic).filter(is_ours)
+        else {
             return Unread::Unknown;
         };
         let Some(class) =
@@ -552,22 +577,35 @@ impl Channels {
         else {
             return Unread::Unknown;
         };
-        let has_share =
-            self.doors.intake.has_share_left(class, sensor.gate.level(), self.now.into_std());
+        let level = sensor.gate.level();
+        let has_share = self.doors.intake.has_share_left(class, level, self.now.into_std())
+            || sensor.gate.is_due(self.now);
         if has_share && !sensor.gate.is_enforced() {
             return Unread::Unknown;
         }
-        let count = device::batch_count(payload);
+        let count = device::batch_count(head.payload);
+        let Some(message) = head.message() else { return Unread::Unknown };
         if count == 0 || count > BATCH_SAMPLE_COUNT_MAX {
             return Unread::Unknown;
         }
-        let stop = match self.may_come(sensor, count) {
-            Ok(()) if has_share => return Unread::MayCome,
-            Ok(()) => Stop::Shed(class),
-            Err(stop) => stop,
+        let Some((topic, mut channel)) = self.topics.remove_entry(head.topic) else {
+            return Unread::Unknown;
         };
-        self.stop(topic, class, None, stop, count as u64);
-        Unread::Stopped(stop)
+        let passed = match &mut channel.kind {
+            Kind::Sensor(sensor) => self.may_come(sensor, count),
+            _ => Ok(()),
+        };
+        let stop = match passed {
+            Ok(()) if has_share => None,
+            Ok(()) => Some(Stop::Shed(class)),
+            Err(stop) => Some(stop),
+        };
+        if let Some(stop) = stop {
+            self.stop(&topic, class, None, stop, count as u64);
+            self.tell_stop(&mut channel, &message, stop);
+        }
+        self.topics.insert(topic, channel);
+        if stop.is_some() { Unread::Stopped } else { Unread::MayCome }
     }
 
     /// Samples have come in one message. What is beyond a limit of the connection or address, or
@@ -665,11 +703,18 @@ impl Channels {
             return Stored::Refused;
         }
         let now = self.now.into_std();
+        let (intake, at) = (&self.doors.intake, self.now);
+        let has_share = |sensor: &mut Sensor| {
+            intake.has_share(class, sensor.gate.level(), now)
+                // It passes all the same, and is of the class's share as any other.
+                || sensor.gate.takes_turn(at) && intake.has_share(class, Level::High, now)
+        };
         let stop = if !sensor.gate.has_room(class, &self.doors.limits.sensor_samples, self.now) {
             Stop::Limited(Limit::Sensor)
-        } else if !self.doors.intake.has_share(class, sensor.gate.level(), now) {
+        } else if !has_share(sensor) {
             Stop::Shed(class)
         } else {
+            sensor.gate.passed(self.now);
             let index = match standing {
                 Standing::Undeclared { index, rate_hz } => {
                     let kind = measurement.kind();
@@ -999,7 +1044,7 @@ impl Channels {
             feed,
             attributes,
             joining: Some(joining),
-            gate: Gate::new(&self.doors.limits.sensor_samples, self.now),
+            gate: Gate::new(feed.0.slot, &self.doors.limits.sensor_samples, self.now),
             config_due: None,
             is_configured: false,
         };

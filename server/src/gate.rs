@@ -26,6 +26,18 @@ const PACED_BURST_MIN: f64 = 2.0;
 /// A client is told of the same trouble at most this often.
 const TELL_PERIOD: Duration = Duration::from_secs(1);
 
+/// Of what is beyond a class's share, a burst of each sensor passes so often, on average; between half
+/// as long and half as long again. Nobody who looks is in the dark for longer.
+fn turn_period(level: Level) -> Option<Duration> {
+    match level {
+        Level::High | Level::Medium => Some(Duration::from_secs(8)),
+        Level::Low => Some(Duration::from_secs(20)),
+        Level::None => None,
+    }
+}
+
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_8;
+
 /// Whose limit it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -92,11 +104,20 @@ pub(crate) struct Gate {
     pub(crate) limited: Told,
     pub(crate) paced: Told,
     pub(crate) shed: Told,
+    /// When a sample last passed, the burst that has a turn, and the sensor's part of a cycle among
+    /// all sensors.
+    passed_at: Instant,
+    turn_at: Option<Instant>,
+    phase: f64,
 }
 
 impl Gate {
-    pub(crate) fn new(classes: &[Rate; Class::COUNT], now: Instant) -> Self {
+    /// `number` is the sensor's among all that there are.
+    pub(crate) fn new(number: u32, classes: &[Rate; Class::COUNT], now: Instant) -> Self {
         Self {
+            passed_at: now,
+            turn_at: None,
+            phase: (f64::from(number) * GOLDEN_RATIO).fract(),
             tokens: classes.map(|rate| rate.burst),
             filled: now,
             pacing: Pacing::of(Level::None, Load::default()),
@@ -150,6 +171,26 @@ impl Gate {
         bucket.take(1.0)
     }
 
+    /// Whether it is this sensor's turn though its class has had its share: whoever looks at it is not
+    /// to be in the dark for longer. Sensors have their turns one after the other.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let Some(period) = turn_period(self.level()) else { return false };
+        now >= self.passed_at + period.mul_f64(0.5 + self.phase)
+    }
+
+    /// Takes its turn if it has one. The rest of the same burst passes, too.
+    pub(crate) fn takes_turn(&mut self, now: Instant) -> bool {
+        if self.is_due(now) {
+            self.turn_at = Some(now);
+        }
+        self.turn_at == Some(now)
+    }
+
+    /// A sample has passed.
+    pub(crate) fn passed(&mut self, now: Instant) {
+        self.passed_at = now;
+    }
+
     /// Whether one more sample of this class is within the sensor's rate at `now`.
     pub(crate) fn has_room(
         &mut self,
@@ -185,10 +226,35 @@ mod tests {
 
     /// A gate whose device was told this pacing at `now`.
     fn gate(level: Level, load: Load, now: Instant) -> Gate {
-        let mut gate = Gate::new(&RATES, now);
+        let mut gate = Gate::new(0, &RATES, now);
         gate.pace(Pacing::of(level, load));
         gate.told(now, HEARING_TIME);
         gate
+    }
+
+    #[test]
+    fn beyond_its_classs_share_a_sensor_that_is_looked_at_has_its_turn() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        for (level, turns) in [(Level::Medium, 60 / 8), (Level::Low, 3), (Level::None, 0)] {
+            let mut firsts = Vec::new();
+            for number in 0..20 {
+                let mut gate = Gate::new(number, &RATES, start);
+                gate.pace(Pacing::of(level, pressed(LoadLevel::High)));
+                // A burst of three samples each tenth of a second, for a minute.
+                let mut passes = |ms: u64| {
+                    (0..3).all(|_| gate.takes_turn(at(ms)).then(|| gate.passed(at(ms))).is_some())
+                };
+                let passes: Vec<u64> = (1..600).map(|n| n * 100).filter(|ms| passes(*ms)).collect();
+                assert!((turns / 2..=2 * turns).contains(&passes.len()), "{level:?} {passes:?}");
+                firsts.extend(passes.first().copied());
+                gate.passed(at(60_000));
+                assert!(!gate.takes_turn(at(63_000)), "it had its share a moment ago");
+            }
+            firsts.sort_unstable();
+            firsts.dedup();
+            assert!(firsts.len() >= if turns > 0 { 15 } else { 0 }, "not all at once: {firsts:?}");
+        }
     }
 
     /// Messages that pass of those that come so often, in the seconds from `from` to `to` after
@@ -203,7 +269,7 @@ mod tests {
     #[test]
     fn a_sensors_classes_have_a_rate_each() {
         let now = Instant::now();
-        let mut gate = Gate::new(&RATES, now);
+        let mut gate = Gate::new(0, &RATES, now);
         let mut passed =
             |class, at: Instant| (0..100).filter(|_| gate.has_room(class, &RATES, at)).count();
         assert_eq!(passed(Class::Location, now), 20);
@@ -262,7 +328,7 @@ mod tests {
     #[test]
     fn a_device_that_is_yet_to_be_told_is_not_held_to_it() {
         let now = Instant::now();
-        let mut gate = Gate::new(&RATES, now);
+        let mut gate = Gate::new(0, &RATES, now);
         gate.pace(Pacing::of(Level::None, pressed(LoadLevel::Critical)));
         assert_eq!(passed(&mut gate, now, (0, 20), 50), 1000);
         gate.told(now + Duration::from_secs(20), HEARING_TIME);

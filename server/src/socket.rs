@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use components::class::{Class, SENSOR_SAMPLES_PER_SECOND};
 use components::limits::BATCH_SAMPLE_COUNT_MAX;
-use components::wire::phoenix::{self, Vsn};
+use components::wire::phoenix::Vsn;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -535,15 +535,14 @@ impl Socket {
             Some(Err(error)) => return Err(End::of(&error)),
             Some(Ok(message)) => message,
         };
-        let (version, bytes) = (self.channels.version(), message.len());
         let understood = match &message {
             WsMessage::Text(text) => {
                 self.heard_at = now;
-                phoenix::decode_text(version, text)
+                self.channels.text(text)
             }
             WsMessage::Binary(bytes) => {
                 self.heard_at = now;
-                phoenix::decode_binary(version, bytes)
+                self.channels.binary(bytes)
             }
             WsMessage::Close(_) => return Err(End::ClosedByPeer),
             WsMessage::Pong(payload) => {
@@ -559,16 +558,10 @@ impl Socket {
                 return Ok(());
             }
         };
-        match understood {
-            Ok(message) => {
-                self.channels.message(message, bytes);
-                Ok(())
-            }
-            Err(error) => {
-                tracing::debug!(%error, "socket said what is no message");
-                Err(End::close(error.close_code(), "not a message"))
-            }
-        }
+        understood.map_err(|error| {
+            tracing::debug!(%error, "socket said what is no message");
+            End::close(error.close_code(), "not a message")
+        })
     }
 
     fn forward(&mut self, letter: Letter) -> Option<End> {

@@ -228,6 +228,53 @@ fn a_step_in_load_settles_within_a_few_changes() {
     }
 }
 
+/// Samples a second that the door lets in, of all classes; `None`: whatever comes.
+fn quota(lab: &Lab) -> Option<f64> {
+    let classes = lab.engine.budget().class_sps;
+    classes.iter().any(Option::is_some).then(|| classes.iter().flatten().sum())
+}
+
+#[test]
+fn samples_are_kept_out_for_the_processor_only_when_delivering_has_nothing_more_to_give() {
+    let mut lab = fleet(4);
+    let viewers: Vec<ViewerId> = (0..10).map(|_| lab.watch_all(QualityChoice::Auto)).collect();
+    let pressed = |used| move |_: &Lab| Some(pressed(Resource::Cpu, used));
+    live(&mut lab, 4, 2_000, pressed(0.5));
+    let mut kept_out_at_once = false;
+    for _ in 0..40 {
+        live(&mut lab, 4, 500, pressed(0.98));
+        let gave_all = viewers.iter().all(|v| lab.granted(*v).unwrap().rest == Quality::Trickle);
+        kept_out_at_once |= quota(&lab).is_some() && !gave_all;
+    }
+    assert!(!kept_out_at_once, "viewers' digests first");
+    let kept = quota(&lab).expect("the processor is still behind");
+    assert!(kept < 500.0, "of a thousand a second: {kept}");
+    live(&mut lab, 4, 15_000, pressed(0.3));
+    assert_eq!(quota(&lab), None, "and back");
+    assert!(viewers.iter().all(|v| lab.granted(*v).unwrap().rest == Quality::High));
+}
+
+/// In a surge, viewers were given everything as soon as the door kept everything out, and it all
+/// came at once when the door opened.
+#[test]
+fn while_the_door_keeps_samples_out_no_viewer_is_given_more_on_the_strength_of_that() {
+    let mut lab = fleet(4);
+    let viewers: Vec<ViewerId> = (0..10).map(|_| lab.watch_all(QualityChoice::Auto)).collect();
+    live(&mut lab, 4, 2_000, |_| None);
+    live(&mut lab, 4, 4_000, |_| Some(pressed(Resource::Queue, 3.0)));
+    assert!(quota(&lab).is_some());
+    let rest = |lab: &Lab| viewers.iter().map(|v| lab.granted(*v).unwrap().rest).max();
+    let given = rest(&lab);
+    assert!(given < Some(Quality::High));
+    // Hardly anything passes the door, and the machine is at ease.
+    for _ in 0..40 {
+        live(&mut lab, 1, 252, |_| Some(pressed(Resource::Queue, 0.7)));
+        assert!(quota(&lab).is_some() && rest(&lab) <= given, "{:?}", rest(&lab));
+    }
+    live(&mut lab, 4, 15_000, |_| Some(pressed(Resource::Queue, 0.1)));
+    assert_eq!((quota(&lab), rest(&lab)), (None, Some(Quality::High)));
+}
+
 #[test]
 fn whoever_asks_for_little_is_served_whole_while_whoever_asks_for_much_gives_way() {
     let mut lab = fleet(20);

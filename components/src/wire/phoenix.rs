@@ -169,6 +169,66 @@ fn reference(raw: &RawValue) -> Result<Option<Cow<'_, RawValue>>, FrameError> {
     }
 }
 
+/// The head of a version 2 text frame, and behind it a payload that nobody has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    join_ref: &'a str,
+    reference: &'a str,
+    pub topic: &'a str,
+    pub event: &'a str,
+    /// Whatever there is: JSON, if the frame is one.
+    pub payload: &'a str,
+}
+
+impl<'a> Head<'a> {
+    /// Of a frame as clients write it, without spaces and with names without escapes. `None` of any
+    /// other: [`decode_text`] reads that, and says what is wrong with it if something is.
+    pub fn of(vsn: Vsn, frame: &'a str) -> Option<Self> {
+        if vsn == Vsn::V1 {
+            return None;
+        }
+        let (join_ref, rest) = plain(frame.strip_prefix('[')?)?;
+        let (reference, rest) = plain(rest)?;
+        let (topic, rest) = plain(rest)?;
+        let (event, rest) = plain(rest)?;
+        let unquoted = |text: &'a str| text.strip_prefix('"')?.strip_suffix('"');
+        let (topic, event) = (unquoted(topic)?, unquoted(event)?);
+        Some(Self { join_ref, reference, topic, event, payload: rest.strip_suffix(']')? })
+    }
+
+    /// Whether it is of this join, as far as both say.
+    pub fn is_of(&self, join_ref: Ref<'_>) -> bool {
+        self.join_ref == "null" || join_ref.is_none_or(|ours| ours.get() == self.join_ref)
+    }
+
+    /// As a message without a payload, to be answered. `None` if its references are none.
+    pub fn message(&self) -> Option<Message<'a>> {
+        let read = |text: &'a str| {
+            let raw: &RawValue = serde_json::from_str(text).ok()?;
+            reference(raw).ok()
+        };
+        Some(Message {
+            join_ref: read(self.join_ref)?,
+            reference: read(self.reference)?,
+            topic: Cow::Borrowed(self.topic),
+            event: Cow::Borrowed(self.event),
+            payload: Content::Binary(&[]),
+        })
+    }
+}
+
+/// A string without escapes, a number or null at the beginning of `text`, and what is behind the
+/// comma that follows.
+fn plain(text: &str) -> Option<(&str, &str)> {
+    let digit = |text: &str| text.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    let end = match text.strip_prefix('"') {
+        Some(inner) => inner.find(['"', '\\']).filter(|at| inner.as_bytes()[*at] == b'"')? + 2,
+        None => text.find(',').filter(|_| text.starts_with(['n', '-']) || digit(text))?,
+    };
+    let rest = text[end..].strip_prefix(',')?;
+    Some((&text[..end], rest))
+}
+
 /// Reads a text frame.
 pub fn decode_text(vsn: Vsn, frame: &str) -> Result<Message<'_>, FrameError> {
     match vsn {
@@ -454,6 +514,51 @@ mod tests {
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn the_head_of_a_frame_is_what_the_whole_frame_says() {
+        for frame in [
+            r#"["4","77","sensocto:sensor:a","measurements_batch",[{"payload":1}]]"#,
+            r#"[null,null,"t","e",{}]"#,
+            r#"[4,77,"t","e",["]",1]]"#,
+        ] {
+            let head = Head::of(Vsn::V2, frame).unwrap();
+            let (whole, read) = (decode_text(Vsn::V2, frame).unwrap(), head.message().unwrap());
+            assert_eq!((&whole.topic, &whole.event), (&read.topic, &read.event));
+            let text =
+                |raw: &Option<Cow<'_, RawValue>>| raw.as_ref().map(|raw| raw.get().to_owned());
+            assert_eq!(text(&whole.join_ref), text(&read.join_ref));
+            assert_eq!(text(&whole.reference), text(&read.reference));
+            assert_eq!(whole.payload.json().unwrap().get(), head.payload);
+            let (ours, other) = (raw("4"), raw("5"));
+            assert!(head.is_of(None));
+            assert_eq!(head.is_of(Some(&other)), frame.starts_with("[null"));
+            assert_eq!(head.is_of(Some(&ours)), !frame.starts_with(r#"["4""#));
+        }
+        let whole = r#"["4","77","t","e",{}]"#;
+        for end in 0..whole.len() {
+            assert_eq!(Head::of(Vsn::V2, &whole[..end]), None, "{end}");
+        }
+        for frame in [
+            r#"[ "4","77","t","e",{}]"#,
+            r#"["4","77","t\u0041","e",{}]"#,
+            r#"["4","77",7,"e",{}]"#,
+            r#"["4","77","t","e",{}"#,
+            r#"{"topic":"t"}"#,
+        ] {
+            assert_eq!(Head::of(Vsn::V2, frame), None, "{frame}");
+        }
+        assert_eq!(Head::of(Vsn::V1, whole), None);
+        let nonsense = Head::of(Vsn::V2, r#"[no,-,"t","e",{}]"#).unwrap();
+        assert!(nonsense.message().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_a_head(text in r#"[\[\],"a\\n1é]{0,40}"#) {
+            let _ = Head::of(Vsn::V2, &text);
+        }
     }
 
     fn check(name: &str, write: impl FnOnce(&mut Vec<u8>)) {

@@ -51,6 +51,9 @@ const REGRET_MS: u64 = 5_000;
 /// An open valve that lets through so many times what is asked for is no valve.
 const SPARE: f64 = 1.25;
 
+/// What is within this of the floor, which moves with what is asked for, is at it.
+const FLOORED: f64 = 1.1;
+
 /// Measurements that stop coming leave nothing cut for ever.
 const STALE_MS: u64 = 5_000;
 
@@ -172,7 +175,8 @@ impl Valve {
         let Some(limit) = self.limit else { return };
         let mut limit = limit.max(floor);
         if pressure < OPEN_AT && now >= self.cut_at.plus_millis(self.rest_ms) {
-            limit = limit.max(1.0) * libm::pow(OPENING_PER_SECOND, seconds);
+            // What passes all the same does so without harm.
+            limit = limit.max(measured).max(1.0) * libm::pow(OPENING_PER_SECOND, seconds);
             self.opened_at = Some(now);
         }
         self.limit = (limit < asked * SPARE).then_some(limit);
@@ -308,14 +312,18 @@ pub fn divide_budget(
     let pressures = &judgement.pressures;
     let pressed = delivery_pressure(pressures);
     let strong_sps = measure(&mut viewers, &mut desk);
-    current.divide_delivery(now.time, pressed, seconds, strong_sps, &mut desk);
-    take_steps(now.time, pressed, seconds, current, &mut viewers, &mut index, &mut desk);
+    // While the door keeps samples out, viewers ask for less than they would: nothing is opened on the
+    // strength of that. The door opens first.
+    let delivering = if current.intake.limit.is_some() { pressed.max(OPEN_AT) } else { pressed };
+    let is_floored = current.divide_delivery(now.time, delivering, seconds, strong_sps, &mut desk);
+    take_steps(now.time, delivering, seconds, current, &mut viewers, &mut index, &mut desk);
     current.budget.seed_sample_count_max = if current.budget.is_contended() || pressed > OPEN_AT {
         (settings.seed_sample_count_max / SEED_DIVISOR).max(1)
     } else {
         settings.seed_sample_count_max
     };
-    current.divide_classes(now.time, pressures.of(Pressed::Queue), seconds, &books, &mut desk);
+    let classes = class_pressure(pressures, is_floored);
+    current.divide_classes(now.time, classes, seconds, &books, &mut desk);
     current.divide_devices(now.time, intake_pressure(pressures), seconds, &sensors, &mut desk);
 }
 
@@ -353,6 +361,15 @@ fn intake_pressure(pressures: &Pressures) -> f64 {
         .into_iter()
         .map(|resource| pressures.of(resource))
         .fold(0.0, f64::max)
+}
+
+/// What keeping samples out at the door would make better. A processor that is behind is helped by
+/// delivering less, and what is kept out is lost: samples are kept out for it only when delivering
+/// has nothing more to give. Before, it keeps none out, but lets no more in.
+fn class_pressure(pressures: &Pressures, delivery_is_floored: bool) -> f64 {
+    let cpu = pressures.of(Pressed::Cpu);
+    let cpu = if delivery_is_floored { cpu } else { cpu.min(CUT_AT) };
+    pressures.of(Pressed::Queue).max(cpu)
 }
 
 /// What each viewer asked for and got since the last time, and its demand; the sum of what is
@@ -452,7 +469,8 @@ impl CurrentBudget {
         }
     }
 
-    /// Samples a second for each viewer's merely visible streams, into `desk.allotted`.
+    /// Samples a second for each viewer's merely visible streams, into `desk.allotted`. Whether
+    /// there is nothing more to cut.
     fn divide_delivery(
         &mut self,
         now: EngineTime,
@@ -460,13 +478,14 @@ impl CurrentBudget {
         seconds: f64,
         strong_sps: f64,
         desk: &mut Desk,
-    ) {
+    ) -> bool {
         let rest_sps: f64 = desk.demands.iter().map(|demand| demand.asked).sum();
         let asked = strong_sps + rest_sps;
         let lowest = STEPS[STEPS.len() - 1].1;
+        let limit = self.delivery.limit.filter(|_| self.intake.limit.is_some());
         let flowing = Flowing {
             measured: self.delivery.limit.map_or(asked, |limit| limit.min(asked)),
-            asked,
+            asked: asked.max(limit.unwrap_or(0.0)),
             // Below the lowest step there is nothing more to cut.
             floor: strong_sps + 0.5 * lowest * rest_sps,
         };
@@ -474,6 +493,7 @@ impl CurrentBudget {
         self.budget.delivery_sps = self.delivery.limit;
         let budget = self.delivery.limit.map_or(f64::INFINITY, |limit| limit - strong_sps);
         desk.arbiter.allocate(&desk.demands, budget, &mut desk.allotted);
+        self.delivery.limit.is_some_and(|limit| limit <= FLOORED * flowing.floor)
     }
 
     /// Samples a second that each class may bring in, when not all that come can be taken.
