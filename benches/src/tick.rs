@@ -8,8 +8,9 @@ use components::attribute::AttributeType;
 use components::cell::Cell;
 use components::command::{Command, SensorCard, SensorSet};
 use components::id::{FeedId, Handle, ViewerId};
+use components::pressure::{Pressures, Resource};
 use components::sample::{Payload, Timestamp};
-use components::viewer::Quality;
+use components::viewer::{Quality, QualityChoice};
 use engine::{Engine, EngineConfig, EngineTime, Inputs};
 
 /// What to push through.
@@ -22,7 +23,13 @@ pub struct Work {
     pub samples_per_tick: u32,
     pub ticks: u32,
     pub threads: usize,
+    /// The processor is behind: four times a second the machine is measured, and everybody gives way.
+    pub pressed: bool,
 }
+
+/// Systems that decide who gets how much, and advise whoever does.
+pub const ADAPTIVE: [&str; 6] =
+    ["notice_novelty", "advise", "judge_load", "pace_viewers", "divide_budget", "learn_looks"];
 
 #[derive(Debug, Clone)]
 pub struct Figures {
@@ -78,7 +85,7 @@ pub fn run(work: Work) -> Figures {
         inputs.commands.push(Command::OpenViewer {
             viewer: ViewerId(Handle { slot: viewer, generation: 0 }),
             sensors: SensorSet::Ids(ids),
-            quality: Quality::High.into(),
+            quality: if work.pressed { QualityChoice::Auto } else { Quality::High.into() },
         });
     }
     let mut now = 4;
@@ -95,6 +102,10 @@ pub fn run(work: Work) -> Figures {
             inputs.samples.push(feed(sensor), 0, Timestamp(now as i64), Payload::Scalar(value));
         }
         now += 4;
+        if work.pressed && tick.is_multiple_of(62) {
+            let pressures = Pressures::default().with(Resource::Cpu, 0.92);
+            inputs.commands.push(Command::Press(Box::new(pressures)));
+        }
         let start = Instant::now();
         black_box(engine.tick(EngineTime::from_millis(now), &mut inputs).flushes.len());
         if tick >= warm {
@@ -113,6 +124,17 @@ pub fn run(work: Work) -> Figures {
         delivered: report.lens.delivered,
         ring_bytes_per_sensor: report.ring_bytes as f64 / f64::from(work.sensors),
         systems: systems.into_iter().map(|(name, nanos)| (name, nanos / samples)).collect(),
+    }
+}
+
+impl Figures {
+    /// The adaptive part's share of what the systems took.
+    pub fn adaptive_share(&self) -> f64 {
+        let sum = |systems: &mut dyn Iterator<Item = &(&'static str, f64)>| -> f64 {
+            systems.map(|(_, nanos)| nanos).sum()
+        };
+        let adaptive = |(name, _): &&(&'static str, f64)| ADAPTIVE.contains(name);
+        sum(&mut self.systems.iter().filter(adaptive)) / sum(&mut self.systems.iter())
     }
 }
 
@@ -177,8 +199,13 @@ mod tests {
             samples_per_tick: 200,
             ticks: 50,
             threads: 1,
+            pressed: true,
         };
         let figures = run(work);
+        let measured = |name: &&str| figures.systems.iter().any(|(system, _)| system == name);
+        assert!(ADAPTIVE.iter().all(measured), "{:?}", figures.systems);
+        assert!((0.0..1.0).contains(&figures.adaptive_share()));
+        let figures = run(Work { pressed: false, ..work });
         // Each sensor is sent 2 samples a tick for 300 ticks; the last full flush is at tick 296.
         assert!(figures.delivered >= 4 * 10 * 2 * 290, "{}", figures.delivered);
         assert!(figures.samples_per_s > 0.0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
@@ -17,6 +17,7 @@ use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::channel::unix_now;
 use crate::health::Pulse;
@@ -61,6 +62,21 @@ pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router, faults: Faults
         .method_not_allowed_fallback(|| async { error(StatusCode::METHOD_NOT_ALLOWED) })
         .layer(middleware::from_fn_with_state(faults, contain))
         .layer(middleware::from_fn(dress))
+        .layer(middleware::from_fn(follow))
+}
+
+/// Whatever is logged of a request says which. Its route, not its path: that may have a secret in it.
+async fn follow(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("page", MatchedPath::as_str);
+    let span = tracing::info_span!("request", method = %request.method(), route);
+    async move {
+        let response = next.run(request).await;
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
 }
 
 async fn live() -> Response {

@@ -308,7 +308,9 @@ impl<W: World> Run<W> {
         let samples = inputs.samples.len() as u64;
         parts.tape.before(now.engine, inputs);
         parts.tap.before(inputs);
+        let ticking = tracing::trace_span!("tick", at_us = now.engine.0, samples).entered();
         let deliveries = world.tick(now.engine, inputs);
+        drop(ticking);
         let ticked = parts.clock.now().engine;
         parts.tape.behind(deliveries);
         parts.tap.behind(deliveries);

@@ -28,6 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 };
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
+use tracing::Instrument;
 
 use crate::address::{Address, Kind as Limited};
 use crate::ages::{Ages, Stamp};
@@ -397,8 +398,9 @@ impl Socket {
             read_at: None,
             doors,
         };
-        let end = socket.serve(heard).await;
-        tracing::debug!(serial, ?end, "socket ends");
+        let span = tracing::info_span!("socket", serial);
+        let end = socket.serve(heard).instrument(span.clone()).await;
+        span.in_scope(|| tracing::debug!(?end, "socket ends"));
         socket.channels.leave_all();
         let Self { ws, doors, channels, .. } = socket;
         doors.counts.frames_unwritten.fetch_add(channels.out.len() as u64, Ordering::Relaxed);

@@ -773,6 +773,7 @@ async fn a_sensor_joins_with_its_nine_keys_in_any_shape_and_under_any_name() {
         client.say(json!("1"), "2", S, "phx_leave", json!({})).await;
         while event(&client.hear().await) != "phx_close" {}
     }
+    server.until("the last is declared", |told| told.kinds.contains_key("b")).await;
     let kinds = server.told.lock().unwrap().kinds.clone();
     assert_eq!((kinds["ecg"], kinds["a"], kinds["b"]), ("ecg", "imu", "vibrate"));
     for key in sensor("s").as_object().unwrap().keys() {

@@ -330,6 +330,8 @@ fn memory_pressure_shortens_rings_and_paces_devices_but_not_what_is_watched() {
     lab.attend(viewer, pointing("s0", &["s0"]));
     live(&mut lab, 10, 8_000, |_| None);
     let full = lab.engine.report().ring_bytes;
+    lab.take(viewer);
+    let began = lab.now_ms() as i64;
     live(&mut lab, 10, 1_000, |_| Some(pressed(Resource::Memory, 0.97)));
     let (watched, idle) = (lab.feed("s0"), lab.feed("s1"));
     let pacing = lab.pacing(watched).unwrap();
@@ -340,6 +342,11 @@ fn memory_pressure_shortens_rings_and_paces_devices_but_not_what_is_watched() {
     assert!(idle.paused, "{idle:?}");
     assert!(lab.engine.report().ring_bytes < full / 4, "rings are cut without another write");
     live(&mut lab, 10, 20_000, |_| Some(pressed(Resource::Memory, 0.2)));
+    lab.settle();
+    let (samples, missed) = whole(&lab.take(viewer), "s0");
+    let samples: Vec<i64> = samples.into_iter().filter(|at| *at >= began).collect();
+    let sent: Vec<i64> = (began..began + 21_000).step_by(TICK_MS as usize).collect();
+    assert_eq!((samples, missed), (sent, 0), "whoever looks loses nothing");
     let pacing = lab.pacing(watched).unwrap();
     assert_eq!(pacing, Pacing::of(Level::High, Default::default()), "and it ends by itself");
 }

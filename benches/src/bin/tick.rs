@@ -15,6 +15,7 @@ fn main() -> std::io::Result<()> {
             samples_per_tick: 4_000,
             ticks: 1_000,
             threads,
+            pressed: false,
         };
         let mut rates = Vec::new();
         for _ in 0..3 {
@@ -39,6 +40,13 @@ fn main() -> std::io::Result<()> {
         for (name, nanos) in &ours.systems {
             writeln!(out, "    {name:16} {nanos:7.1} ns a sample")?;
         }
+        let behind = run(Work { pressed: true, ..work });
+        writeln!(
+            out,
+            "    the adaptive part takes {:.1} % of the tick, {:.1} % when the processor is behind",
+            100.0 * ours.adaptive_share(),
+            100.0 * behind.adaptive_share(),
+        )?;
     }
     Ok(())
 }

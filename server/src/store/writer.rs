@@ -225,6 +225,7 @@ fn has_landed(path: &Path, db: &Database, batch: &Batch) -> Result<bool, StoreEr
 }
 
 fn commit(inner: &Inner, path: &Path, db: &Database, batch: &mut Batch) -> Result<(), StoreError> {
+    let _span = tracing::debug_span!("commit", changes = batch.jobs.len()).entered();
     batch.outcomes.clear();
     let mut txn = told(path, db.begin_write())?;
     // The next opening after a kill need not walk the whole file to mend it, and the commit is in

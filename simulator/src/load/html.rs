@@ -453,7 +453,12 @@ pub(super) mod tests {
         let mut report = report();
         report.rows.iter_mut().for_each(|row| row.figures = figures.clone());
         let phase = |name, seconds| Phase { name, seconds, figures: figures.clone() };
-        let phases = [phase("before", 1..2), phase("surge", 2..3), phase("after", 3..4)];
+        let phases = [
+            phase("before", 1..2),
+            phase("onset", 2..2),
+            phase("surge", 2..3),
+            phase("after", 3..4),
+        ];
         report.surged = Some(Surged { phases, recovered_s: Some(2) });
         let page = page(&report);
         assert_well_formed(&page);
@@ -466,7 +471,7 @@ pub(super) mod tests {
         let line = "surge     medium 60.0 % one by one, 399 summed up, 1 lost, age p50 64";
         assert!(text.contains(line) && text.contains("within 3 s of the surge's end"), "{text}");
         let json = report.json();
-        let medium = &json["surge"]["phases"][1]["by_attention"]["medium"];
+        let medium = &json["surge"]["phases"][2]["by_attention"]["medium"];
         assert_eq!((&medium["one_by_one"], &medium["lost"]), (&600.into(), &1.into()));
     }
 

@@ -59,12 +59,16 @@ pub struct Phase {
 /// What a surge did.
 #[derive(Debug, Clone)]
 pub struct Surged {
-    /// Before, during and after it.
-    pub phases: [Phase; 3],
+    /// Before it, as it comes, once it is there, and after it.
+    pub phases: [Phase; 4],
     /// Seconds from its end until everyone gets as much one by one as before, and does until the
     /// end. `None`: that was not reached.
     pub recovered_s: Option<usize>,
 }
+
+/// A surge comes all at once: for so long everybody connects, and the server finds out what it has
+/// to do with.
+const ONSET_SECONDS: usize = 5;
 
 /// Of what came one by one before a surge, so much is as before.
 const RECOVERED_PART: f64 = 0.99;
@@ -81,7 +85,8 @@ impl Surged {
         };
         let phases = [
             phase("before", begin..from),
-            phase("surge", from..to),
+            phase("onset", from..to.min(from + ONSET_SECONDS)),
+            phase("surge", to.min(from + ONSET_SECONDS)..to),
             phase("after", to..end as usize),
         ];
         let parts = |figures: &Figures| figures.looks.each_ref().map(Looked::whole_part);
@@ -90,7 +95,7 @@ impl Surged {
             let now = parts(&series.total(*second..*second + 1));
             now.iter().zip(usual).all(|(now, usual)| *now >= RECOVERED_PART * usual)
         };
-        let good = phases[2].seconds.clone().rev().take_while(as_before).last();
+        let good = phases[3].seconds.clone().rev().take_while(as_before).last();
         Some(Self { recovered_s: good.map(|second| second - to), phases })
     }
 
@@ -626,9 +631,10 @@ mod tests {
 
     #[test]
     fn a_surge_is_over_when_everything_comes_one_by_one_again_and_stays() {
-        let [before, surge, after] = surged(4).phases;
+        let [before, onset, surge, after] = surged(4).phases;
         let of = |phase: &Phase, look| phase.figures.looks[look as usize].whole_part();
-        assert_eq!((before.seconds, surge.seconds.clone(), after.seconds), (3..23, 23..43, 43..63));
+        let seconds = [&before, &onset, &surge, &after].map(|phase| phase.seconds.clone());
+        assert_eq!(seconds, [3..23, 23..28, 28..43, 43..63]);
         assert_eq!((of(&surge, Look::Close), of(&surge, Look::Seen)), (1.0, 0.5));
         assert_eq!(surged(4).recovered_s, Some(4));
         assert_eq!(surged(0).recovered_s, Some(0));
