@@ -17,6 +17,7 @@ use crate::history::HISTORY_MIB_MAX;
 use crate::intake::{CLASS_MIB_MAX, IntakeLimits};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
+use crate::people::{ACCOUNT_COUNT_MAX, GUEST_IDLE, PeopleConfig};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
 use crate::socket::{SocketLimits, sensor_rate};
@@ -24,7 +25,7 @@ use crate::store::Place;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 33] = [
+pub const KEYS: [&str; 37] = [
     "listen",
     "data",
     "simulate",
@@ -35,6 +36,10 @@ pub const KEYS: [&str; 33] = [
     "device_tokens",
     "viewer_tokens",
     "admin_tokens",
+    "registration",
+    "guests",
+    "guest_idle_minutes",
+    "accounts_max",
     "connections_max",
     "connections_per_address_max",
     "address_limit_factor",
@@ -77,6 +82,7 @@ pub struct Config {
     /// A recording to show from the beginning; then nobody is simulated unless asked for.
     pub replay: Option<PathBuf>,
     pub auth: Auth,
+    pub people: PeopleConfig,
     pub origins: Origins,
     /// Feeds open at once.
     pub feed_count_max: usize,
@@ -246,6 +252,19 @@ impl Given {
             viewer_tokens: tokens("viewer_tokens")?,
             admin_tokens: tokens("admin_tokens")?,
         };
+        let address_limit_factor = number("address_limit_factor", 1)?;
+        // Where tokens decide who comes in, accounts are for whom an administrator lets have one.
+        let is_open = |key| self.last(key).map_or(Ok(mode != Mode::Strict), |it| it.boolean());
+        let people = PeopleConfig {
+            is_registration_open: is_open("registration")?,
+            lets_guests_in: is_open("guests")?,
+            guest_idle: Duration::from_secs(
+                60 * number("guest_idle_minutes", GUEST_IDLE.as_secs() as usize / 60)? as u64,
+            ),
+            account_count_max: number("accounts_max", ACCOUNT_COUNT_MAX)?,
+            limit_factor: address_limit_factor,
+            ..PeopleConfig::default()
+        };
         let data = PathBuf::from(self.last("data").map_or(Ok("data"), |setting| setting.text())?);
         let engine = EngineConfig::default();
         let intake_limits = IntakeLimits::default();
@@ -264,6 +283,7 @@ impl Given {
             },
             data,
             auth,
+            people,
             origins: Origins {
                 allowed: self
                     .last("origins")
@@ -319,7 +339,7 @@ impl Given {
                     "connections_per_address_max",
                     listen_limits.connection_count_per_address_max,
                 )?,
-                address: listen_limits.address.times(number("address_limit_factor", 1)? as f64),
+                address: listen_limits.address.times(address_limit_factor as f64),
                 ..listen_limits
             },
             socket_limits: SocketLimits {
@@ -629,6 +649,23 @@ mod tests {
         assert_eq!(&*environment(&strict).unwrap().auth.device_tokens[0].token, "b:c");
         // Nobody's token is on the list: nobody comes in, and that is no mistake.
         assert!(environment(&strict[..2]).unwrap().auth.device_tokens.is_empty());
+    }
+
+    #[test]
+    fn accounts_are_for_everybody_unless_tokens_decide_who_comes_in() {
+        let of = |pairs: &[(&str, &str)]| {
+            let people = environment(pairs).unwrap().people;
+            (people.is_registration_open, people.lets_guests_in)
+        };
+        assert_eq!(of(&[]), (true, true));
+        assert_eq!(of(&[("SENSOCTO_AUTH", "strict")]), (false, false));
+        let chosen = [("SENSOCTO_AUTH", "strict"), ("SENSOCTO_REGISTRATION", "true")];
+        assert_eq!(of(&chosen), (true, false));
+        assert_eq!(of(&[("SENSOCTO_GUESTS", "false")]), (true, false));
+        assert!(environment(&[("SENSOCTO_GUESTS", "maybe")]).is_err());
+        let idle = environment(&[("SENSOCTO_GUEST_IDLE_MINUTES", "5")]).unwrap().people.guest_idle;
+        assert_eq!(idle, Duration::from_secs(300));
+        assert_eq!(environment(&[]).unwrap().people.guest_idle, Duration::from_secs(7200));
     }
 
     #[test]

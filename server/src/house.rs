@@ -22,6 +22,7 @@ use crate::health::Pulse;
 use crate::history::{self, History, Tap};
 use crate::intake::Intake;
 use crate::listen::DoorCounts;
+use crate::people::{self, People};
 use crate::pump::{NoticeSink, Pump, PumpParts, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{self, Recorder, RecorderConfig, Tape};
 use crate::sessions::shelf::Shelf;
@@ -76,7 +77,13 @@ impl House {
         let history =
             History::start(folder, config.history_bytes_max, store.clone(), clock.clone())
                 .map_err(|error| format!("cannot start the history: {error}"))?;
-        hydrate(&store, &viewers, &history).await;
+        let folder = store.is_kept().then(|| config.data.clone());
+        let people = People::start(config.people, folder, store.clone(), clock.clone())
+            .map_err(|error| format!("cannot start what knows people: {error}"))?;
+        let desk = Arc::clone(&viewers);
+        people.on_end(Box::new(move |over| desk.end_sessions(|session| over.contains(&session))));
+        hydrate(&store, &viewers, &history, &people).await;
+        tokio::spawn(Arc::clone(&people).keep_sweeping(shutdown.clone()));
         let pulse = Arc::new(Pulse::default());
         let (simulator, simulation) = Simulator::new(
             config.data.join("scenarios"),
@@ -126,6 +133,7 @@ impl House {
         let doors = Arc::new(Doors {
             limits: config.socket_limits,
             auth: config.auth,
+            people,
             origins: config.origins,
             intake,
             devices,
@@ -152,6 +160,7 @@ impl House {
                 .merge(recorder::api::router(Arc::clone(&recorder), Arc::clone(&doors)))
                 .merge(sessions::api::router(Arc::clone(&sessions), Arc::clone(&doors)))
                 .merge(system::router(Arc::clone(&doors)))
+                .merge(people::api::router(Arc::clone(&doors)))
                 .merge(dead_letters::router(Arc::clone(&doors)))
                 .merge(store::api::router(Arc::clone(&doors)))
                 .merge(history::api::router(Arc::clone(&history), Arc::clone(&doors)));
@@ -214,12 +223,18 @@ impl House {
 
 /// Hands over what the store holds as soon as it can be asked, and waits a little for that, so that
 /// whoever returns to a server that has just begun is known there.
-async fn hydrate(store: &Store, viewers: &Arc<ViewerDesk>, history: &Arc<History>) {
+async fn hydrate(
+    store: &Store,
+    viewers: &Arc<ViewerDesk>,
+    history: &Arc<History>,
+    people: &Arc<People>,
+) {
     if !store.is_kept() {
         tracing::warn!("nothing is kept: tokens end with this server; start with --data DIR");
     }
     let mut readiness = store.watch();
     let (viewers, history) = (Arc::clone(viewers), Arc::clone(history));
+    let people = Arc::clone(people);
     let (settled, settling) = oneshot::channel();
     tokio::spawn(async move {
         let mut settled = Some(settled);
@@ -227,16 +242,21 @@ async fn hydrate(store: &Store, viewers: &Arc<ViewerDesk>, history: &Arc<History
             let now = readiness.wait_for(|now| *now != Readiness::Hydrating).await;
             let Ok(now) = now.map(|now| now.clone()) else { return };
             let (desk, past) = (Arc::clone(&viewers), Arc::clone(&history));
-            let both = move || Ok::<_, ReadError>((desk.hydrate()?, past.hydrate()?));
+            let accounts = Arc::clone(&people);
+            let all = move || {
+                let counts = (accounts.hydrate()?, desk.hydrate()?, past.hydrate()?);
+                desk.end_sessions(|session| !accounts.is_open(session));
+                Ok::<_, ReadError>(counts)
+            };
             let hydrated = match now {
-                Readiness::Ready => tokio::task::spawn_blocking(both).await.ok(),
+                Readiness::Ready => tokio::task::spawn_blocking(all).await.ok(),
                 _ => None,
             };
             // Whoever waited may have given up.
             let _ = settled.take().map(|settled| settled.send(()));
             match hydrated {
-                Some(Ok((tokens, sensors))) => {
-                    tracing::info!(tokens, sensors, "what was kept is here again");
+                Some(Ok((accounts, tokens, sensors))) => {
+                    tracing::info!(accounts, tokens, sensors, "what was kept is here again");
                     return;
                 }
                 Some(Err(problem)) => tracing::error!(%problem, "the store cannot be read"),

@@ -22,7 +22,7 @@ use crate::gauge::Measured;
 use crate::groups::{Meter, ORDER_BOUNDS};
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
-use crate::{history, store};
+use crate::{history, people, store};
 
 /// Answers with everything that is counted.
 pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
@@ -34,6 +34,7 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     pump(&mut page, &doors);
     history::api::measure(&mut page, &doors.history.figures());
     store::api::measure(&mut page, &doors.store.report());
+    people::api::measure(&mut page, &doors.people);
     ages(&mut page, &doors.ages);
     groups(&mut page, &doors.viewers.groups().meters());
     if let Some(measured) = doors.board.newest() {

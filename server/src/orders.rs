@@ -31,8 +31,7 @@ pub(crate) async fn let_in(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if doors.auth.viewer(authorization).is_err() {
+    if doors.viewer(headers).is_none() {
         let problem = "a valid Authorization: Bearer is needed";
         return error(StatusCode::UNAUTHORIZED, "unauthorized", problem).into_response();
     }
@@ -50,15 +49,15 @@ pub(crate) async fn let_administrators_in(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.address);
-    let problem = match doors.auth.administrator(authorization, peer) {
+    let problem = match doors.administrator(headers, peer) {
         Ok(()) if *request.method() == Method::GET || doors.origins.admit(headers) => {
             return next.run(request).await;
         }
         Ok(()) => origin_refused(),
         Err(Forbidden::Token(Unauthorized)) => {
-            let problem = "an Authorization: Bearer of `admin_tokens` is needed";
+            let problem =
+                "an Authorization: Bearer of `admin_tokens` or of an administrator is needed";
             error(StatusCode::UNAUTHORIZED, "unauthorized", problem)
         }
         Err(Forbidden::Nobody) => {
@@ -178,9 +177,9 @@ pub(crate) fn clip(said: &str) -> String {
 /// Why an order is not followed: a sentence for people, and a code for programs.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    what: String,
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) what: String,
 }
 
 impl IntoResponse for Problem {

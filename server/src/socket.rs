@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{self, Duration};
@@ -32,7 +33,7 @@ use tracing::Instrument;
 
 use crate::address::{Address, Kind as Limited};
 use crate::ages::{Ages, Stamp};
-use crate::auth::Auth;
+use crate::auth::{Auth, Forbidden};
 use crate::bucket::{Bucket, Rate};
 use crate::channel::Channels;
 use crate::crowd::Crowd;
@@ -45,6 +46,7 @@ use crate::intake::Intake;
 use crate::listen::{Connection, DoorCounts, Peer, asked_to_end};
 use crate::origin::Origins;
 use crate::outbox::{Letter, OutboxReader, Outgoing, Passage, outbox};
+use crate::people::{self, People, Person, SessionId};
 use crate::pump::PumpReport;
 use crate::store::Store;
 use crate::topics::Topics;
@@ -152,6 +154,7 @@ impl Default for SocketLimits {
 pub struct Doors {
     pub limits: SocketLimits,
     pub auth: Auth,
+    pub people: Arc<People>,
     pub origins: Origins,
     pub intake: Arc<Intake>,
     pub devices: Arc<DeviceDesk>,
@@ -167,6 +170,39 @@ pub struct Doors {
     pub board: Board,
     /// True once the server is shutting down.
     pub shutdown: watch::Receiver<bool>,
+}
+
+impl Doors {
+    /// The person who sends these headers, if it is one.
+    pub(crate) fn person(&self, headers: &HeaderMap) -> Option<Person> {
+        people::api::person(&self.people, &self.origins, headers)
+    }
+
+    /// Whether whoever sends these headers may look at everything: with a viewer's token, as an
+    /// administrator, or as anybody where the mode asks for nothing; then in which session.
+    pub(crate) fn viewer(&self, headers: &HeaderMap) -> Option<Option<SessionId>> {
+        let person = self.person(headers);
+        let is_one = person.as_ref().is_some_and(|it| it.role == people::Role::Administrator);
+        let may = is_one || self.auth.viewer(authorization(headers)).is_ok();
+        may.then(|| person.map(|person| person.session))
+    }
+
+    /// Whether they may see and do what concerns everybody ([`Auth::administrator`]).
+    pub(crate) fn administrator(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<(), Forbidden> {
+        let is_one = |person: &Person| person.role == people::Role::Administrator;
+        if self.person(headers).as_ref().is_some_and(is_one) {
+            return Ok(());
+        }
+        self.auth.administrator(authorization(headers), peer)
+    }
+}
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()
 }
 
 /// What the wire makes us drop without a word.

@@ -50,6 +50,8 @@ pub fn sections() -> Vec<Section> {
     vec![
         Section::of::<crate::viewer::keeping::TokenRecord>(),
         Section::of::<crate::history::HistoryRecord>(),
+        Section::of::<crate::people::record::AccountRecord>(),
+        Section::of::<crate::people::record::SessionRecord>(),
     ]
 }
 

@@ -31,7 +31,9 @@ use crate::clock::{Clock, Now};
 use crate::groups::{GroupDesk, GroupsError, OLD_SENSOR_ID, old_plans};
 use crate::intake::{Intake, IntakeFull};
 use crate::outbox::Outbox;
+use crate::people::SessionId;
 use crate::roster::Lens;
+use crate::secret::{self, NoRandom};
 use crate::store::record::Revision;
 use crate::store::{Entry, Expect, ReadError, Readiness, Refused, Store};
 use keeping::{Keeping, TokenId, TokenRecord};
@@ -197,11 +199,13 @@ struct Minted {
     expires: EngineTime,
     /// It has been joined once; who has done so will return.
     was_joined: bool,
+    /// With which it ends.
+    session: Option<SessionId>,
 }
 
 impl Minted {
     fn record(&self, now: Now) -> TokenRecord {
-        let Self { sensors, choice, attention, seat, expires, was_joined } = self;
+        let Self { sensors, choice, attention, seat, expires, was_joined, session } = self;
         let expires_in_ms = expires.0.saturating_sub(now.engine.0) / 1000;
         TokenRecord {
             sensors: match sensors {
@@ -213,13 +217,15 @@ impl Minted {
             joined: seat.is_some(),
             was_joined: *was_joined,
             expires_unix_ms: now.unix_ms.saturating_add(expires_in_ms as i64),
+            session: session.map(|session| session.0),
         }
     }
 
     /// As another server has left it. `None`: it is good no more. Whoever was connected when that
     /// one ended has as long to come back as after any other end of a channel; nobody has longer.
     fn of(record: TokenRecord, now: Now) -> Option<Self> {
-        let TokenRecord { sensors, quality, visible, joined, was_joined, expires_unix_ms } = record;
+        let TokenRecord { sensors, quality, visible, joined, was_joined, expires_unix_ms, session } =
+            record;
         let left_ms = match joined {
             true => TOKEN_SECONDS * 1000,
             false => u64::try_from(expires_unix_ms.saturating_sub(now.unix_ms)).unwrap_or(0),
@@ -232,6 +238,7 @@ impl Minted {
             seat: None,
             expires: now.engine.plus_millis(left_ms),
             was_joined,
+            session: session.map(SessionId),
         })
     }
 
@@ -306,6 +313,12 @@ pub enum DeskError {
     IntakeFull,
     /// The machine gave no random bytes.
     NoRandom,
+}
+
+impl From<NoRandom> for DeskError {
+    fn from(_: NoRandom) -> Self {
+        Self::NoRandom
+    }
 }
 
 impl From<IntakeFull> for DeskError {
@@ -402,9 +415,14 @@ impl ViewerDesk {
     }
 
     /// A new token, and whether it is on the disk. Absent wishes: all sensors, auto, all visible.
-    pub async fn mint(&self, wishes: Wishes) -> Result<(Box<str>, bool), DeskError> {
-        let token = random_token()?;
-        let kept = match self.take_in(TokenId::of(&token), wishes)? {
+    /// One that is minted in a session ends with it.
+    pub async fn mint(
+        &self,
+        wishes: Wishes,
+        session: Option<SessionId>,
+    ) -> Result<(Box<str>, bool), DeskError> {
+        let token = secret::token()?;
+        let kept = match self.take_in(TokenId::of(&token), wishes, session)? {
             Some(kept) => timeout(KEEP_PATIENCE, kept).await,
             None => return Ok((token, false)),
         };
@@ -416,6 +434,7 @@ impl ViewerDesk {
         &self,
         id: TokenId,
         wishes: Wishes,
+        session: Option<SessionId>,
     ) -> Result<Option<impl Future<Output = Result<Revision, Refused>> + use<>>, DeskError> {
         let at = self.clock.now();
         let now = at.engine;
@@ -426,6 +445,7 @@ impl ViewerDesk {
             seat: None,
             expires: now.plus_millis(TOKEN_SECONDS * 1000),
             was_joined: false,
+            session,
         };
         let bytes = minted.id_bytes();
         let mut forgotten = Vec::new();
@@ -479,9 +499,23 @@ impl ViewerDesk {
         outcome
     }
 
+    /// Takes back the tokens of sessions that are over; their channels close.
+    pub fn end_sessions(&self, is_over: impl Fn(SessionId) -> bool) {
+        let ids: Vec<TokenId> = {
+            let state = lock(&self.state);
+            let over =
+                state.minted.iter().filter(|(_, minted)| minted.session.is_some_and(&is_over));
+            over.map(|(id, _)| *id).collect()
+        };
+        ids.into_iter().for_each(|id| self.remove(id));
+    }
+
     /// Takes a token back; its channel closes. Unknown ones are as good as deleted.
     pub fn delete(&self, token: &str) {
-        let id = TokenId::of(token);
+        self.remove(TokenId::of(token));
+    }
+
+    fn remove(&self, id: TokenId) {
         let seat = {
             let mut state = lock(&self.state);
             let Some(minted) = state.minted.remove(&id) else { return };
@@ -1040,24 +1074,6 @@ fn raw(json: Vec<u8>) -> Box<RawValue> {
         .ok()
         .and_then(|text| RawValue::from_string(text).ok())
         .unwrap_or_else(|| RawValue::NULL.to_owned())
-}
-
-/// 256 random bits, as 43 letters of base64url.
-fn random_token() -> Result<Box<str>, DeskError> {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(|_| DeskError::NoRandom)?;
-    let mut token = String::with_capacity(43);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte));
-        let bits = chunk.len() * 8;
-        for at in (0..bits).step_by(6) {
-            let shifted =
-                if at + 6 <= bits { word >> (bits - at - 6) } else { word << (at + 6 - bits) };
-            token.push(char::from(LETTERS[shifted as usize & 63]));
-        }
-    }
-    Ok(token.into())
 }
 
 /// See [`Intake`]: nothing is left half done behind these locks.

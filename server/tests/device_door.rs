@@ -32,6 +32,7 @@ use server::house::House;
 use server::intake::Intake;
 use server::listen::{self, ListenLimits};
 use server::origin::{Origin, Origins};
+use server::people::{People, PeopleConfig};
 use server::socket::{Counts, Doors, SocketLimits};
 use server::store::{Place, Store, StoreConfig, sections};
 use server::topics::Topics;
@@ -124,6 +125,8 @@ impl Setup {
                 viewer_tokens: vec![],
                 admin_tokens: vec![],
             },
+            people: People::start(PeopleConfig::default(), None, store.clone(), Clock::system())
+                .unwrap(),
             origins: Origins { allowed: vec![Origin::parse("https://app.example.org").unwrap()] },
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),

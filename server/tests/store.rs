@@ -235,6 +235,33 @@ fn kill_minus_nine_at_any_moment_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn kill_minus_nine_takes_nobodys_account_and_no_refresh() {
+    let data = Folder::new("accounts");
+    let account =
+        |round| format!(r#"{{"email":"p{round}@example.org","password":"correct horse"}}"#);
+    let mut refresh: Option<String> = None;
+    for round in 0..3 {
+        let server = Server::start(Some(&data.0));
+        server.until(|health| health["state"] == "ready");
+        if let Some(token) = refresh.take() {
+            let body = json!({ "refresh_token": token }).to_string();
+            let (status, granted) = server.ask("POST", "/api/auth/refresh", &body);
+            assert_eq!((status, &granted["durable"]), (200, &json!(true)), "{granted}");
+            // What was given for it is void in the next server, too.
+            refresh = Some(granted["refresh_token"].as_str().unwrap().to_owned());
+        }
+        for before in 0..round {
+            let (status, body) = server.ask("POST", "/api/auth/sign-in", &account(before));
+            assert_eq!(status, 200, "{body}");
+        }
+        let (status, granted) = server.ask("POST", "/api/auth/register", &account(round));
+        assert_eq!((status, &granted["durable"]), (201, &json!(true)), "{granted}");
+        refresh = refresh.or(granted["refresh_token"].as_str().map(str::to_owned));
+        server.kill();
+    }
+}
+
+#[test]
 fn a_second_server_serves_without_the_store_until_the_first_has_gone() {
     let data = Folder::new("two");
     let first = Server::start(Some(&data.0));
@@ -281,7 +308,9 @@ fn a_copy_taken_from_a_running_server_makes_another_that_knows_its_viewers() {
     assert!(running.contains("in use"), "{running}");
     assert!(restored.knows(&token));
     let names = std::fs::read_dir(&data.0).unwrap().map(|item| item.unwrap().file_name());
-    assert_eq!(names.collect::<Vec<_>>(), ["store.redb"], "nothing of the copy is left");
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["first-run-token", "store.redb"], "nothing of the copy is left");
 }
 
 #[test]

@@ -46,7 +46,8 @@ impl Room {
     }
 
     fn join(&self, params: &str) -> (ViewerSeat, OutboxReader) {
-        let token = self.desk.mint(words::Wishes::default()).now_or_never().unwrap().unwrap().0;
+        let token =
+            self.desk.mint(words::Wishes::default(), None).now_or_never().unwrap().unwrap().0;
         let (outbox, reader) = outbox(&Arc::default());
         let kicks = Arc::clone(&self.kicks);
         let address = SeatAddress {

@@ -12,6 +12,7 @@ use super::record::{Unreadable, frozen, unknown_version};
 use super::*;
 use crate::clock::Now;
 use crate::history::HistoryRecord;
+use crate::people::record::{AccountRecord, SessionRecord};
 use crate::viewer::keeping::TokenRecord;
 use disk::Chance;
 pub(super) use disk::Disk;
@@ -642,10 +643,25 @@ fn the_golden_bytes_of_every_release_are_read() {
     };
     let (version, revision, record) = token(include_str!("tests/golden/viewer_token.v1.hex"));
     assert_eq!((version, revision), (1, Revision(5)));
+    assert_eq!(record, TokenRecord::golden_v1());
+    let (version, revision, record) = token(include_str!("tests/golden/viewer_token.v2.hex"));
+    assert_eq!((version, revision), (2, Revision(5)));
     assert_eq!(record, TokenRecord::golden());
     let bytes = hex(include_str!("tests/golden/history.v1.hex"));
     let (version, _, body) = Section::of::<HistoryRecord>().open(&[7; 32], &bytes).unwrap();
     assert_eq!((version, HistoryRecord::read(version, body).unwrap()), (1, golden_history()));
+    let bytes = hex(include_str!("tests/golden/account.v1.hex"));
+    let (version, _, body) = Section::of::<AccountRecord>().open(b"id", &bytes).unwrap();
+    assert_eq!(
+        (version, AccountRecord::read(version, body).unwrap()),
+        (1, AccountRecord::golden())
+    );
+    let bytes = hex(include_str!("tests/golden/session.v1.hex"));
+    let (version, _, body) = Section::of::<SessionRecord>().open(&[7; 16], &bytes).unwrap();
+    assert_eq!(
+        (version, SessionRecord::read(version, body).unwrap()),
+        (1, SessionRecord::golden())
+    );
     let stamp = hex(include_str!("tests/golden/stamp.v1.hex"));
     let stamp = file::read_stamp(Path::new("golden"), Some(&stamp)).unwrap();
     let record::Stamp { revision, made_by, made_unix_ms } = stamp;
@@ -770,7 +786,7 @@ fn write_golden_files() {
     fs::create_dir_all(&folder).unwrap();
     let token =
         Section::of::<TokenRecord>().seal(&[7; 32], Revision(5), &body_of(&TokenRecord::golden()));
-    fs::write(folder.join("viewer_token.v1.hex"), hex(&token)).unwrap();
+    fs::write(folder.join("viewer_token.v2.hex"), hex(&token)).unwrap();
     let stamp =
         record::Stamp { revision: 300, made_by: "0.1.0".into(), made_unix_ms: 1_795_492_320_999 };
     let stamp =
@@ -778,6 +794,12 @@ fn write_golden_files() {
     let section = Section::of::<HistoryRecord>();
     let history = section.seal(&[7; 32], Revision(5), &body_of(&golden_history()));
     fs::write(folder.join("history.v1.hex"), hex(&history)).unwrap();
+    let account = AccountRecord::golden();
+    let account = Section::of::<AccountRecord>().seal(b"id", Revision(6), &body_of(&account));
+    fs::write(folder.join("account.v1.hex"), hex(&account)).unwrap();
+    let session = SessionRecord::golden();
+    let session = Section::of::<SessionRecord>().seal(&[7; 16], Revision(7), &body_of(&session));
+    fs::write(folder.join("session.v1.hex"), hex(&session)).unwrap();
     fs::write(folder.join("stamp.v1.hex"), hex(&stamp)).unwrap();
     let made = Folder::new("made");
     let bench = Bench::new(StoreConfig { sections: sections(), ..config(made.place()) });

@@ -13,12 +13,13 @@ use serde_json::json;
 
 use super::words::{Wishes, read_wishes};
 use super::{DeskError, TOKEN_SECONDS, ViewerDesk};
+use crate::people::SessionId;
 
 /// Bytes of a request's body.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Whether whoever sends this `Authorization` header, or none, may mint.
-pub type Authorise = Arc<dyn Fn(Option<&str>) -> bool + Send + Sync>;
+/// Whether whoever sends these headers may mint: the session they are signed in with, if they are.
+pub type Authorise = Arc<dyn Fn(&HeaderMap) -> Option<Option<SessionId>> + Send + Sync>;
 
 #[derive(Clone)]
 struct Api {
@@ -38,9 +39,9 @@ pub fn router(desk: Arc<ViewerDesk>, authorise: Authorise) -> Router {
 type Body = Result<Bytes, BytesRejection>;
 
 async fn mint(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    if !(api.authorise)(authorization(&headers)) {
+    let Some(session) = (api.authorise)(&headers) else {
         return error(StatusCode::UNAUTHORIZED, "a valid Authorization: Bearer is needed");
-    }
+    };
     let wishes = match wishes(body) {
         Ok(wishes) => wishes,
         Err(response) => return response,
@@ -48,7 +49,7 @@ async fn mint(State(api): State<Api>, headers: HeaderMap, body: Body) -> Respons
     if wishes.sensors.is_none() {
         return error(StatusCode::BAD_REQUEST, "sensors: is missing");
     }
-    match api.desk.mint(wishes).await {
+    match api.desk.mint(wishes, session).await {
         Ok((token, durable)) => granted(&token, Some(durable)),
         Err(problem) => refused(&problem),
     }
@@ -68,10 +69,6 @@ async fn change(State(api): State<Api>, Path(token): Path<String>, body: Body) -
 async fn take_back(State(api): State<Api>, Path(token): Path<String>) -> StatusCode {
     api.desk.delete(&token);
     StatusCode::NO_CONTENT
-}
-
-fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()
 }
 
 #[expect(clippy::result_large_err, reason = "the error is the answer, made once a request")]

@@ -35,6 +35,28 @@ pub struct TokenRecord {
     pub(super) was_joined: bool,
     /// Unless it was open.
     pub(super) expires_unix_ms: i64,
+    /// Of whoever minted it, if somebody was signed in.
+    pub(super) session: Option<[u8; 16]>,
+}
+
+/// With the session it was minted in.
+#[derive(Deserialize)]
+struct TokenV2 {
+    sensors: Option<Vec<Box<str>>>,
+    quality: Box<str>,
+    visible: Option<Vec<Box<str>>>,
+    joined: bool,
+    was_joined: bool,
+    expires_unix_ms: i64,
+    session: Option<[u8; 16]>,
+}
+
+impl From<TokenV2> for TokenRecord {
+    fn from(token: TokenV2) -> Self {
+        let TokenV2 { sensors, quality, visible, joined, was_joined, expires_unix_ms, session } =
+            token;
+        Self { sensors, quality, visible, joined, was_joined, expires_unix_ms, session }
+    }
 }
 
 /// As the first release wrote it.
@@ -48,21 +70,23 @@ struct TokenV1 {
     expires_unix_ms: i64,
 }
 
-impl From<TokenV1> for TokenRecord {
+impl From<TokenV1> for TokenV2 {
     fn from(token: TokenV1) -> Self {
         let TokenV1 { sensors, quality, visible, joined, was_joined, expires_unix_ms } = token;
-        Self { sensors, quality, visible, joined, was_joined, expires_unix_ms }
+        let session = None;
+        Self { sensors, quality, visible, joined, was_joined, expires_unix_ms, session }
     }
 }
 
 impl Record for TokenRecord {
     const TABLE: &'static str = "viewer_tokens";
     const SECTION: u16 = 2;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
 
     fn read(version: u16, body: &[u8]) -> Result<Self, Unreadable> {
         match version {
-            1 => frozen::<TokenV1>(body).map(Self::from),
+            1 => frozen::<TokenV1>(body).map(|v1| TokenV2::from(v1).into()),
+            2 => frozen::<TokenV2>(body).map(Self::from),
             _ => Err(unknown_version(version)),
         }
     }
@@ -99,7 +123,12 @@ impl Keeping {
 
 #[cfg(test)]
 impl TokenRecord {
-    /// What the golden files hold.
+    /// What the first release's holds.
+    pub(crate) fn golden_v1() -> Self {
+        Self { session: None, ..Self::golden() }
+    }
+
+    /// What the newest golden file holds.
     pub(crate) fn golden() -> Self {
         Self {
             sensors: Some(vec!["anna:ecg".into(), "ä".into()]),
@@ -108,6 +137,7 @@ impl TokenRecord {
             joined: true,
             was_joined: true,
             expires_unix_ms: 1_795_492_320_999,
+            session: Some([9; 16]),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicU64;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, header};
 use components::command::{Inputs, Target};
 use components::id::Handle;
 use components::viewer::Quality;
@@ -62,7 +62,7 @@ impl Office {
 
     /// Nobody waits for what is not kept.
     fn try_mint(&self, wishes: Wishes) -> Result<Box<str>, DeskError> {
-        let minted = self.desk.mint(wishes).now_or_never().expect("it waits for nobody");
+        let minted = self.desk.mint(wishes, None).now_or_never().expect("it waits for nobody");
         minted.map(|(token, _)| token)
     }
 
@@ -109,16 +109,6 @@ fn answer(reply: EventReply) -> (&'static str, Value) {
         EventReply::Silent => ("silent", Value::Null),
         EventReply::Ok(raw) => ("ok", parse(raw)),
         EventReply::Error(raw) => ("error", parse(raw)),
-    }
-}
-
-#[test]
-fn a_token_is_43_letters_and_no_two_are_alike() {
-    let tokens: Vec<_> = (0..50).map(|_| random_token().unwrap()).collect();
-    for (index, token) in tokens.iter().enumerate() {
-        assert_eq!(token.len(), 43);
-        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-        assert!(!tokens[..index].contains(token));
     }
 }
 
@@ -348,7 +338,10 @@ async fn ask(
     body: &str,
     bearer: &str,
 ) -> (StatusCode, Value) {
-    let authorise: api::Authorise = Arc::new(|credential| credential == Some("Bearer good"));
+    let authorise: api::Authorise = Arc::new(|headers| {
+        let is_good = headers.get(header::AUTHORIZATION).is_some_and(|it| it == "Bearer good");
+        is_good.then_some(None)
+    });
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -459,6 +452,28 @@ async fn the_next_server_knows_the_tokens_of_the_one_before_and_what_they_asked_
     assert_eq!(opened(&joined), (SensorSet::Ids(vec!["b".into()]), low));
 }
 
+#[tokio::test]
+async fn a_token_ends_with_the_session_it_was_minted_in_also_that_of_another_server() {
+    let before = Office::new(4);
+    let (anna, bert) = (SessionId([1; 16]), SessionId([2; 16]));
+    let mut tokens = Vec::new();
+    for session in [Some(anna), Some(bert), None] {
+        tokens.push(before.desk.mint(Wishes::default(), session).await.unwrap().0);
+    }
+    let last = before.desk.keeping.table.delete(b"nobody", Expect::Any);
+    before.desk.keeping.store.commit(vec![last]).await.unwrap();
+    let _seat = before.join(&tokens[0], "{}").unwrap();
+    before.desk.end_sessions(|session| session == anna);
+    assert_eq!(before.kicks(), [Kicked::Deleted]);
+    assert_eq!(before.desk.minted_count(), 2);
+    assert!(before.join(&tokens[0], "{}").is_err());
+    let store = before.desk.keeping.store.clone();
+    let after = Office::after(4, IntakeLimits::default(), Some(store));
+    after.desk.end_sessions(|session| session == bert);
+    assert!(after.join(&tokens[1], "{}").is_err());
+    assert!(after.join(&tokens[2], "{}").is_ok());
+}
+
 #[test]
 fn a_token_lives_no_longer_for_a_server_that_ended() {
     let record = |joined, expires_unix_ms| TokenRecord {
@@ -468,6 +483,7 @@ fn a_token_lives_no_longer_for_a_server_that_ended() {
         joined,
         was_joined: joined,
         expires_unix_ms,
+        session: None,
     };
     let now = Now { engine: EngineTime::from_millis(5_000), unix_ms: 1_000_000 };
     let left_ms = |record| {
