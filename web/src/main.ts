@@ -5,7 +5,9 @@ import App from "./App.svelte";
 import "./app.css";
 import { app } from "./lib/app.svelte";
 import { hook } from "./lib/hook";
+import { settings } from "./lib/settings.svelte";
 
 Object.defineProperty(window, "__sensocto", { value: hook });
-mount(App, { target: document.getElementById("app")! });
 app.start();
+await settings.begin();
+mount(App, { target: document.getElementById("app")! });

@@ -31,7 +31,7 @@ export function must(truth, what) {
   if (!truth) throw new Error(what);
 }
 
-await build({ root: join(here, ".."), logLevel: "warn" });
+if (process.env.BUILT === undefined) await build({ root: join(here, ".."), logLevel: "warn" });
 await mkdir(shots, { recursive: true });
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS.split(" ") });
 
@@ -44,16 +44,17 @@ export async function finish() {
 }
 
 /** A page that keeps account of what it asked for and what it complained of. */
-export async function open(url, { size = [1440, 900], theme = "dark", hash = "", touch = false, motion = "no-preference" } = {}) {
+export async function open(url, { size = [1440, 900], theme = "dark", hash = "", touch = false, motion = "no-preference", locale = "en-US" } = {}) {
   const context = await browser.newContext({
-    viewport: { width: size[0], height: size[1] }, colorScheme: theme, hasTouch: touch, reducedMotion: motion,
+    viewport: { width: size[0], height: size[1] }, colorScheme: theme, hasTouch: touch, reducedMotion: motion, locale,
   });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
-  const account = { foreign: [], complaints: [] };
+  const account = { foreign: [], complaints: [], scripts: [] };
   const host = new URL(url).host;
   page.on("request", (request) => {
     const asked = new URL(request.url());
+    if (asked.pathname.endsWith(".js")) account.scripts.push(asked.pathname);
     if (asked.host !== host && asked.protocol !== "data:" && asked.protocol !== "blob:") account.foreign.push(request.url());
   });
   page.on("websocket", (socket) => {

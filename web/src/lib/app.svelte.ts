@@ -11,13 +11,13 @@ import type { Theme } from "./draw/palette";
 import { Told } from "./machine";
 import { Hues } from "./roster";
 import { HASH, view_of, type View } from "./route";
+import { settings } from "./settings.svelte";
 
 const BEARER_KEY = "sensocto.bearer";
-const THEME_KEY = "sensocto.theme";
 const CHOICE_KEY = "sensocto.quality";
 /** What each view asks for by itself. The lobby sees digests; what is looked at in it comes in full anyway. */
 const QUALITY: Record<View, Quality> = {
-  lobby: "auto-low", ecg: "auto", together: "auto-low", simulator: "auto-low", system: "auto-low",
+  lobby: "auto-low", ecg: "auto", together: "auto-low", simulator: "auto-low", system: "auto-low", settings: "auto-low", about: "auto-low",
 };
 
 /** What a person may ask for instead; `auto` is what the view needs. */
@@ -31,7 +31,6 @@ const timers = {
 
 class App {
   view = $state<View>(view_of(location.hash));
-  theme = $state<Theme>("dark");
   link = $state<Link>("connecting");
   sensors = $state.raw<RosterSensor[]>([]);
   total = $state(0);
@@ -84,7 +83,6 @@ class App {
       },
     });
     this.frame.add("read", () => this.hub.read());
-    this.follow_theme();
     this.follow_page();
     const told = new Told(REPORT_MS, (level, charging) => this.attention.set_battery(battery_of(level, charging)));
     this.health = new Health(() => this.frame.counts(), () => told.now());
@@ -144,10 +142,8 @@ class App {
     this.attention.pin(sensor_id, pinned.has(sensor_id));
   }
 
-  toggle_theme(): void {
-    this.theme = this.theme === "dark" ? "light" : "dark";
-    localStorage.setItem(THEME_KEY, this.theme);
-    document.documentElement.dataset["theme"] = this.theme;
+  get theme(): Theme {
+    return settings.theme;
   }
 
   level_of(sensor_id: string): Level {
@@ -157,18 +153,6 @@ class App {
 
   now_ms(): number {
     return wall_ms();
-  }
-
-  private follow_theme(): void {
-    const kept = localStorage.getItem(THEME_KEY);
-    const light = matchMedia("(prefers-color-scheme: light)");
-    const apply = (): void => {
-      const chosen = localStorage.getItem(THEME_KEY);
-      this.theme = chosen === "dark" || chosen === "light" ? chosen : light.matches ? "light" : "dark";
-      document.documentElement.dataset["theme"] = this.theme;
-    };
-    apply();
-    if (kept === null) light.addEventListener("change", apply);
   }
 
   private follow_page(): void {

@@ -17,7 +17,7 @@ function sensor(sensor_name: string, sensor_type: string, types: string[]): Rost
 }
 
 describe("the page", () => {
-  it.each(["dark", "light"] as Theme[])("draws every trace at 3:1 or more in the %s theme", (theme) => {
+  it.each(["dark", "light", "contrast"] as Theme[])("draws every trace at 3:1 or more in the %s theme", (theme) => {
     for (const colour of SERIES[theme]) expect(contrast(colour, BACKGROUND[theme])).toBeGreaterThanOrEqual(3);
   });
 
@@ -45,8 +45,8 @@ describe("the page", () => {
   });
 
   it("has an address for each view, and finds it again", () => {
-    for (const view of ["lobby", "ecg", "together", "simulator", "system"] as const) expect(view_of(HASH[view])).toBe(view);
-    expect([view_of(""), view_of("#"), view_of("#ecg"), view_of("#/nothing"), view_of("#/simulator/")]).toEqual(["lobby", "lobby", "ecg", "lobby", "simulator"]);
+    for (const view of ["lobby", "ecg", "together", "simulator", "system", "settings", "about"] as const) expect(view_of(HASH[view])).toBe(view);
+    expect([view_of(""), view_of("#"), view_of("#ecg"), view_of("#/nothing"), view_of("#/simulator/"), view_of("#/constructor")]).toEqual(["lobby", "lobby", "ecg", "lobby", "simulator", "lobby"]);
   });
 
   it("walks a grid without falling off it", () => {

@@ -1,5 +1,6 @@
 /** Which of a sensor's attributes stand for it, and in which order sensors stand. */
 
+import { collator } from "./strings";
 import type { RosterAttribute, RosterSensor } from "./stream/messages";
 
 /** A tile's trace: the first of these it has, else its fastest. */
@@ -51,8 +52,6 @@ export function matches(sensor: RosterSensor, filter: string): boolean {
   return words.every((word) => text.includes(word));
 }
 
-const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-
 export function in_order(sensors: Iterable<RosterSensor>, by: "name" | "type"): RosterSensor[] {
   return [...sensors].sort((a, b) => {
     const type = by === "type" ? collator.compare(a.sensor_type, b.sensor_type) : 0;
@@ -65,6 +64,9 @@ export function owner_of(sensor: RosterSensor): string {
   return sensor.connector_id ?? sensor.sensor_id;
 }
 
+/** The same on every page, whatever its language. */
+const owner_order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+
 /**
  * A number for each person, in the order they were first seen and theirs for as long as the page lives:
  * the first few have colours of their own, which a hash would not give them.
@@ -75,7 +77,7 @@ export class Hues {
   meet(sensors: Iterable<RosterSensor>): void {
     const owners = new Set<string>();
     for (const sensor of sensors) owners.add(owner_of(sensor));
-    for (const owner of [...owners].sort(collator.compare)) this.of(owner);
+    for (const owner of [...owners].sort(owner_order.compare)) this.of(owner);
   }
   of(owner: string): number {
     let hue = this.known.get(owner);

@@ -11,3 +11,9 @@ export function walk(key: string, at: number, count: number, columns: number): n
     default: return null;
   }
 }
+
+/** Where rows run from right to left, the left arrow leads on. */
+export function towards(key: string): string {
+  if (document.documentElement.dir !== "rtl") return key;
+  return key === "ArrowLeft" ? "ArrowRight" : key === "ArrowRight" ? "ArrowLeft" : key;
+}

@@ -3,14 +3,15 @@
  * stands at 3:1 or more on its background (a test holds them to it).
  */
 
-export type Theme = "dark" | "light";
+export type Theme = "dark" | "light" | "contrast";
 
-export const BACKGROUND: Record<Theme, string> = { dark: "#161d23", light: "#ffffff" };
+export const BACKGROUND: Record<Theme, string> = { dark: "#161d23", light: "#ffffff", contrast: "#000000" };
 
 export const SERIES: Record<Theme, readonly string[]> = {
   //      sky        orange     green      purple     yellow     vermilion  blue
   dark: ["#56b4e9", "#e69f00", "#1fb98c", "#d58fb6", "#f0e442", "#f0803c", "#6a9fe0"],
   light: ["#1b7fb8", "#a86f00", "#00805c", "#a8518a", "#857800", "#c05000", "#0072b2"],
+  contrast: ["#6ec8ff", "#ffb52e", "#3fe0b0", "#f0aed2", "#f7ee6a", "#ff9a5c", "#8fbcff"],
 };
 
 export function contrast(a: string, b: string): number {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { fault_text, simulator_strings } from "../strings";
+import { bytes_text, fault_text, simulator_strings } from "../strings";
 import { Asker, type Answer } from "../ask";
 import { LIST_MAX } from "../read";
 import { Client } from "./client";
 import { Seeker, SEEK_EVERY_MS } from "./seek";
 import { read_overview, read_recordings, read_running, type Running } from "./shape";
-import { bytes_text, clock_text, length_text, position_at, recorded_at, seek_key, speed_text, speeds_with, spoken_time } from "./time";
+import { clock_text, length_text, position_at, recorded_at, seek_key, speed_text, speeds_with, spoken_time } from "./time";
 
 const FEW = {
   name: "few", description: "A dozen people.", people: 12, sensors: 32, attributes: 64, samples_per_second: 4_230, viewers: 0, origin: "shipped", error: null,
@@ -131,7 +131,7 @@ describe("asking the server", () => {
   });
 
   it("has words for every fault", () => {
-    const said = (kind: string, code = "", sentence = "", status = 409) => fault_text({ kind, code, sentence, status });
+    const said = (kind: "refused" | "denied" | "absent" | "unreachable" | "late" | "malformed", code = "", sentence = "", status = 409) => fault_text({ kind, code, sentence, status });
     expect(said("refused", "already_running")).toBe("It is running already.");
     expect(said("refused", "scenario_invalid", "my.toml:3: unknown key `coutn`, did you mean `count`?")).toBe("my.toml:3: unknown key `coutn`, did you mean `count`?");
     expect(said("refused", "no_room", "the disk is full")).toBe("The disk is full.");

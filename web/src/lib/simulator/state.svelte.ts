@@ -304,7 +304,8 @@ class Simulator {
       if (!(accepted_ms <= asked_ms)) continue;
       if (heard && holds()) {
         this.pend(where, null);
-        this.say(strings.done[act](name));
+        const done = strings.done[act];
+        this.say(typeof done === "string" ? done : done(name));
       } else if (now - accepted_ms > PATIENCE_MS) {
         this.pend(where, null);
         this.blame(act, where, { kind: "refused", status: 0, code: "unconfirmed", sentence: "" });

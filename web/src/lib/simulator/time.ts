@@ -1,5 +1,6 @@
 /** Where a replay is between two answers of the server, and how times, sizes and speeds are written. */
 
+import { date_text, significant_text, span_text, spoken_text } from "../strings";
 import type { Running } from "./shape";
 
 export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100];
@@ -53,42 +54,20 @@ export function clock_text(ms: number): string {
 /** `1 minute 12`, as one says it. */
 export function spoken_time(ms: number): string {
   const { h, m, s } = parts(ms);
-  const many = (n: number, one: string): string => `${n} ${one}${n === 1 ? "" : "s"}`;
-  if (h + m === 0) return many(s, "second");
-  const said: string[] = [];
-  if (h > 0) said.push(many(h, "hour"));
-  if (m > 0) said.push(many(m, "minute"));
-  if (s > 0) said.push(m > 0 ? `${s}` : many(s, "second"));
-  return said.join(" ");
+  return spoken_text(h, m, s);
 }
 
 /** `48 s`, `12 min`, `2 h 5 min`: how long something has been so. */
 export function length_text(ms: number): string {
   const { h, m, s } = parts(ms);
-  if (h > 0) return m > 0 ? `${h} h ${m} min` : `${h} h`;
-  return m > 0 ? `${m} min` : `${s} s`;
-}
-
-export function bytes_text(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let size = Math.max(0, bytes);
-  let unit = 0;
-  while (size >= 999.5 && unit < units.length - 1) {
-    size /= 1_000;
-    unit++;
-  }
-  return `${size.toFixed(unit > 0 && size < 9.95 ? 1 : 0)} ${units[unit]}`;
+  return span_text(h, m, s);
 }
 
 export function speed_text(speed: number): string {
-  return `${Number(speed.toPrecision(3))}×`;
+  return `${significant_text(speed)}×`;
 }
 
-const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
-const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const short_time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-
-export const day_text = (unix_ms: number): string => day.format(unix_ms);
-export const time_text = (unix_ms: number): string => time.format(unix_ms);
-export const short_time_text = (unix_ms: number): string => short_time.format(unix_ms);
-export const moment_text = (unix_ms: number): string => `${day.format(unix_ms)}, ${short_time.format(unix_ms)}`;
+export const day_text = (unix_ms: number): string => date_text(unix_ms, "day");
+export const time_text = (unix_ms: number): string => date_text(unix_ms, "time");
+export const short_time_text = (unix_ms: number): string => date_text(unix_ms, "short");
+export const moment_text = (unix_ms: number): string => `${day_text(unix_ms)}, ${short_time_text(unix_ms)}`;

@@ -7,7 +7,7 @@ import { untrack } from "svelte";
 import { app } from "../app.svelte";
 import type { Answer, Fault } from "../ask";
 import type { View } from "../route";
-import { fault_text, system_strings as strings } from "../strings";
+import { fault_text, resource_short, system_strings as strings } from "../strings";
 import { Client, type Chosen } from "./client";
 import { History, point_of } from "./history";
 import type { Decision, System, Trace } from "./shape";
@@ -117,7 +117,7 @@ class SystemState {
     this.answered_ms = this.now_ms;
     this.history.push(this.now_ms, point_of(answer.value));
     const { load } = answer.value;
-    if (before !== null && before.load.level !== load.level) this.say(strings.level_is(load.level, load.limited_by));
+    if (before !== null && before.load.level !== load.level) this.say(strings.level_is(strings.level_words[load.level], load.limited_by === null ? null : resource_short(load.limited_by)));
     else if (before !== null && before.load.memory_protection !== load.memory_protection) this.say(strings.protection_is(load.memory_protection));
   }
 

@@ -228,7 +228,7 @@ describe("figures in words", () => {
   });
 
   it("say a change of level with what decided it", () => {
-    expect(system_strings.level_is("elevated", "cpu")).toBe("Load is now elevated: CPU.");
+    expect(system_strings.level_is("elevated", "CPU")).toBe("Load is now elevated: CPU.");
     expect(system_strings.level_is("normal", null)).toBe("Load is now normal.");
     expect(known_text(null)).toBe("–");
   });

@@ -1,6 +1,7 @@
 /** What the Together view compares now. The group itself is no reactive state: it is read on the frame. */
 
 import { Group } from "../stream/group";
+import { settings } from "../settings.svelte";
 import { view_of } from "../route";
 import { choice_of, DEFAULT, hash_of, type Choice } from "./choice";
 
@@ -15,7 +16,7 @@ class TogetherState {
   /** Where the traces are read, in seconds before the newest; null: the newest. */
   cursor_s = $state<number | null>(null);
   /** The circle stays with the group instead of turning with the rhythm. */
-  held = $state(matchMedia("(prefers-reduced-motion: reduce)").matches);
+  held = $state(settings.calm);
 
   private timer: ReturnType<typeof setTimeout> | undefined;
 

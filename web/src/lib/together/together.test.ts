@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { place } from "../draw/circle";
 import { nearest, unbroken } from "../draw/trace";
 import { Group, MEASURABLE, Reading, READING_COLUMNS, Readings, WHYS, type Pair } from "../stream/group";
-import { figure_text, together_strings } from "../strings";
+import { cycles_text, figure_text, lag_text } from "../strings";
 import { view_of } from "../route";
 import { choice_of, DEFAULT, hash_of, has_signal, wish_of, type Choice } from "./choice";
 import { ahead_of, figures, is_locked, kappa_of, strangers_plv, type Verdict } from "./figures";
@@ -100,9 +100,9 @@ describe("figures", () => {
   });
   it("are printed with a sign that is one", () => {
     expect([figure_text(0.824), figure_text(0.9968), figure_text(0.9999), figure_text(-0.001), figure_text(-1.25, 1), figure_text(NaN)]).toEqual(["0.82", "0.997", "1.00", "0.00", "−1.3", "–"]);
-    expect([0.004, 0.12, -0.3].map(together_strings.cycles)).toEqual(["with it", "0.12 ahead", "0.30 behind"]);
-    expect(together_strings.lag_is("Bea", "Ada", 0.6)).toBe("Bea is 0.6 s behind Ada");
-    expect(together_strings.lag_is("Bea", "Ada", -0.6)).toBe("Ada is 0.6 s behind Bea");
+    expect([0.004, 0.12, -0.3].map(cycles_text)).toEqual(["with it", "0.12 ahead", "0.30 behind"]);
+    expect(lag_text("Bea", "Ada", 0.6)).toBe("Bea is 0.6 s behind Ada");
+    expect(lag_text("Bea", "Ada", -0.6)).toBe("Ada is 0.6 s behind Bea");
   });
 });
 

@@ -1,0 +1,9 @@
+/** The catalogue: every message of the page, in English. Arguments are numbered: {0} is the first. */
+
+import { faults, limits, page, time, types, units } from "./page";
+import { about, settings } from "./settings";
+import { simulator } from "./simulator";
+import { resource_short, system } from "./system";
+import { session, together } from "./together";
+
+export const en = { page, limits, faults, time, units, types, settings, about, together, session, simulator, system, resource_short } as const;

@@ -1,0 +1,40 @@
+/** What the Settings and About pages say. */
+
+export const settings = {
+  title: "Settings",
+  intro: "Kept in this browser, and nowhere else.",
+  view: "Settings",
+  language: "Language",
+  language_hint: "Numbers and units follow it. What is not yet translated is said in English.",
+  language_begun: "{0} (begun)",
+  language_loading: "Fetching the language…",
+  language_failed: "The language could not be fetched. The page stays as it is; try again when the line is back.",
+  theme: "Theme",
+  themes: { system: "As the system", dark: "Dark", light: "Light", contrast: "High contrast" },
+  theme_hint: "Signals are drawn at 3:1 or more against the ground in each of them.",
+  motion: "Motion",
+  motions: { system: "As the system", reduced: "Reduced" },
+  motion_hint: "Reduced: nothing pulses, glows or glides. Live traces stay, for they are what is measured; they sweep and do not scroll.",
+  keys: "Single keys",
+  keys_on: "One key does it",
+  keys_hint: "Such as / for the filter and P to pin. Off, if you speak to your computer or type by mistake: Tab, Enter, Escape and the arrow keys go on.",
+  about: "About this page",
+} as const;
+
+export const about = {
+  title: "About",
+  intro: "Sensors on people and in places stream in; browsers watch. Everyone gets what they are looking at, as fast as their device and this machine can carry.",
+  view: "About",
+  access: "Accessibility",
+  access_aim: "This page is made to meet WCAG 2.2 AA. Every view is tested with axe-core in its themes, and walked with the keyboard alone.",
+  access_signals: "Every drawing of a signal has a name and a summary in words that is renewed every five seconds, and what is drawn can be read as a table or as the latest values.",
+  access_attention: "What you reach with the keyboard counts as looked at, just as what is under a pointer: it comes in full.",
+  access_colour: "Nothing is told by colour alone. Text stands at 4.5:1 or more, traces at 3:1 or more.",
+  access_limits: "What it cannot do yet: signals are not made audible, and of fast signals the table shows only what was received.",
+  privacy: "Where your data go",
+  privacy_hosts: "This page asks no other host than the server it came from: no fonts, no maps, no counters.",
+  privacy_kept: "In this browser it keeps your settings and layouts; an access token only until the tab is closed.",
+  licence: "Licences",
+  licence_own: "Sensocto is under the MIT licence or the Apache licence 2.0, at your choice.",
+  licence_others: "What is in the page besides:",
+} as const;
