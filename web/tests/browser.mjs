@@ -16,13 +16,18 @@ const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
 
 const results = [];
+const opened = new Set();
+/** ONLY names the tests to run, as a regular expression. A test that fails leaves no page behind. */
 export async function it(name, test) {
+  if (process.env.ONLY !== undefined && !new RegExp(process.env.ONLY).test(name)) return;
   const begun = performance.now();
+  const before = new Set(opened);
   try {
     const note = await test();
     results.push(true);
     process.stdout.write(`ok    ${name}${note ? ` (${note})` : ""} ${Math.round(performance.now() - begun)} ms\n`);
   } catch (error) {
+    for (const context of opened) if (!before.has(context)) await context.close();
     results.push(false);
     process.stdout.write(`FAIL  ${name}\n      ${String(error?.stack ?? error).split("\n").slice(0, 6).join("\n      ")}\n`);
   }
@@ -48,6 +53,8 @@ export async function open(url, { size = [1440, 900], theme = "dark", hash = "",
   const context = await browser.newContext({
     viewport: { width: size[0], height: size[1] }, colorScheme: theme, hasTouch: touch, reducedMotion: motion, locale,
   });
+  opened.add(context);
+  context.on("close", () => opened.delete(context));
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
   const account = { foreign: [], complaints: [], scripts: [] };
@@ -77,6 +84,18 @@ export async function open(url, { size = [1440, 900], theme = "dark", hash = "",
         hash = (Math.imul(hash, 31) + k) | 0;
       }
       return { lit, hash };
+    };
+    /** How many pixels have exactly this colour, and a number that changes with where they are. */
+    window.tinted = (canvas, colour) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const [r, g, b] = [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+      let count = 0, hash = 0;
+      for (let k = 0; k < data.length; k += 4) {
+        if (data[k] !== r || data[k + 1] !== g || data[k + 2] !== b) continue;
+        count++;
+        hash = (Math.imul(hash, 31) + k) | 0;
+      }
+      return { count, hash };
     };
   });
   await page.goto(url + hash);

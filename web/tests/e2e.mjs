@@ -273,7 +273,7 @@ await it("a thousand sensors mount only what is on screen", async () => {
   const nodes = await t.page.evaluate(() => document.querySelectorAll("*").length);
   must(nodes <= 3_000, `${nodes} elements`);
   const first = await t.page.locator("article").first().getAttribute("data-sensor");
-  await t.page.evaluate(() => (document.querySelector("main").scrollTop = 20_000));
+  await t.page.evaluate(() => (document.querySelector(".tiles").scrollTop = 20_000));
   await until(t.page, (id) => document.querySelectorAll("article").length > 10 && document.querySelector(`article[data-sensor="${id}"]`) === null, first);
   await until(t.page, (id) => __sensocto.attention.visible.length > 10 && !__sensocto.attention.visible.includes(id), first);
   const { script_ms_p95 } = await t.page.evaluate(() => __sensocto.frames);

@@ -28,7 +28,7 @@ const noise = (i) => ((Math.imul(i ^ 0x9e3779b9, 0x85ebca6b) >>> 8) / 2 ** 24 - 
 
 const NAMES = ["Anna", "Beat", "Chiara", "Dario", "Elif", "Femi", "Greta", "Hugo", "Ines", "Jonas", "Kaya", "Luca"];
 
-function room({ ecgs, others }) {
+function room({ ecgs, others, places, gazes }) {
   const sensors = [];
   let id = 1;
   const attribute = (attribute_id, attribute_type, rate, shape, width, cells, text) => ({
@@ -61,6 +61,15 @@ function room({ ecgs, others }) {
         attribute("rich_presence", "rich_presence", 0.2, "", 0, null, (i) => JSON.stringify({ payload: { artist: "Aphex Twin", title: `Xtal ${i % 9}` } })),
       ]);
   }
+  for (let k = 0; k < places; k++)
+    sensor(k, `${NAMES[k % NAMES.length]} phone`, "gps", k, [
+      attribute("geolocation", "geolocation", 1, `{"latitude":${CELL},"longitude":${CELL},"speed":${CELL}}`, 3, (i) => [47.37 + 0.002 * k + 0.0004 * Math.sin(i / 20 + k), 8.54 + 0.003 * k + 0.0004 * Math.cos(i / 20 + k), 1.4]),
+    ]);
+  for (let k = 0; k < gazes; k++)
+    sensor(k, `${NAMES[k % NAMES.length]} glasses`, "gaze", k, [
+      // Eyes rest half a second here and half a second there.
+      attribute("eye_gaze", "eye_gaze", 100, `{"x":${CELL},"y":${CELL},"confidence":${CELL}}`, 3, (i) => [0.2 + 0.15 * (Math.floor(i / 50) % 5), 0.3 + 0.1 * (Math.floor(i / 50) % 4), 0.95]),
+    ]);
   return sensors;
 }
 
@@ -97,9 +106,9 @@ class Writer {
   done() { return Buffer.from(this.buffer.subarray(0, this.at)); }
 }
 
-export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, bearer = null, simulator = new MockSimulator(), system = new MockSystem(), group = new MockGroup(), sessions = new MockSessions() } = {}) {
+export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, places = 0, gazes = 0, bearer = null, simulator = new MockSimulator(), system = new MockSystem(), group = new MockGroup(), sessions = new MockSessions() } = {}) {
   const epoch = Date.now() - 60_000;
-  const sensors = room({ ecgs, others });
+  const sensors = room({ ecgs, others, places, gazes });
   const viewers = new Map();
   let minted = 0;
   const heard = [];
@@ -312,7 +321,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, beare
 if (import.meta.url === `file://${process.argv[1]}`) {
   const { url } = await start_mock({
     port: Number(process.env.PORT ?? 4000), dist: process.env.DIST ?? "dist",
-    ecgs: Number(process.env.ECGS ?? 12), others: Number(process.env.OTHERS ?? 12), bearer: process.env.BEARER ?? null,
+    ecgs: Number(process.env.ECGS ?? 12), others: Number(process.env.OTHERS ?? 12), places: Number(process.env.PLACES ?? 3), gazes: Number(process.env.GAZES ?? 2), bearer: process.env.BEARER ?? null,
     simulator: MockSimulator.lived_in(), system: new MockSystem(process.env.SCENE ?? "calm"),
   });
   process.stdout.write(`${url}\n`);

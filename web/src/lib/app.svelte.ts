@@ -15,9 +15,9 @@ import { settings } from "./settings.svelte";
 
 const BEARER_KEY = "sensocto.bearer";
 const CHOICE_KEY = "sensocto.quality";
-/** What each view asks for by itself. The lobby sees digests; what is looked at in it comes in full anyway. */
+/** What each view asks for by itself. A room of tiles sees digests; what is looked at in it comes in full anyway. */
 const QUALITY: Record<View, Quality> = {
-  lobby: "auto-low", ecg: "auto", together: "auto-low", simulator: "auto-low", system: "auto-low", settings: "auto-low", about: "auto-low",
+  lobby: "auto-low", ecg: "auto-low", together: "auto-low", simulator: "auto-low", system: "auto-low", settings: "auto-low", about: "auto-low",
 };
 
 /** What a person may ask for instead; `auto` is what the view needs. */
@@ -55,6 +55,7 @@ class App {
   readonly attention: Attention;
   readonly hues = new Hues();
   private readonly health: Health;
+  private all = false;
 
   constructor() {
     const worker = new Worker(new URL("./stream/worker.ts", import.meta.url), { type: "module" });
@@ -112,7 +113,7 @@ class App {
     this.focus(null);
     this.attention.leave_all();
     // Nothing until the new view has said what it shows.
-    this.attention.show_exactly([]);
+    this.attention.show_nothing();
     this.view = view;
     this.hub.set_quality(this.wanted);
   }
@@ -123,8 +124,16 @@ class App {
     this.hub.set_quality(this.wanted);
   }
 
+  /** The room says whether a panel of it draws samples one by one. */
+  asks_all(all: boolean): void {
+    if (all === this.all) return;
+    this.all = all;
+    this.hub.set_quality(this.wanted);
+  }
+
   private get wanted(): Quality {
-    return this.choice === "auto" ? QUALITY[this.view] : this.choice;
+    if (this.choice !== "auto") return this.choice;
+    return this.all && (this.view === "lobby" || this.view === "ecg") ? "auto" : QUALITY[this.view];
   }
 
   focus(sensor_id: string | null): void {

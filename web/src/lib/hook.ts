@@ -2,6 +2,7 @@
 
 import { app } from "./app.svelte";
 import { Reading } from "./stream/group";
+import { room } from "./room/state.svelte";
 import { system } from "./system/state.svelte";
 import { together } from "./together/state.svelte";
 
@@ -23,6 +24,14 @@ export const hook = Object.freeze({
   },
   get quality() {
     return { ...app.hub.quality };
+  },
+  /** What the room shows: its panels row by row, its time and its window, what is marked. */
+  get room() {
+    const { layout, at_ms, window_s, markers } = room;
+    return { layout: structuredClone(layout), at_ms, window_s, markers: structuredClone(markers), held_from_ms: room.held_from_ms() };
+  },
+  get server_ms() {
+    return app.hub.server_ms();
   },
   /** How many points the System page's plots have. */
   get points() {

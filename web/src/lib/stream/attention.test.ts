@@ -114,4 +114,18 @@ describe("attention", () => {
       "critical", "low", "normal", "normal",
     ]);
   });
+
+  it("sees what any panel shows, and forgets what a panel showed that has gone", () => {
+    attention.show_exactly(["a", "b"], "p1");
+    attention.show_exactly(["b", "c"], "p2");
+    attention.set_visible("d", true, "p3");
+    vi.advanceTimersByTime(VISIBLE_DEBOUNCE_MS);
+    expect(attention.current().visible).toEqual(["a", "b", "c", "d"]);
+    attention.show_exactly([], "p1");
+    expect(attention.current().visible).toEqual(["b", "c", "d"]);
+    attention.show_none("p2");
+    expect(attention.current().visible).toEqual(["d"]);
+    attention.show_nothing();
+    expect(attention.current().visible).toEqual([]);
+  });
 });

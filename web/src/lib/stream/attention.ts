@@ -32,7 +32,8 @@ export function battery_of(level: number, charging: boolean): Battery {
 }
 
 export class Attention {
-  private shown = new Set<string>();
+  /** By what shows it: a panel knows only its own. */
+  private shown = new Map<string, Set<string>>();
   private seen = new Set<string>();
   private hovers = new Map<string, { by: Set<string>; held: unknown }>();
   private focused: string | null = null;
@@ -50,21 +51,38 @@ export class Attention {
     this.timers = timers;
   }
 
-  set_visible(id: string, visible: boolean): void {
-    if (visible) this.shown.add(id);
-    else this.shown.delete(id);
+  /** `by` tells panels apart: what one of them shows is visible. */
+  set_visible(id: string, visible: boolean, by = ""): void {
+    const shown = this.shown.get(by) ?? new Set<string>();
+    if (visible) this.shown.set(by, shown.add(id));
+    else shown.delete(id);
     if (this.settling !== null) return;
     this.settling = this.timers.set_timer(() => {
       this.settling = null;
-      this.seen = new Set(this.shown);
-      this.soon();
+      this.see();
     }, VISIBLE_DEBOUNCE_MS);
   }
 
   /** The view knows at once what it shows (a composite, or a change of view): no debounce. */
-  show_exactly(ids: Iterable<string>): void {
-    this.shown = new Set(ids);
-    this.seen = new Set(this.shown);
+  show_exactly(ids: Iterable<string>, by = ""): void {
+    this.shown.set(by, new Set(ids));
+    this.see();
+  }
+
+  /** This panel shows nothing any more. */
+  show_none(by: string): void {
+    if (this.shown.delete(by)) this.see();
+  }
+
+  /** No panel shows anything, until it says so. */
+  show_nothing(): void {
+    this.shown.clear();
+    this.see();
+  }
+
+  private see(): void {
+    this.seen = new Set();
+    for (const ids of this.shown.values()) for (const id of ids) this.seen.add(id);
     this.soon();
   }
 

@@ -132,6 +132,16 @@ export class Hub {
     };
   }
 
+  /** Of every stream that is drawn, what is held of it, by `key_of`. */
+  copy_rings(): Map<string, Ring> {
+    const copies = new Map<string, Ring>();
+    for (const [key, { ring }] of this.by_key) if (ring !== null) copies.set(key, ring.copy());
+    return copies;
+  }
+  each_ring(act: (ring: Ring) => void): void {
+    for (const { ring } of this.by_key.values()) if (ring !== null) act(ring);
+  }
+
   /** Whatever is said of this group goes into `group` from now on, until the answer is called. */
   watch_group(wish: GroupWish, group: Group): () => void {
     const held = { wish, group };

@@ -89,6 +89,17 @@ export class Ring {
     }
   }
 
+  /** As it is now; what comes afterwards is not in it. */
+  copy(): Ring {
+    const copy = new Ring(this.capacity, this.lanes);
+    copy.total = this.total;
+    copy.length = this.length;
+    copy.times.set(this.times);
+    copy.low.set(this.low);
+    copy.high.set(this.high);
+    return copy;
+  }
+
   clear(): void {
     this.length = 0;
   }

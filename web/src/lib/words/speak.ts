@@ -2,7 +2,7 @@
  * Makes sentences of a catalogue's messages, which are ICU's: `{0}`, `{0, number}`, `{0, plural, ...}`, `{0, select, ...}`.
  *
  * A message of the English catalogue with arguments becomes a function of them, one without a text; so the compiler
- * refuses a message that is not there. `null` and an empty text are selected by `null`, truth by `true`.
+ * refuses a message that is not there, and one that is given too few or too many. `null` and an empty text are selected by `null`, truth by `true`.
  */
 
 import { IntlMessageFormat } from "intl-messageformat";
@@ -12,8 +12,16 @@ export type Arg = string | number | boolean | null;
 export type Whole<T> = { readonly [K in keyof T]: T[K] extends string ? string : Whole<T[K]> };
 /** What is not there is said in English. */
 export type Begun<T> = { readonly [K in keyof T]?: T[K] extends string ? string : Begun<T[K]> };
+/** As many as the message names. */
+type Args<T extends string> = T extends `${string}{5${string}` ? [Arg, Arg, Arg, Arg, Arg, Arg]
+  : T extends `${string}{4${string}` ? [Arg, Arg, Arg, Arg, Arg]
+  : T extends `${string}{3${string}` ? [Arg, Arg, Arg, Arg]
+  : T extends `${string}{2${string}` ? [Arg, Arg, Arg]
+  : T extends `${string}{1${string}` ? [Arg, Arg]
+  : T extends `${string}{0${string}` ? [Arg]
+  : [];
 export type Speech<T> = {
-  readonly [K in keyof T]: T[K] extends string ? (T[K] extends `${string}{0${string}` ? (...args: Arg[]) => string : string) : Speech<T[K]>;
+  readonly [K in keyof T]: T[K] extends string ? (Args<T[K]> extends [] ? string : (...args: Args<T[K]>) => string) : Speech<T[K]>;
 };
 
 export interface Messages {

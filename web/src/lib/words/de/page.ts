@@ -58,7 +58,6 @@ export const page: Whole<(typeof en)["page"]> = {
   close: "Schließen",
   raw_json: "Neuester Wert als JSON",
   waiting: "Warte auf den ersten Wert",
-  ecg_title: "Alle EKG",
   ecg_count: "{0, number} {0, plural, =1 {Kurve} other {Kurven}}",
   ecg_none: "Kein Sensor im Raum hat ein EKG.",
   window: "Zeitfenster",

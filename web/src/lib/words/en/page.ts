@@ -62,7 +62,6 @@ export const page = {
   close: "Close",
   raw_json: "Latest as JSON",
   waiting: "Waiting for the first sample",
-  ecg_title: "All ECG",
   ecg_count: "{0, number} {0, plural, =1 {trace} other {traces}}",
   ecg_none: "No sensor in the room has an ECG.",
   window: "Window",

@@ -1,0 +1,190 @@
+/** The room page's state: what stands where, which time is shown, what is marked. Samples are not in it. */
+
+import { app } from "../app.svelte";
+import { keep, kept } from "../kept";
+import { in_order, matches } from "../roster";
+import { HASH, query_of, type View } from "../route";
+import type { Stream } from "../stream/hub";
+import { key_of } from "../stream/messages";
+import { RING_SPAN_S, type Ring } from "../stream/ring";
+import { all_of, moved, preset, read_layout, resized, with_options, with_panel, without, type Layout, type Options, type PanelKind, type Preset, type Way } from "./layout";
+import { decode_view, encode_view, WINDOWS_S, type WindowS } from "./link";
+import { read_markers, with_marker, type Marker } from "./markers";
+
+const LAYOUT_KEY = "sensocto.layout.lobby";
+const MARKERS_KEY = "sensocto.markers.lobby";
+const RAIL_KEY = "sensocto.rail";
+/** Whoever drags an edge is waited for before the address is written. */
+const SETTLE_MS = 250;
+/** The axis reaches back no further than this, however slow a stream is. */
+const HELD_MAX_MS = 120_000;
+
+class RoomState {
+  layout = $state.raw<Layout>(preset("sensors"));
+  filter = $state("");
+  sort = $state<"name" | "type">("name");
+  rail = $state(kept(RAIL_KEY) === "open");
+  window_s = $state<WindowS>(10);
+  /** The right edge of what is shown, by the server's clock; null: it is now. */
+  at_ms = $state<number | null>(null);
+  markers = $state.raw<Marker[]>(read_markers(sessionStorage.getItem(MARKERS_KEY)));
+  /** The one panel that has all the room; null: none. */
+  alone = $state<string | null>(null);
+  /** What rings held when time was stopped: they run on, this stays. */
+  private frozen: Map<string, Ring> | null = null;
+  private view: View = "lobby";
+  private writing: ReturnType<typeof setTimeout> | null = null;
+
+  readonly shown = $derived(in_order(app.sensors, this.sort).filter((sensor) => matches(sensor, this.filter)));
+  /** Of a panel that draws samples one by one the server is asked for all it can carry. */
+  readonly wants_all = $derived(all_of(this.layout).some(({ panel }) => panel !== "grid" && panel !== "values" && panel !== "raw"));
+
+  /** The page has come to a view of the room, or its address has changed: an address that says nothing is told what is shown. */
+  arrive(view: View): void {
+    if (view !== "lobby" && view !== "ecg") return;
+    this.view = view;
+    const link = decode_view(new URLSearchParams(query_of(location.hash)).get("v") ?? "");
+    this.layout = link?.layout ?? (view === "ecg" ? preset("ecg") : (this.kept_layout() ?? preset("sensors")));
+    this.alone = null;
+    this.window_s = link?.window_s ?? this.window_s;
+    this.filter = link?.filter ?? this.filter;
+    if (link !== null && link.at_ms !== this.at_ms) this.go_to(link.at_ms);
+    if (link !== null && link.focused !== app.focused) app.focus(link.focused);
+    app.asks_all(this.wants_all);
+  }
+
+  /** This view, with its time and who is looked at, as an address. */
+  link(): string {
+    const { layout, window_s, at_ms, filter } = this;
+    return `${HASH[this.view]}?v=${encode_view({ layout, window_s, at_ms, focused: app.focused, filter })}`;
+  }
+
+  use(name: Preset): void {
+    this.set(preset(name));
+  }
+  add(panel: PanelKind): void {
+    this.set(with_panel(this.layout, panel));
+  }
+  remove(id: string): void {
+    this.set(without(this.layout, id));
+  }
+  move(id: string, way: Way): void {
+    this.set(moved(this.layout, id, way));
+  }
+  resize(where: { row: number; at?: number }, part: number): void {
+    this.set(resized(this.layout, where, part));
+  }
+  set_options(id: string, change: Options): void {
+    this.set(with_options(this.layout, id, change));
+  }
+  toggle_alone(id: string): void {
+    this.alone = this.alone === id ? null : id;
+  }
+
+  toggle_rail(): void {
+    this.rail = !this.rail;
+    keep(RAIL_KEY, this.rail ? "open" : null);
+  }
+
+  set_window(seconds: WindowS): void {
+    this.window_s = seconds;
+    this.written_soon();
+  }
+  step_window(by: 1 | -1): void {
+    const at = WINDOWS_S.indexOf(this.window_s) + by;
+    const next = WINDOWS_S[at];
+    if (next !== undefined) this.set_window(next);
+  }
+
+  get live(): boolean {
+    return this.at_ms === null;
+  }
+
+  /** Stops time where it is, or lets it go on from now. */
+  toggle_live(): void {
+    this.go_to(this.at_ms === null ? app.hub.server_ms() : null);
+  }
+
+  /** `null`: now. What is shown is what was held when time was stopped. */
+  go_to(at_ms: number | null): void {
+    if (at_ms === null) this.frozen = null;
+    else this.frozen ??= app.hub.copy_rings();
+    this.at_ms = at_ms;
+    this.written_soon();
+  }
+
+  /** The ring to draw of a stream: what runs, or what stood when time was stopped. */
+  ring_of(stream: Stream | undefined): Ring | null {
+    if (stream === undefined) return null;
+    return this.frozen?.get(key_of(stream.card.sensor_id, stream.card.attribute_id)) ?? stream.ring;
+  }
+
+  /** How far back what is held reaches, by the server's clock. */
+  held_from_ms(): number {
+    const now = app.hub.server_ms();
+    let from = this.at_ms ?? now;
+    const look = (ring: Ring | null): void => {
+      if (ring !== null && ring.length > 0) from = Math.min(from, ring.time(ring.first));
+    };
+    if (this.frozen !== null) for (const ring of this.frozen.values()) look(ring);
+    else app.hub.each_ring(look);
+    return Math.max(from, (this.frozen_ms() ?? now) - Math.max(HELD_MAX_MS, RING_SPAN_S * 1000));
+  }
+
+  /** The newest moment of what is held while time stands. */
+  frozen_ms(): number | null {
+    if (this.frozen === null) return null;
+    let newest = this.at_ms ?? 0;
+    for (const ring of this.frozen.values()) if (ring.length > 0 && Math.abs(ring.last_ms - newest) < HELD_MAX_MS) newest = Math.max(newest, ring.last_ms);
+    return newest;
+  }
+
+  mark(label: string): void {
+    this.markers = with_marker(this.markers, label, this.at_ms ?? app.hub.server_ms());
+    this.keep_markers();
+  }
+  unmark(id: number): void {
+    this.markers = this.markers.filter((marker) => marker.id !== id);
+    this.keep_markers();
+  }
+
+  private keep_markers(): void {
+    try {
+      sessionStorage.setItem(MARKERS_KEY, JSON.stringify(this.markers));
+    } catch {
+      // Full, or not allowed: they are gone with the page.
+    }
+  }
+
+  private set(layout: Layout): void {
+    if (layout === this.layout) return;
+    this.layout = layout;
+    if (!all_of(layout).some(({ id }) => id === this.alone)) this.alone = null;
+    app.asks_all(this.wants_all);
+    this.written_soon();
+  }
+
+  /** What the reader has made of the room is kept, and stands in the address. */
+  private written_soon(): void {
+    if (this.writing !== null) clearTimeout(this.writing);
+    const { view } = this;
+    this.writing = setTimeout(() => {
+      this.writing = null;
+      if (app.view === view) this.write(view);
+    }, SETTLE_MS);
+  }
+  private write(view: View): void {
+    if (view === "lobby") keep(LAYOUT_KEY, JSON.stringify(this.layout));
+    history.replaceState(null, "", this.link());
+  }
+
+  private kept_layout(): Layout | null {
+    try {
+      return read_layout(JSON.parse(kept(LAYOUT_KEY) ?? "null"));
+    } catch {
+      return null;
+    }
+  }
+}
+
+export const room = new RoomState();

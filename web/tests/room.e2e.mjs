@@ -1,0 +1,398 @@
+/**
+ * The room page: who is in it, its panels, its one time, and links that open exactly this.
+ *
+ * Against SENSOCTO_URL, or a server started from SENSOCTO_BIN, or the mock, as e2e.mjs.
+ */
+
+import { join } from "node:path";
+import { axe, dist, finish, it, must, open, shots, until } from "./browser.mjs";
+import { start_mock } from "./mock-server.mjs";
+import { start_server } from "./server.mjs";
+
+async function start() {
+  if (process.env.SENSOCTO_URL) return { url: process.env.SENSOCTO_URL, stop: async () => {} };
+  return process.env.SENSOCTO_BIN ? start_server(process.env.SENSOCTO_BIN, { simulate: "few,cyclists,gaze-small" }) : start_mock({ dist, ecgs: 6, others: 8, places: 4, gazes: 2 });
+}
+const server = await start();
+process.stdout.write(`page at ${server.url}\n`);
+
+const live = (page) => until(page, () => __sensocto.link === "live" && __sensocto.sensors.length > 0);
+const kinds = (page) => page.evaluate(() => __sensocto.room.layout.rows.map(({ panels }) => panels.map(({ panel }) => panel).join(" ")).join(" / "));
+/** Of the dark theme: what a body's signals are, what is newest, what is seen. */
+const [BODY, NEWEST, SEEN] = ["#56b4e9", "#ffe945", "#56b4e9"];
+const lit = (page, panel) => until(page, (kind) => {
+  const canvas = document.querySelector(`[data-panel=${kind}] canvas`);
+  return canvas !== null && seen(canvas).lit > 200;
+}, panel);
+/** The graph has a ground: what counts is that something of this colour stands on it. */
+const graphed = (page, colour) => until(page, (is) => {
+  const canvas = document.querySelector("[data-panel=graph] canvas");
+  return canvas !== null && tinted(canvas, is).count > 40;
+}, colour);
+async function arrange(page, preset) {
+  await page.click('button[popovertarget="panels-menu"]');
+  await page.click(`[data-preset=${preset}]`);
+}
+async function add(page, panel) {
+  await page.click('button[popovertarget="panels-menu"]');
+  await page.click(`[data-add=${panel}]`);
+}
+/** An address is written a moment after the last change. */
+const written = (page, before) => until(page, (was) => location.hash.includes("?v=") && location.hash !== was, before);
+
+await it("the rail lists everybody the filter leaves, is walked with the keyboard, and what is reached there comes in full", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await page.click(".rail-switch");
+  await until(page, () => document.querySelectorAll(".rail li").length > 3);
+  await until(page, () => document.querySelector(".rail [data-health=good]") !== null);
+  await page.fill("#filter", "ecg");
+  await until(page, () => {
+    const ids = [...document.querySelectorAll(".rail [data-sensor]")].map((row) => row.dataset.sensor);
+    return ids.length > 1 && ids.every((id) => __sensocto.sensors.find((s) => s.sensor_id === id).attributes.some((a) => a.attribute_type === "ecg"));
+  });
+  await page.focus(".rail [data-row='0']");
+  await page.keyboard.press("ArrowDown");
+  const id = await page.evaluate(() => document.activeElement.dataset.sensor);
+  await until(page, (sensor) => __sensocto.attention.hovered.includes(sensor), id);
+  await until(page, (sensor) => __sensocto.rate(sensor) > 0.8 * __sensocto.sensors.find((s) => s.sensor_id === sensor).attributes.reduce((n, a) => n + (a.sampling_rate ?? 0), 0), id);
+  await page.keyboard.press("Enter");
+  await until(page, (sensor) => __sensocto.attention.focused[0] === sensor && document.querySelector("aside") !== null, id);
+  await page.keyboard.press("Escape");
+  await axe(page, "rail");
+  await page.reload();
+  await until(page, () => document.querySelector(".rail") !== null);
+  await t.close();
+});
+
+await it("panels are added, moved, shown alone and closed, and the address follows", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  must((await kinds(page)) === "grid", "a room begins with its sensors");
+  await add(page, "waves");
+  await add(page, "raw");
+  must((await kinds(page)) === "grid waves / raw", await kinds(page));
+  await lit(page, "waves");
+  await page.click('[data-panel=raw] button[popovertarget]');
+  await page.click('[data-panel=raw] [data-way=up]');
+  must((await kinds(page)) === "grid waves raw", await kinds(page));
+  await page.click('[data-panel=raw] button[popovertarget]');
+  await page.click('[data-panel=raw] [data-way=left]');
+  must((await kinds(page)) === "grid raw waves", await kinds(page));
+  await page.focus('[data-panel=raw] [data-act=alone]');
+  await page.keyboard.press("f");
+  await until(page, () => document.querySelectorAll("[data-panel]").length === 1 && document.querySelector("[data-panel=raw]") !== null);
+  await page.focus('[data-panel=raw] [data-act=alone]');
+  await page.keyboard.press("Enter");
+  await until(page, () => document.querySelectorAll("[data-panel]").length === 3);
+  await written(page, "");
+  const before = await page.evaluate(() => location.hash);
+  await page.click('[data-panel=grid] button[popovertarget]');
+  await page.click('[data-panel=grid] [data-act=remove]');
+  must((await kinds(page)) === "raw waves", await kinds(page));
+  await written(page, before);
+  await page.reload();
+  await until(page, () => document.querySelectorAll("[data-panel]").length === 2);
+  await page.evaluate(() => (location.hash = "#/"));
+  await page.reload();
+  await until(page, () => document.querySelectorAll("[data-panel]").length === 2);
+  must((await kinds(page)) === "raw waves", "kept in this browser, too");
+  await t.close();
+});
+
+await it("edges between panels are moved with the keyboard and with the pointer", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "overview");
+  const widths = () => page.evaluate(() => __sensocto.room.layout.rows[0].panels.map(({ w }) => w));
+  const before = await widths();
+  await page.focus("[role=separator][aria-orientation=vertical]");
+  await page.keyboard.press("ArrowRight");
+  const after = await widths();
+  must(after[0] > before[0] && after[1] < before[1] && Math.abs(after[0] + after[1] - before[0] - before[1]) < 1e-9, `${before} ${after}`);
+  const box = await page.locator("[role=separator][aria-orientation=horizontal]").boundingBox();
+  const heights = () => page.evaluate(() => __sensocto.room.layout.rows.map(({ h }) => h));
+  const high = await heights();
+  await page.mouse.move(box.x + box.width / 2, box.y + 4);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y - 76, { steps: 4 });
+  await page.mouse.up();
+  const low = await heights();
+  must(low[0] < high[0] && low[1] > high[1], `${high} ${low}`);
+  const moved = await page.locator("[role=separator][aria-orientation=horizontal]").boundingBox();
+  must(Math.abs(moved.y - (box.y - 80)) < 6, `the edge is where the pointer is: ${moved.y} for ${box.y - 80}`);
+  await t.close();
+});
+
+await it("a link opens exactly this view, with its time, its window, its filter and who is looked at", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "hearts");
+  await lit(page, "waves");
+  await page.fill("#filter", "a");
+  await page.click('.axis .segments button:has-text("20")');
+  const id = await page.evaluate(() => document.querySelector("[data-panel=waves] [data-sensor]").dataset.sensor);
+  await page.click(`[data-panel=waves] [data-sensor="${id}"]`);
+  await until(page, (sensor) => __sensocto.attention.focused[0] === sensor, id);
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("Space");
+  await until(page, () => __sensocto.room.at_ms !== null);
+  const address = await page.evaluate(() => {
+    let copied = "";
+    Object.defineProperty(navigator, "clipboard", { value: { writeText: async (text) => void (window.copied = copied = text) }, configurable: true });
+    document.querySelector("[data-act=share]").click();
+    return new Promise((done) => setTimeout(() => done(window.copied ?? copied), 0));
+  });
+  const mine = await page.evaluate(() => __sensocto.room);
+  const other = await open(address);
+  await until(other.page, () => document.querySelectorAll("[data-panel]").length === 3);
+  await live(other.page);
+  const theirs = await other.page.evaluate(() => __sensocto.room);
+  const strip = ({ layout, window_s, at_ms }) => JSON.stringify({ layout, window_s, at_ms: Math.round(at_ms) });
+  must(strip(mine) === strip(theirs), `${strip(mine)} ${strip(theirs)}`);
+  must((await other.page.inputValue("#filter")) === "a", "the filter");
+  await until(other.page, (sensor) => __sensocto.attention.focused[0] === sensor, id);
+  await other.close();
+  await t.close();
+});
+
+await it("a link that is damaged opens the room as it is", async () => {
+  const t = await open(server.url, { hash: "#/?v=%%%notalink" });
+  await live(t.page);
+  must((await kinds(t.page)) === "grid", "as it begins");
+  must(t.account.complaints.length === 0, t.account.complaints.join("\n"));
+  await t.close();
+});
+
+await it("time is stopped, moved back as far as is held, and goes on; data come in all the while", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "ecg");
+  await lit(page, "waves");
+  await until(page, () => __sensocto.server_ms - __sensocto.room.held_from_ms > 8_000);
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("Space");
+  await until(page, () => __sensocto.room.at_ms !== null && document.querySelector(".axis").dataset.live === "false");
+  const picture = () => page.evaluate(() => seen(document.querySelector("[data-panel=waves] canvas")).hash);
+  // Drawn once, and then not again.
+  const drawn = await page.evaluate(() => __sensocto.frames.frames);
+  await until(page, (n) => __sensocto.frames.frames > n + 5, drawn);
+  const stopped = await picture();
+  const heard = await page.evaluate(() => __sensocto.totals.frames);
+  await until(page, (n) => __sensocto.totals.frames > n + 40, heard);
+  must((await picture()) === stopped, "what is shown stands still");
+  const at = await page.evaluate(() => __sensocto.room.at_ms);
+  await page.focus(".axis input");
+  await page.keyboard.press("Shift+ArrowLeft");
+  await until(page, (was) => Math.abs(__sensocto.room.at_ms - (was - 1_000)) < 1, at);
+  await until(page, (was) => seen(document.querySelector("[data-panel=waves] canvas")).hash !== was, stopped);
+  await page.keyboard.press("Home");
+  await until(page, () => __sensocto.room.at_ms - __sensocto.room.held_from_ms < 5);
+  await page.keyboard.press("End");
+  await until(page, (was) => __sensocto.room.at_ms >= was - 200, at);
+  await page.keyboard.press("ArrowLeft");
+  // As a table: the same second, in figures.
+  await page.click("[data-panel=waves] [aria-label$='as a table']");
+  await until(page, () => document.querySelectorAll("[data-panel=waves] tbody tr").length > 1 && [...document.querySelectorAll("[data-panel=waves] tbody tr td:nth-child(2)")].every((cell) => /\d/.test(cell.textContent)));
+  await axe(page, "waves as a table");
+  await page.click("[data-act=live]");
+  await until(page, () => __sensocto.room.at_ms === null && document.querySelector(".axis [role=status]").textContent === "live");
+  await t.close();
+});
+
+await it("digits mark moments, wherever one is; markers are gone to and removed; brackets change the window", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "ecg");
+  await lit(page, "waves");
+  await page.focus("#filter");
+  await page.keyboard.type("3");
+  must((await page.evaluate(() => __sensocto.room.markers.length)) === 0, "what is typed marks nothing");
+  await page.fill("#filter", "");
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("3");
+  await until(page, () => __sensocto.room.markers.length === 1 && __sensocto.room.markers[0].label === "3");
+  await until(page, () => document.querySelector("[data-panel=waves] .marker")?.textContent === "3");
+  const at = await page.evaluate(() => __sensocto.room.markers[0].at_ms);
+  await page.click(".axis .mark");
+  await until(page, (moment) => Math.abs(__sensocto.room.at_ms - moment) < 1, at);
+  await page.click("[data-act=live]");
+  await page.keyboard.press("]");
+  await until(page, () => __sensocto.room.window_s === 20);
+  await page.keyboard.press("[");
+  await page.keyboard.press("[");
+  await until(page, () => __sensocto.room.window_s === 5);
+  await page.reload();
+  await until(page, () => __sensocto.room.markers.length === 1);
+  await page.click(".markers summary");
+  await axe(page, "markers");
+  await page.click(".markers li button:nth-child(2)");
+  await until(page, () => __sensocto.room.markers.length === 0 && document.querySelector(".markers") === null);
+  await t.close();
+});
+
+await it("values are those of the stream, ranked by size, over time, and as a table", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "hearts");
+  await until(page, () => document.querySelectorAll("[data-panel=values] .ranking li").length > 1 && [...document.querySelectorAll("[data-panel=values] .ranking strong")].every((value) => /^\d+$/.test(value.textContent)));
+  await until(page, () => {
+    const shown = [...document.querySelectorAll("[data-panel=values] .ranking button")].map((row) => [row.dataset.sensor, Number(row.querySelector("strong").textContent)]);
+    const falls = shown.every(([, value], k) => k === 0 || value <= shown[k - 1][1]);
+    return falls && shown.every(([id, value]) => __sensocto.streams(id).some(({ attribute_type, value: is }) => attribute_type === "heartrate" && Math.abs(is - value) <= 0.5));
+  });
+  await until(page, () => [...document.querySelectorAll("[data-panel=values] canvas")].some((canvas) => seen(canvas).lit > 500));
+  await page.click('[data-panel=values] .segments button:has-text("Each")');
+  await page.focus("[data-panel=values] .pills button");
+  await page.keyboard.press("ArrowDown");
+  const id = await page.evaluate(() => document.activeElement.dataset.sensor);
+  await until(page, (sensor) => __sensocto.attention.hovered.includes(sensor), id);
+  await page.click("[data-panel=values] [aria-label$='as a table']");
+  await until(page, () => document.querySelectorAll("[data-panel=values] tbody tr").length > 1);
+  await axe(page, "values");
+  await t.close();
+});
+
+await it("the graph shows everybody, is walked with the arrow keys, opens a sensor, and can be read as a table", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "sensors");
+  await add(page, "graph");
+  await graphed(page, BODY);
+  const names = await page.evaluate(() => document.querySelector("[data-panel=graph] canvas").getAttribute("aria-label"));
+  const [sensors, people] = await page.evaluate(() => [__sensocto.sensors.length, new Set(__sensocto.sensors.map((s) => s.connector_id ?? s.sensor_id)).size]);
+  must(names.startsWith(`${people} people around the room, ${sensors} sensors`), names);
+  await page.focus("[data-panel=graph] [role=application]");
+  await page.keyboard.press("ArrowUp");
+  await until(page, () => document.querySelector("[data-panel=graph] .said").textContent.startsWith("The room"));
+  for (const key of ["ArrowUp", "ArrowUp", "ArrowUp"]) await page.keyboard.press(key);
+  await until(page, () => /attention/.test(document.querySelector("[data-panel=graph] .said").textContent));
+  await until(page, () => __sensocto.attention.hovered.length > 0);
+  await page.keyboard.press("Enter");
+  await until(page, () => __sensocto.attention.focused.length === 1);
+  await page.keyboard.press("Escape");
+  for (const [mode, colour] of [["Freshness", NEWEST], ["Attention", SEEN]]) {
+    await page.click(`[data-panel=graph] .segments button:has-text("${mode}")`);
+    await graphed(page, colour);
+    must((await page.locator("[data-panel=graph] .key li").count()) >= 4, `a legend of ${mode}`);
+    await axe(page, mode);
+  }
+  const where = () => page.evaluate((colour) => tinted(document.querySelector("[data-panel=graph] canvas"), colour).hash, SEEN);
+  const rings = await where();
+  await page.click('[data-panel=graph] .segments button:has-text("By forces")');
+  await page.waitForSelector("[data-panel=graph] [data-settled=true]", { timeout: 60_000 });
+  must((await where()) !== rings, "everything stands elsewhere");
+  await page.click("[data-panel=graph] [aria-label$='as a table']");
+  await until(page, (n) => document.querySelectorAll("[data-panel=graph] tbody tr").length === Math.min(n, 200), sensors);
+  await axe(page, "graph as a table");
+  must(t.account.complaints.length === 0 && t.account.foreign.length === 0, [...t.account.complaints, ...t.account.foreign].join("\n"));
+  await t.close();
+});
+
+await it("the map has everybody's place and a scale, and asks no other host", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "places");
+  const wanted = await page.evaluate(() => __sensocto.sensors.filter((s) => s.attributes.some((a) => a.attribute_type === "geolocation")).length);
+  must(wanted > 1, "somebody says where they are");
+  await until(page, (n) => document.querySelector("[data-panel=map] .panel-bar p").textContent === `${n} places are known.`, wanted);
+  await lit(page, "map");
+  await until(page, () => /^[125]0* (m|km)$/.test(document.querySelector("[data-panel=map] .scale").textContent));
+  const scale = await page.textContent("[data-panel=map] .scale");
+  await page.focus("[data-panel=map] [role=application]");
+  for (let k = 0; k < 8; k++) await page.keyboard.press("+");
+  await until(page, (was) => document.querySelector("[data-panel=map] .scale").textContent !== was, scale);
+  await page.keyboard.press("0");
+  await until(page, (was) => document.querySelector("[data-panel=map] .scale").textContent === was, scale);
+  await axe(page, "map");
+  await page.click("[data-panel=map] [aria-label$='as a table']");
+  await until(page, (n) => document.querySelectorAll("[data-panel=map] tbody tr").length === n && [...document.querySelectorAll("[data-panel=map] tbody td:nth-child(2)")].every((cell) => /^-?\d+\.\d{5}°$/.test(cell.textContent.trim())), wanted);
+  must(t.account.foreign.length === 0, t.account.foreign.join());
+  await t.close();
+});
+
+await it("whose gaze is drawn comes sample by sample, as heat, as a path, and as rests in a table", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "gaze");
+  await lit(page, "gaze");
+  const id = await page.evaluate(() => document.querySelector("[data-panel=gaze] select").value.split(" ")[0]);
+  await until(page, (sensor) => {
+    const gaze = __sensocto.streams(sensor).find(({ attribute_type }) => attribute_type === "eye_gaze");
+    return gaze.per_s > 0.8 * gaze.rate_hz;
+  }, id);
+  await until(page, () => /eyes rested \d+ times/.test(document.querySelector("[data-panel=gaze] .panel-bar p").textContent));
+  const before = await page.evaluate(() => seen(document.querySelector("[data-panel=gaze] canvas")).lit);
+  await page.click('[data-panel=gaze] .segments button:has-text("Scan path")');
+  await until(page, (was) => seen(document.querySelector("[data-panel=gaze] canvas")).lit < was * 0.8, before);
+  await axe(page, "gaze");
+  await page.click("[data-panel=gaze] [aria-label$='as a table']");
+  await until(page, () => document.querySelectorAll("[data-panel=gaze] tbody tr").length > 2);
+  await t.close();
+});
+
+await it("all figures are told, of every signal, and how whole they are", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "raw");
+  const signals = await page.evaluate(() => __sensocto.sensors.reduce((n, s) => n + s.attributes.length, 0));
+  await until(page, (n) => document.querySelectorAll("[data-panel=raw] tbody tr").length === Math.min(200, n), signals);
+  await until(page, () => [...document.querySelectorAll("[data-panel=raw] tbody tr")].filter((row) => /\d/.test(row.children[2].textContent)).length > 5);
+  must(await page.evaluate(() => [...document.querySelectorAll("[data-panel=raw] tbody tr")].every((row) => row.lastElementChild.textContent.trim() === "0")), "no stream came twice or out of turn");
+  await axe(page, "all figures");
+  await t.close();
+});
+
+for (const theme of ["dark", "light"]) {
+  await it(`pictures of the room, ${theme}: every arrangement, wide`, async () => {
+    const t = await open(server.url, { theme, size: [1440, 900] });
+    const { page } = t;
+    await live(page);
+    for (const preset of ["overview", "ecg", "breathing", "hearts", "motion", "places", "gaze", "raw"]) {
+      await arrange(page, preset);
+      await until(page, () => [...document.querySelectorAll("[data-panel]:not([data-panel=raw]):not([data-panel=values])")].every((panel) => panel.querySelector("canvas") !== null && seen(panel.querySelector("canvas"), 0, 0, 600, 300).lit > 200));
+      await until(page, (n) => __sensocto.totals.frames > n + 30, await page.evaluate(() => __sensocto.totals.frames));
+      if (theme === "light") await axe(page, preset);
+      await page.screenshot({ path: join(shots, `room-${preset}-${theme}-wide.png`) });
+    }
+    await t.close();
+  });
+
+  await it(`pictures of the room, ${theme}: one panel at a time on a phone`, async () => {
+    const t = await open(server.url, { theme, size: [390, 844], touch: true });
+    const { page } = t;
+    await live(page);
+    await page.tap('button[popovertarget="panels-menu"]');
+    await page.tap("[data-preset=overview]");
+    await until(page, () => document.querySelectorAll("[role=tab]").length === 4 && document.querySelectorAll("[data-panel]").length === 1);
+    await page.waitForSelector("[data-panel=graph] canvas");
+    await until(page, (n) => __sensocto.totals.frames > n + 20, await page.evaluate(() => __sensocto.totals.frames));
+    await axe(page, "phone");
+    must(await page.evaluate(() => document.documentElement.scrollWidth <= 390), "nothing runs out of the page");
+    await page.screenshot({ path: join(shots, `room-graph-${theme}-narrow.png`) });
+    await page.focus("[role=tab][aria-selected=true]");
+    await page.keyboard.press("ArrowRight");
+    await lit(page, "waves");
+    await until(page, (n) => __sensocto.totals.frames > n + 20, await page.evaluate(() => __sensocto.totals.frames));
+    await page.screenshot({ path: join(shots, `room-waves-${theme}-narrow.png`) });
+    await page.tap(".rail-switch");
+    await until(page, () => document.querySelectorAll(".rail li").length > 3);
+    await axe(page, "phone, rail");
+    await page.screenshot({ path: join(shots, `room-rail-${theme}-narrow.png`) });
+    await t.close();
+  });
+}
+
+await server.stop();
+await finish();
