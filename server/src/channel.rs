@@ -32,6 +32,7 @@ use crate::device::{Events, SocketEvent};
 use crate::gate::{Gate, Limit, Told};
 use crate::intake::Burst;
 use crate::outbox::Outbox;
+use crate::rooms::{Asker, First, RoomId, RoomSeat};
 use crate::socket::{Doors, FRAME_COST_BYTES, text_message};
 use crate::viewer::{EventReply, SeatAddress, ViewerSeat};
 
@@ -91,6 +92,8 @@ pub(crate) struct Channels {
     samples: Bucket,
     attention: Bucket,
     address: Arc<Address>,
+    /// Whoever has opened the socket.
+    asker: Asker,
     now: Instant,
     /// The message at hand is one too many for the bytes of its address.
     too_heavy: bool,
@@ -159,10 +162,14 @@ enum Kind {
     Test,
     Sensor(Box<Sensor>),
     Viewer(ViewerSeat),
+    /// A room's, or a lobby's.
+    Room(RoomSeat),
 }
 
 struct Sensor {
     feed: FeedId,
+    /// Where it is to measure, and on whose behalf.
+    room: Option<(RoomId, Asker)>,
     attributes: Attributes,
     joining: Option<Joining>,
     gate: Gate,
@@ -206,12 +213,14 @@ impl Channels {
         outbox: Outbox,
         events: Events,
         address: Arc<Address>,
+        asker: Asker,
     ) -> Self {
         let now = Instant::now();
         Self {
             samples: Bucket::new(doors.limits.samples, now),
             attention: Bucket::new(doors.limits.attention, now),
             address,
+            asker,
             doors,
             serial,
             version,
@@ -448,13 +457,18 @@ impl Channels {
     ) -> After {
         let payload = message.payload.json();
         let Some(payload) = payload else { return After::Stays };
-        if let Kind::Viewer(seat) = &mut channel.kind {
+        if matches!(channel.kind, Kind::Viewer(_) | Kind::Room(_)) {
             self.cost += payload.get().len() / VIEWER_WORD_COST_BYTES;
             if let Err(limit) = self.attend(&message.event) {
                 self.answer(channel, message, Status::Error, &limited_body(limit));
                 return After::Stays;
             }
-            match seat.event(&message.event, payload) {
+            let reply = match &mut channel.kind {
+                Kind::Viewer(seat) => seat.event(&message.event, payload),
+                Kind::Room(seat) => seat.event(&message.event, payload),
+                _ => EventReply::Silent,
+            };
+            match reply {
                 EventReply::Silent => {}
                 EventReply::Ok(response) => {
                     self.answer(channel, message, Status::Ok, response.get());
@@ -881,7 +895,8 @@ impl Channels {
     fn join(&mut self, message: &Message<'_>) {
         self.cost += JOIN_COST;
         let topic = &*message.topic;
-        let routed = topic.starts_with("sensocto:") || topic.starts_with("viewer:");
+        let routed =
+            ["sensocto:", "viewer:", "room:", "lobby:"].iter().any(|it| topic.starts_with(it));
         if !routed {
             return self.unmatched(message);
         }
@@ -942,12 +957,42 @@ impl Channels {
                     self.reply(message.join_ref.as_deref(), message, Status::Error, response.get());
                 }
             }
+        } else if let Some(id) = topic.strip_prefix("room:") {
+            let (serial, seat) = self.seat(message);
+            let joined = self.doors.rooms.join_room(id, self.asker.clone(), params, seat);
+            self.joined_room(message, serial, joined);
+        } else if let Some(whose) = topic.strip_prefix("lobby:") {
+            let (serial, seat) = self.seat(message);
+            let joined = self.doors.rooms.join_lobby(whose, self.asker.clone(), seat);
+            self.joined_room(message, serial, joined);
         } else {
             self.refuse_join(message, "invalid_topic");
         }
         if let Some(old) = replaced {
             self.close_replaced(&old);
         }
+    }
+
+    /// The reply comes before what the channel hears first; what it hears later waits in the outbox
+    /// until both are written.
+    fn joined_room(
+        &mut self,
+        message: &Message<'_>,
+        serial: u64,
+        joined: Result<(First, RoomSeat), &'static str>,
+    ) {
+        let (first, seat) = match joined {
+            Ok(joined) => joined,
+            Err(reason) => return self.refuse_join(message, reason),
+        };
+        self.reply(message.join_ref.as_deref(), message, Status::Ok, "{}");
+        for (event, payload) in first {
+            let join_ref = message.join_ref.as_deref();
+            self.frame(|out, vsn| {
+                phoenix::push(out, vsn, join_ref, &message.topic, event, &payload);
+            });
+        }
+        self.insert(message, serial, Kind::Room(seat));
     }
 
     fn join_sensor(
@@ -980,13 +1025,17 @@ impl Channels {
                     return replaced.iter().for_each(|old| self.close_replaced(old));
                 }
             },
-            Ok(SensorJoin::Device { card, attributes, token }) => {
-                match self.doors.auth.device(token.as_deref()) {
+            Ok(SensorJoin::Device { card, attributes, token, room_id }) => {
+                match self.doors.device(token.as_deref()) {
                     Err(_) => "unauthorized",
-                    Ok(owner) => match self.doors.devices.open(card, owner, &self.events) {
+                    Ok((owner, person)) => match self.doors.devices.open(card, owner, &self.events)
+                    {
                         Err(error) => error.reason(),
                         Ok(feed) => {
-                            return self.await_feed(message, feed, &attributes, replaced);
+                            let asker = self.doors.asker_of(person);
+                            let room = room_id.as_deref().and_then(RoomId::parse);
+                            let room = room.map(|id| (id, asker));
+                            return self.await_feed(message, feed, &attributes, room, replaced);
                         }
                     },
                 }
@@ -1004,6 +1053,7 @@ impl Channels {
         message: &Message<'_>,
         feed: FeedId,
         cards: &[device::AttributeCard<'_>],
+        room: Option<(RoomId, Asker)>,
         replaced: Option<Channel>,
     ) {
         let mut attributes = Attributes::default();
@@ -1042,6 +1092,7 @@ impl Channels {
         }
         let sensor = Sensor {
             feed,
+            room,
             attributes,
             joining: Some(joining),
             gate: Gate::new(feed.0.slot, &self.doors.limits.sensor_samples, self.now),
@@ -1117,6 +1168,9 @@ impl Channels {
                 self.configs.remove(&(due, Arc::clone(&channel.topic)));
             }
             self.doors.devices.close(sensor.feed);
+            if let (Some((room, _)), None) = (&sensor.room, &sensor.joining) {
+                self.doors.rooms.take_away(*room, sensor_id(&channel.topic));
+            }
         }
     }
 
@@ -1190,6 +1244,13 @@ impl Channels {
         if let Kind::Sensor(sensor) = &mut channel.kind
             && let Some(joining) = sensor.joining.take()
         {
+            // As in the original, a room that does not take it does not keep the device out.
+            if let Some((room, asker)) = sensor.room.take() {
+                match self.doors.rooms.bring(&asker, room, sensor_id(&topic)) {
+                    Ok(()) => sensor.room = Some((room, asker)),
+                    Err(problem) => tracing::info!(?problem, %room, "a sensor stays outside"),
+                }
+            }
             sensor.gate.pace(pacing);
             sensor.config_due = Some(due);
             self.configs.insert((due, Arc::clone(&topic)));
@@ -1305,7 +1366,7 @@ impl Channel {
         match &self.kind {
             Kind::Connector | Kind::Test => true,
             Kind::Sensor(sensor) => sensor.joining.is_none(),
-            Kind::Viewer(_) => false,
+            Kind::Viewer(_) | Kind::Room(_) => false,
         }
     }
 }
@@ -1319,6 +1380,11 @@ enum Stored {
 
 fn limited_body(limit: Limit) -> String {
     format!(r#"{{"reason":"rate_limited","limit":"{}"}}"#, limit.name())
+}
+
+/// The sensor's id in its topic.
+fn sensor_id(topic: &str) -> &str {
+    topic.strip_prefix("sensocto:sensor:").unwrap_or_default()
 }
 
 /// When a device hears what all must hear: the more there are, the longer it takes, and who is

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dead_letters::{self, DeadLetters};
 use crate::device::DeviceDesk;
+use crate::directory::{Directory, Hearers};
 use crate::gauge::{Board, Gauge};
 use crate::health::Pulse;
 use crate::history::{self, History, Tap};
@@ -25,6 +26,7 @@ use crate::listen::DoorCounts;
 use crate::people::{self, People};
 use crate::pump::{NoticeSink, Pump, PumpParts, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{self, Recorder, RecorderConfig, Tape};
+use crate::rooms::{self, RoomDesk};
 use crate::sessions::shelf::Shelf;
 use crate::sessions::{self, Sessions};
 use crate::simulator::{Simulator, api};
@@ -82,7 +84,19 @@ impl House {
             .map_err(|error| format!("cannot start what knows people: {error}"))?;
         let desk = Arc::clone(&viewers);
         people.on_end(Box::new(move |over| desk.end_sessions(|session| over.contains(&session))));
-        hydrate(&store, &viewers, &history, &people).await;
+        let directory = Arc::new(Directory::default());
+        let rooms = RoomDesk::new(
+            store.clone(),
+            Arc::clone(&people),
+            Arc::clone(&viewers),
+            Arc::clone(&directory),
+            clock.clone(),
+        );
+        let desk = Arc::clone(&rooms);
+        people.on_end(Box::new(move |over| desk.end_sessions(over)));
+        let desk = Arc::clone(&rooms);
+        people.on_gone(Box::new(move |accounts| desk.forget(accounts)));
+        hydrate(&store, &viewers, &history, &people, &rooms).await;
         tokio::spawn(Arc::clone(&people).keep_sweeping(shutdown.clone()));
         let pulse = Arc::new(Pulse::default());
         let (simulator, simulation) = Simulator::new(
@@ -113,7 +127,10 @@ impl House {
                 clock,
                 intake: Arc::clone(&intake),
                 viewers: Arc::clone(&viewers),
-                devices: Arc::clone(&devices) as Arc<dyn NoticeSink>,
+                devices: Arc::new(Hearers {
+                    devices: Arc::clone(&devices),
+                    directory: Arc::clone(&directory),
+                }) as Arc<dyn NoticeSink>,
                 simulator: Some(simulation),
                 pulse: Arc::clone(&pulse),
                 tape: Tape::new(Arc::clone(&recorder)),
@@ -134,6 +151,7 @@ impl House {
             limits: config.socket_limits,
             auth: config.auth,
             people,
+            rooms,
             origins: config.origins,
             intake,
             devices,
@@ -161,6 +179,7 @@ impl House {
                 .merge(sessions::api::router(Arc::clone(&sessions), Arc::clone(&doors)))
                 .merge(system::router(Arc::clone(&doors)))
                 .merge(people::api::router(Arc::clone(&doors)))
+                .merge(rooms::api::router(Arc::clone(&doors)))
                 .merge(dead_letters::router(Arc::clone(&doors)))
                 .merge(store::api::router(Arc::clone(&doors)))
                 .merge(history::api::router(Arc::clone(&history), Arc::clone(&doors)));
@@ -228,13 +247,14 @@ async fn hydrate(
     viewers: &Arc<ViewerDesk>,
     history: &Arc<History>,
     people: &Arc<People>,
+    rooms: &Arc<RoomDesk>,
 ) {
     if !store.is_kept() {
         tracing::warn!("nothing is kept: tokens end with this server; start with --data DIR");
     }
     let mut readiness = store.watch();
     let (viewers, history) = (Arc::clone(viewers), Arc::clone(history));
-    let people = Arc::clone(people);
+    let (people, rooms) = (Arc::clone(people), Arc::clone(rooms));
     let (settled, settling) = oneshot::channel();
     tokio::spawn(async move {
         let mut settled = Some(settled);
@@ -242,10 +262,11 @@ async fn hydrate(
             let now = readiness.wait_for(|now| *now != Readiness::Hydrating).await;
             let Ok(now) = now.map(|now| now.clone()) else { return };
             let (desk, past) = (Arc::clone(&viewers), Arc::clone(&history));
-            let accounts = Arc::clone(&people);
+            let (accounts, halls) = (Arc::clone(&people), Arc::clone(&rooms));
             let all = move || {
                 let counts = (accounts.hydrate()?, desk.hydrate()?, past.hydrate()?);
                 desk.end_sessions(|session| !accounts.is_open(session));
+                halls.hydrate()?;
                 Ok::<_, ReadError>(counts)
             };
             let hydrated = match now {

@@ -138,6 +138,11 @@ impl Words {
         self.value(key, text, "expected a string")
     }
 
+    /// Whether a member is there, and says that there is nothing.
+    pub(crate) fn is_null(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(Value::is_null)
+    }
+
     pub(crate) fn value<T>(
         &self,
         key: &str,

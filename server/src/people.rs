@@ -36,6 +36,7 @@ use record::{AccountRecord, SessionRecord};
 pub use session::{Granted, SessionId};
 use session::{Key, Secrets, Session};
 pub use words::WordError;
+pub(crate) use words::is_unseen;
 
 /// Accounts with an e-mail address.
 pub const ACCOUNT_COUNT_MAX: usize = 100_000;
@@ -204,8 +205,11 @@ struct State {
     guest_count: usize,
 }
 
-/// Called when a session has ended, with its number. Must not wait, nor call back.
+/// Called when sessions have ended. Must not wait, nor change anybody here.
 pub type OnEnd = Box<dyn Fn(&[SessionId]) + Send + Sync>;
+
+/// Called when accounts are no more, as [`OnEnd`].
+pub type OnGone = Box<dyn Fn(&[AccountId]) + Send + Sync>;
 
 /// See the module.
 pub struct People {
@@ -221,6 +225,7 @@ pub struct People {
     first_run: FirstRun,
     hydrated: AtomicBool,
     on_end: Mutex<Vec<OnEnd>>,
+    on_gone: Mutex<Vec<OnGone>>,
     counts: Counts,
 }
 
@@ -281,6 +286,7 @@ impl People {
             first_run: FirstRun::new(folder),
             hydrated: AtomicBool::new(false),
             on_end: Mutex::default(),
+            on_gone: Mutex::default(),
             counts: Counts::default(),
         }))
     }
@@ -341,6 +347,15 @@ impl People {
     /// Whoever is to hear of sessions that end.
     pub fn on_end(&self, hear: OnEnd) {
         lock(&self.on_end).push(hear);
+    }
+
+    /// Whoever is to hear of accounts that are no more.
+    pub fn on_gone(&self, hear: OnGone) {
+        lock(&self.on_gone).push(hear);
+    }
+
+    pub(crate) fn now(&self) -> EngineTime {
+        self.clock.now().engine
     }
 
     fn ready(&self) -> Result<(), PeopleError> {
@@ -615,13 +630,14 @@ impl People {
             (ended, self.store.commit(changes))
         };
         self.tell_ended(&ended);
+        self.tell_gone(&[id.into()]);
         wait(kept).await.map(drop)
     }
 
     /// Ends what is over: sessions, tokens, guests that nobody has seen.
     pub fn sweep(&self) {
         let now = self.clock.now().engine;
-        let (ended, changes) = {
+        let (ended, gone, changes) = {
             let mut state = lock(&self.state);
             let gone: Vec<AccountId> = state
                 .accounts
@@ -631,16 +647,17 @@ impl People {
                 .collect();
             let mut ended = state.expired_sessions(now);
             let mut changes = Vec::new();
-            for id in gone {
-                ended.extend(state.end_sessions(&id, None));
-                state.remove(&id);
+            for id in &gone {
+                ended.extend(state.end_sessions(id, None));
+                state.remove(id);
                 changes.push(self.accounts.delete(id.as_bytes(), Expect::Any));
             }
             changes.extend(self.deletions(&ended));
-            (ended, changes)
+            (ended, gone, changes)
         };
         self.write(changes);
         self.tell_ended(&ended);
+        self.tell_gone(&gone);
     }
 
     /// Sweeps for as long as the server runs.
@@ -672,6 +689,12 @@ impl People {
     fn tell_ended(&self, ended: &[SessionId]) {
         if !ended.is_empty() {
             lock(&self.on_end).iter().for_each(|hear| hear(ended));
+        }
+    }
+
+    fn tell_gone(&self, gone: &[AccountId]) {
+        if !gone.is_empty() {
+            lock(&self.on_gone).iter().for_each(|hear| hear(gone));
         }
     }
 

@@ -33,8 +33,9 @@ use tracing::Instrument;
 
 use crate::address::{Address, Kind as Limited};
 use crate::ages::{Ages, Stamp};
-use crate::auth::{Auth, Forbidden};
+use crate::auth::{Auth, Forbidden, Mode, Unauthorized};
 use crate::bucket::{Bucket, Rate};
+use crate::can::Who;
 use crate::channel::Channels;
 use crate::crowd::Crowd;
 use crate::dead_letters::DeadLetters;
@@ -48,6 +49,7 @@ use crate::origin::Origins;
 use crate::outbox::{Letter, OutboxReader, Outgoing, Passage, outbox};
 use crate::people::{self, People, Person, SessionId};
 use crate::pump::PumpReport;
+use crate::rooms::{Asker, RoomDesk};
 use crate::store::Store;
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
@@ -155,6 +157,7 @@ pub struct Doors {
     pub limits: SocketLimits,
     pub auth: Auth,
     pub people: Arc<People>,
+    pub rooms: Arc<RoomDesk>,
     pub origins: Origins,
     pub intake: Arc<Intake>,
     pub devices: Arc<DeviceDesk>,
@@ -198,6 +201,44 @@ impl Doors {
             return Ok(());
         }
         self.auth.administrator(authorization(headers), peer)
+    }
+}
+
+impl Doors {
+    /// Whoever sends these headers, to [`can`](crate::can).
+    pub(crate) fn asker(&self, headers: &HeaderMap) -> Asker {
+        self.asker_of(self.person(headers))
+    }
+
+    pub(crate) fn asker_of(&self, person: Option<Person>) -> Asker {
+        let Some(Person { id, role, session }) = person else {
+            let is_strict = self.auth.mode == Mode::Strict;
+            let who = if is_strict { Who::Nobody } else { Who::Visitor };
+            return Asker { who, id: None, session: None };
+        };
+        let who = match role {
+            people::Role::Guest => Who::Guest,
+            people::Role::Person => Who::Person,
+            people::Role::Administrator => Who::Administrator,
+        };
+        Asker { who, id: Some(id), session: Some(session) }
+    }
+
+    /// Whose device it is: a person's access token, `guest:<id>:<access token>`, or a configured
+    /// token, as the mode has it.
+    pub(crate) fn device(
+        &self,
+        token: Option<&str>,
+    ) -> Result<(Arc<str>, Option<Person>), Unauthorized> {
+        let of_guest = token.and_then(|it| it.strip_prefix("guest:")?.split_once(':'));
+        let person = match of_guest {
+            Some((id, token)) => self.people.by_access(token).filter(|person| *person.id == *id),
+            None => token.and_then(|token| self.people.by_access(token)),
+        };
+        match person {
+            Some(person) => Ok((Arc::clone(&person.id), Some(person))),
+            None => Ok((self.auth.device(token)?, None)),
+        }
     }
 }
 
@@ -271,6 +312,12 @@ pub async fn open(State(doors): State<Arc<Doors>>, request: Request) -> Response
         url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "vsn").last()
     });
     let version = Vsn::negotiate(vsn.as_ref().map(|(_, value)| &**value));
+    // One that is none makes nobody of its bearer, as in the original: devices bring theirs as they
+    // join.
+    let token = request.uri().query().and_then(|query| {
+        url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "token").last()
+    });
+    let person = token.and_then(|(_, token)| doors.people.by_socket(&token));
     let Some(version) = version else { return StatusCode::FORBIDDEN.into_response() };
     if !doors.origins.admit(request.headers()) {
         return StatusCode::FORBIDDEN.into_response();
@@ -279,7 +326,8 @@ pub async fn open(State(doors): State<Arc<Doors>>, request: Request) -> Response
         tracing::error!("a socket came from a listener that is not ours");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    upgrade(request, move |ws| Socket::run(ws, doors, version, address))
+    let asker = doors.asker_of(person);
+    upgrade(request, move |ws| Socket::run(ws, doors, version, address, asker))
 }
 
 /// `GET /echo`: says back what it hears, for the Autobahn test suite.
@@ -415,7 +463,7 @@ struct Socket {
 }
 
 impl Socket {
-    async fn run(ws: Ws, doors: Arc<Doors>, version: Vsn, address: Arc<Address>) {
+    async fn run(ws: Ws, doors: Arc<Doors>, version: Vsn, address: Arc<Address>, asker: Asker) {
         doors.counts.sockets.fetch_add(1, Ordering::Relaxed);
         let (outbox, reader) = outbox(&doors.counts.outboxes);
         let (events, heard) = Events::new();
@@ -423,7 +471,15 @@ impl Socket {
         let now = Instant::now();
         let mut socket = Self {
             ws,
-            channels: Channels::new(Arc::clone(&doors), serial, version, outbox, events, address),
+            channels: Channels::new(
+                Arc::clone(&doors),
+                serial,
+                version,
+                outbox,
+                events,
+                address,
+                asker,
+            ),
             reader,
             written: Vec::new(),
             heard_at: now,

@@ -52,6 +52,8 @@ pub fn sections() -> Vec<Section> {
         Section::of::<crate::history::HistoryRecord>(),
         Section::of::<crate::people::record::AccountRecord>(),
         Section::of::<crate::people::record::SessionRecord>(),
+        Section::of::<crate::rooms::record::RoomRecord>(),
+        Section::of::<crate::rooms::record::TicketKeyRecord>(),
     ]
 }
 

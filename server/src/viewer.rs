@@ -201,11 +201,14 @@ struct Minted {
     was_joined: bool,
     /// With which it ends.
     session: Option<SessionId>,
+    /// Its lens is a room's, and not for its holder to change. Whether they may look is asked anew
+    /// by the next server: it is not kept.
+    is_bound: bool,
 }
 
 impl Minted {
     fn record(&self, now: Now) -> TokenRecord {
-        let Self { sensors, choice, attention, seat, expires, was_joined, session } = self;
+        let Self { sensors, choice, attention, seat, expires, was_joined, session, .. } = self;
         let expires_in_ms = expires.0.saturating_sub(now.engine.0) / 1000;
         TokenRecord {
             sensors: match sensors {
@@ -239,6 +242,7 @@ impl Minted {
             expires: now.engine.plus_millis(left_ms),
             was_joined,
             session: session.map(SessionId),
+            is_bound: false,
         })
     }
 
@@ -313,6 +317,8 @@ pub enum DeskError {
     IntakeFull,
     /// The machine gave no random bytes.
     NoRandom,
+    /// Its lens is a room's.
+    Bound,
 }
 
 impl From<NoRandom> for DeskError {
@@ -395,6 +401,9 @@ impl ViewerDesk {
 
     /// Puts on the disk what is known of a token by now.
     fn keep(&self, id: TokenId, minted: &Minted) {
+        if minted.is_bound {
+            return;
+        }
         let record = minted.record(self.clock.now());
         self.keeping.write(vec![self.keeping.put(id, &record, Expect::Any)]);
     }
@@ -422,11 +431,37 @@ impl ViewerDesk {
         session: Option<SessionId>,
     ) -> Result<(Box<str>, bool), DeskError> {
         let token = secret::token()?;
-        let kept = match self.take_in(TokenId::of(&token), wishes, session)? {
+        let kept = match self.take_in(TokenId::of(&token), wishes, session, false)? {
             Some(kept) => timeout(KEEP_PATIENCE, kept).await,
             None => return Ok((token, false)),
         };
         Ok((token, matches!(kept, Ok(Ok(_)))))
+    }
+
+    /// A token whose lens only its room turns. It is not kept.
+    pub(crate) fn mint_bound(
+        &self,
+        wishes: Wishes,
+        session: Option<SessionId>,
+    ) -> Result<(Box<str>, TokenId), DeskError> {
+        let token = secret::token()?;
+        let id = TokenId::of(&token);
+        self.take_in(id, wishes, session, true)?;
+        Ok((token, id))
+    }
+
+    /// Turns the lens of a token that is bound; whether it is still out. One that cannot be turned
+    /// would go on seeing what is not there any more: it ends.
+    pub(crate) fn turn(&self, id: TokenId, sensors: SensorSet) -> bool {
+        let turned = lock(&self.state).apply(id, None, Change::Sensors(sensors), &self.intake);
+        if turned.is_err() {
+            self.end(id);
+        }
+        turned.is_ok()
+    }
+
+    pub(crate) fn knows(&self, id: TokenId) -> bool {
+        lock(&self.state).living(id, self.clock.now().engine).is_ok()
     }
 
     /// Makes room for a token and has it kept; what to wait for, if that is worth it.
@@ -435,6 +470,7 @@ impl ViewerDesk {
         id: TokenId,
         wishes: Wishes,
         session: Option<SessionId>,
+        is_bound: bool,
     ) -> Result<Option<impl Future<Output = Result<Revision, Refused>> + use<>>, DeskError> {
         let at = self.clock.now();
         let now = at.engine;
@@ -446,6 +482,7 @@ impl ViewerDesk {
             expires: now.plus_millis(TOKEN_SECONDS * 1000),
             was_joined: false,
             session,
+            is_bound,
         };
         let bytes = minted.id_bytes();
         let mut forgotten = Vec::new();
@@ -469,6 +506,9 @@ impl ViewerDesk {
         state.id_bytes += bytes;
         let change = vec![self.keeping.put(id, &minted.record(at), Expect::Absent)];
         state.minted.insert(id, minted);
+        if is_bound {
+            return Ok(None);
+        }
         // In this order under the lock, as everything that is said of a token.
         let store = &self.keeping.store;
         if store.is_kept() && *store.watch().borrow() == Readiness::Ready {
@@ -488,6 +528,9 @@ impl ViewerDesk {
         let id = TokenId::of(token);
         let mut state = lock(&self.state);
         state.living(id, self.clock.now().engine)?;
+        if changes[0].is_some() && state.is_bound(id) {
+            return Err(DeskError::Bound);
+        }
         let mut changes = changes.into_iter().flatten();
         let outcome = changes.try_for_each(|change| state.apply(id, None, change, &self.intake));
         // Of several the first may have been followed.
@@ -507,15 +550,15 @@ impl ViewerDesk {
                 state.minted.iter().filter(|(_, minted)| minted.session.is_some_and(&is_over));
             over.map(|(id, _)| *id).collect()
         };
-        ids.into_iter().for_each(|id| self.remove(id));
+        ids.into_iter().for_each(|id| self.end(id));
     }
 
     /// Takes a token back; its channel closes. Unknown ones are as good as deleted.
     pub fn delete(&self, token: &str) {
-        self.remove(TokenId::of(token));
+        self.end(TokenId::of(token));
     }
 
-    fn remove(&self, id: TokenId) {
+    pub(crate) fn end(&self, id: TokenId) {
         let seat = {
             let mut state = lock(&self.state);
             let Some(minted) = state.minted.remove(&id) else { return };
@@ -743,6 +786,10 @@ impl State {
         Some(oldest)
     }
 
+    fn is_bound(&self, id: TokenId) -> bool {
+        self.minted.get(&id).is_some_and(|minted| minted.is_bound)
+    }
+
     /// Whether the token is good.
     fn living(&self, id: TokenId, now: EngineTime) -> Result<(), DeskError> {
         let minted = self.minted.get(&id).ok_or(DeskError::Unknown)?;
@@ -902,6 +949,9 @@ impl ViewerSeat {
         let lasts = matches!(change, Change::Sensors(_) | Change::Quality(_));
         let applied = self.token.ok_or(DeskError::Unknown).and_then(|id| {
             let mut state = lock(&self.desk.state);
+            if matches!(change, Change::Sensors(_)) && state.is_bound(id) {
+                return Err(DeskError::Bound);
+            }
             state.apply(id, Some(&self.seat), change, &self.desk.intake)?;
             // Where it looks moves with every pointer; that is kept when it leaves.
             if let Some(minted) = state.minted.get(&id).filter(|_| lasts) {
@@ -917,6 +967,7 @@ impl ViewerSeat {
             }
             Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
             Err(DeskError::TooMany) => EventReply::Error(reason("too_many_ids", None)),
+            Err(DeskError::Bound) => EventReply::Error(reason("room_only", None)),
             Err(DeskError::IntakeFull) => EventReply::Error(reason("busy", None)),
             // It is closing; `phx_close` is the answer.
             Err(DeskError::Unknown | DeskError::NoRandom) => EventReply::Silent,

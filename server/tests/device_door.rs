@@ -33,6 +33,7 @@ use server::intake::Intake;
 use server::listen::{self, ListenLimits};
 use server::origin::{Origin, Origins};
 use server::people::{People, PeopleConfig};
+use server::rooms::RoomDesk;
 use server::socket::{Counts, Doors, SocketLimits};
 use server::store::{Place, Store, StoreConfig, sections};
 use server::topics::Topics;
@@ -117,6 +118,8 @@ impl Setup {
         while viewers.hydrate().is_err() {
             std::thread::yield_now();
         }
+        let people =
+            People::start(PeopleConfig::default(), None, store.clone(), Clock::system()).unwrap();
         let doors = Arc::new(Doors {
             limits: self.limits,
             auth: Auth {
@@ -125,8 +128,14 @@ impl Setup {
                 viewer_tokens: vec![],
                 admin_tokens: vec![],
             },
-            people: People::start(PeopleConfig::default(), None, store.clone(), Clock::system())
-                .unwrap(),
+            rooms: RoomDesk::new(
+                store.clone(),
+                Arc::clone(&people),
+                Arc::clone(&viewers),
+                Arc::default(),
+                Clock::system(),
+            ),
+            people,
             origins: Origins { allowed: vec![Origin::parse("https://app.example.org").unwrap()] },
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),
@@ -705,7 +714,7 @@ async fn leaving_is_answered_and_then_closed() {
         client.hear().await,
         json!([null, "4", S, "phx_reply", {"status": "error", "response": {"reason": "unmatched topic"}}])
     );
-    for topic in ["sensor_data:lobby", "room:42", "call:lobby", "phoenix", "x"] {
+    for topic in ["sensor_data:lobby", "planet:42", "call:lobby", "phoenix", "x"] {
         client.say(json!("5"), "5", topic, "phx_join", json!({})).await;
         assert_eq!(reason(&client.hear().await), "unmatched topic", "{topic}");
     }
@@ -911,7 +920,7 @@ async fn whoever_is_refused_for_ever_leaves_nothing_behind() {
             (S, with("bearer_token", json!("fake")), "unauthorized"),
             (S, with("sensor_id", json!("t")), "join crashed"),
             ("sensocto:sensor:__s", reserved.clone(), "reserved_name"),
-            ("room:42", json!({}), "unmatched topic"),
+            ("planet:42", json!({}), "unmatched topic"),
             ("viewer:data:bad", json!({}), "unauthorized"),
         ] {
             let reference = n.to_string();

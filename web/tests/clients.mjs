@@ -188,7 +188,7 @@ for (const version of Object.keys(VERSIONS)) {
     const renamed = await ask(member, "update_connector", { connector_name: "Ännas phone" });
     must(same(renamed, { status: "ok", response: { connector_name: "Ännas phone" } }), JSON.stringify(renamed));
     for (const [topic, params, reason] of [
-      ["room:42", {}, "unmatched topic"], ["sensocto:sensor:x", {}, "join crashed"], ["sensocto:connector:x", { connector_id: "y" }, "join crashed"],
+      ["planet:42", {}, "unmatched topic"], ["sensocto:sensor:x", {}, "join crashed"], ["sensocto:connector:x", { connector_id: "y" }, "join crashed"],
       ["viewer:data:nobody", {}, "unauthorized"], [...sensor("stranger", { bearer_token: "fake" }), "unauthorized"],
     ]) {
       const refused = join(device.socket, topic, params);

@@ -60,7 +60,13 @@ pub struct ConnectorJoin {
 #[derive(Debug)]
 pub enum SensorJoin<'a> {
     /// By the device that measures it.
-    Device { card: SensorCard, attributes: Vec<AttributeCard<'a>>, token: Token<'a> },
+    Device {
+        card: SensorCard,
+        attributes: Vec<AttributeCard<'a>>,
+        token: Token<'a>,
+        /// Where it is to measure, if it said so.
+        room_id: Option<Cow<'a, str>>,
+    },
     /// By one who only listens (`reference/wire.md` H6).
     Receiver { token: Token<'a> },
 }
@@ -106,6 +112,8 @@ struct JoinParams<'a> {
     batch_size: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     bearer_token: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    room_id: Option<&'a RawValue>,
 }
 
 impl<'a> JoinParams<'a> {
@@ -178,7 +186,8 @@ pub fn sensor_join<'a>(sensor_id: &str, params: &'a RawValue) -> Result<SensorJo
         sampling_rate: number(rate).filter(|rate| *rate > 0.0).unwrap_or(0.0),
     };
     let attributes = attributes(params.attributes.ok_or(JoinError::Crashed)?)?;
-    Ok(SensorJoin::Device { card, attributes, token })
+    let room_id = params.room_id.and_then(string).filter(|id| !id.is_empty());
+    Ok(SensorJoin::Device { card, attributes, token, room_id })
 }
 
 #[derive(Deserialize, Default)]

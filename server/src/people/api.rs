@@ -70,7 +70,7 @@ async fn at_the_door(State(doors): Doorway, mut request: Request, next: Next) ->
         _ => None,
     };
     let knock = door.filter(|_| !looks).map(|door| {
-        let now = doors.people.clock.now().engine;
+        let now = doors.people.now();
         // Who is refused at its own door has knocked there only.
         let own = doors.people.limits.knock(from, door, now);
         match own.retry_seconds {

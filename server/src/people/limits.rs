@@ -24,16 +24,22 @@ pub enum Door {
     SignIn,
     Register,
     Guest,
+    /// Codes and tickets of rooms, from one address.
+    Code,
+    /// And from all of them.
+    AnyCode,
 }
 
 impl Door {
-    pub const ALL: [Self; 4] = [Self::Auth, Self::SignIn, Self::Register, Self::Guest];
+    pub const ALL: [Self; 6] =
+        [Self::Auth, Self::SignIn, Self::Register, Self::Guest, Self::Code, Self::AnyCode];
 
     /// A minute, from one address, and as many at once.
     fn limit(self) -> u64 {
         match self {
             Self::Auth => 20,
-            Self::SignIn | Self::Guest => 10,
+            Self::SignIn | Self::Guest | Self::Code => 10,
+            Self::AnyCode => 600,
             Self::Register => 5,
         }
     }
@@ -45,6 +51,8 @@ impl Door {
             Self::SignIn => "sign_in",
             Self::Register => "register",
             Self::Guest => "guest",
+            Self::Code => "code",
+            Self::AnyCode => "any_code",
         }
     }
 }
@@ -76,7 +84,7 @@ impl Limits {
 
     pub fn knock(&self, from: IpAddr, door: Door, now: EngineTime) -> Standing {
         let limit = door.limit() * self.factor;
-        let cost = MINUTE_MICROS / limit;
+        let cost = (MINUTE_MICROS / limit).max(1);
         let mut rows = self.lock();
         make_room(&mut rows, now);
         let full_at = rows.entry((from, door)).or_insert(now);
@@ -185,6 +193,7 @@ mod tests {
         assert_eq!(limits.refused(Door::SignIn), 2);
         assert_eq!(limits.knock(ip(2), Door::SignIn, at(6)).remaining, 9, "each for itself");
         assert_eq!(limits.knock(ip(1), Door::Register, at(6)).remaining, 4, "and each door");
+        assert_eq!(Limits::new(1_000_000).knock(ip(1), Door::AnyCode, at(0)).retry_seconds, None);
         assert_eq!(Limits::new(100).knock(ip(1), Door::SignIn, at(0)).limit, 1000);
     }
 

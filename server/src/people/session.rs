@@ -141,6 +141,8 @@ fn refresh_parts(token: &str) -> Option<(SessionId, &str)> {
 pub(super) struct Begun<F> {
     granted: Granted,
     kept: F,
+    /// Of the same account, one too many: told when nothing is locked.
+    ended: Vec<SessionId>,
 }
 
 impl People {
@@ -182,8 +184,7 @@ impl People {
             durable: false,
         };
         let kept = self.store.commit(changes);
-        self.tell_ended(&ended);
-        Ok(Begun { granted, kept })
+        Ok(Begun { granted, kept, ended })
     }
 
     /// Gives a session its new tokens; the change that keeps them.
@@ -209,7 +210,8 @@ impl People {
         &self,
         begun: Begun<impl Future<Output = Result<Revision, Refused>>>,
     ) -> Result<Granted, PeopleError> {
-        let Begun { mut granted, kept } = begun;
+        let Begun { mut granted, kept, ended } = begun;
+        self.tell_ended(&ended);
         match wait(kept).await {
             Ok(on_disk) => granted.durable = on_disk && self.store.is_kept(),
             Err(refused) => {

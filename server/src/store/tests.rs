@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::Now;
 use crate::history::HistoryRecord;
 use crate::people::record::{AccountRecord, SessionRecord};
+use crate::rooms::record::{RoomRecord, TicketKeyRecord};
 use crate::viewer::keeping::TokenRecord;
 use disk::Chance;
 pub(super) use disk::Disk;
@@ -65,7 +66,7 @@ impl From<RoomV3> for Room {
 }
 
 impl Record for Room {
-    const TABLE: &'static str = "rooms";
+    const TABLE: &'static str = "parlours";
     const SECTION: u16 = 9000;
     const VERSION: u16 = 3;
 
@@ -500,7 +501,7 @@ fn a_damaged_store_is_told_where_and_left_as_it_is() {
     let bench = Bench::on(&disk);
     let Readiness::Failed(error) = bench.settled() else { panic!("it should not be served") };
     let told = error.to_string();
-    assert!(told.contains("table `rooms`, key 00000000"), "{told}");
+    assert!(told.contains("table `parlours`, key 00000000"), "{told}");
     assert!(told.contains("checksum does not match") && told.contains("restore"), "{told}");
     assert!(bench.store.table::<Room>().all().is_err());
     drop(bench);
@@ -534,7 +535,7 @@ fn what_rots_under_a_running_server_is_found_by_the_scrubber_and_told() {
     disk.flip(at * 8);
     let ill = until(&|report| report.rotten > 0);
     assert_eq!(ill.rotten_places.len(), 1);
-    assert!(ill.rotten_places[0].0.starts_with("table `rooms`, key "), "{ill:?}");
+    assert!(ill.rotten_places[0].0.starts_with("table `parlours`, key "), "{ill:?}");
 }
 
 #[test]
@@ -662,6 +663,13 @@ fn the_golden_bytes_of_every_release_are_read() {
         (version, SessionRecord::read(version, body).unwrap()),
         (1, SessionRecord::golden())
     );
+    let bytes = hex(include_str!("tests/golden/room.v1.hex"));
+    let (version, _, body) = Section::of::<RoomRecord>().open(&[7; 16], &bytes).unwrap();
+    assert_eq!((version, RoomRecord::read(version, body).unwrap()), (1, RoomRecord::golden()));
+    let bytes = hex(include_str!("tests/golden/ticket_key.v1.hex"));
+    let (version, _, body) = Section::of::<TicketKeyRecord>().open(b"key", &bytes).unwrap();
+    let key = TicketKeyRecord { secret: [3; 32] };
+    assert_eq!((version, TicketKeyRecord::read(version, body).unwrap()), (1, key));
     let stamp = hex(include_str!("tests/golden/stamp.v1.hex"));
     let stamp = file::read_stamp(Path::new("golden"), Some(&stamp)).unwrap();
     let record::Stamp { revision, made_by, made_unix_ms } = stamp;
@@ -683,7 +691,7 @@ fn looking_changes_nothing_not_even_after_a_kill() {
     drop(bench);
     let folder = Folder::new("look");
     fs::write(folder.file(), &bytes).unwrap();
-    assert_eq!(look_at(&folder).unwrap().records, [("rooms".to_owned(), 1)]);
+    assert_eq!(look_at(&folder).unwrap().records, [("parlours".to_owned(), 1)]);
     assert_eq!(fs::read(folder.file()).unwrap(), bytes);
 }
 
@@ -758,7 +766,7 @@ fn a_store_that_was_never_finished_is_begun_anew() {
     fs::write(folder.0.join(format!("{FILE}.new")), b"redb\x1A\x0A\xA9\x0D\x0A and no more")
         .unwrap();
     drop_into(&folder, "a", "a");
-    assert_eq!(look_at(&folder).unwrap().records, [("rooms".to_owned(), 1)]);
+    assert_eq!(look_at(&folder).unwrap().records, [("parlours".to_owned(), 1)]);
     assert!(!folder.0.join(format!("{FILE}.new")).exists());
 }
 
@@ -800,6 +808,12 @@ fn write_golden_files() {
     let session = SessionRecord::golden();
     let session = Section::of::<SessionRecord>().seal(&[7; 16], Revision(7), &body_of(&session));
     fs::write(folder.join("session.v1.hex"), hex(&session)).unwrap();
+    let room = RoomRecord::golden();
+    let room = Section::of::<RoomRecord>().seal(&[7; 16], Revision(8), &body_of(&room));
+    fs::write(folder.join("room.v1.hex"), hex(&room)).unwrap();
+    let key = TicketKeyRecord { secret: [3; 32] };
+    let key = Section::of::<TicketKeyRecord>().seal(b"key", Revision(9), &body_of(&key));
+    fs::write(folder.join("ticket_key.v1.hex"), hex(&key)).unwrap();
     fs::write(folder.join("stamp.v1.hex"), hex(&stamp)).unwrap();
     let made = Folder::new("made");
     let bench = Bench::new(StoreConfig { sections: sections(), ..config(made.place()) });

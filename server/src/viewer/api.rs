@@ -94,6 +94,7 @@ fn refused(problem: &DeskError) -> Response {
         DeskError::TooMany => error(StatusCode::TOO_MANY_REQUESTS, "too many viewers"),
         DeskError::Unknown => error(StatusCode::NOT_FOUND, "unknown viewer"),
         DeskError::IntakeFull => error(StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        DeskError::Bound => error(StatusCode::FORBIDDEN, "sensors: they are the room's"),
         DeskError::NoRandom => error(StatusCode::INTERNAL_SERVER_ERROR, "no random bytes"),
     }
 }

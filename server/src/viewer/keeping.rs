@@ -11,7 +11,7 @@ use crate::store::{Change, Expect, Refused, Store, Table};
 
 /// What a token is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TokenId(pub(super) [u8; 32]);
+pub(crate) struct TokenId(pub(super) [u8; 32]);
 
 impl TokenId {
     /// SHA-256: of 256 random bits, that is enough.

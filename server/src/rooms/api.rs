@@ -1,0 +1,490 @@
+//! `/api/rooms` (`reference/wire.md` 2.3, and what the original has on its pages only).
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post, put};
+use components::limits::NAME_BYTES_MAX;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ticket::{TICKET_SECONDS, TICKET_SECONDS_MAX, Ticket};
+use super::{Asker, RoomDesk, RoomError, RoomId, Wishes};
+use crate::can::{Action, Denied};
+use crate::listen::Peer;
+use crate::metrics::Page;
+use crate::orders::{self, Body, Words};
+use crate::people::limits::{Door, Standing};
+use crate::socket::Doors;
+use crate::viewer::words::read_wishes;
+use crate::viewer::{DeskError, TOKEN_SECONDS};
+
+type Doorway = State<Arc<Doors>>;
+type Outcome = Result<Response, Refusal>;
+type Named = Result<Path<String>, PathRejection>;
+type Pair = Result<Path<(String, String)>, PathRejection>;
+
+pub fn router(doors: Arc<Doors>) -> Router {
+    let guessable = Router::new()
+        .route("/api/rooms/join", post(join_invited))
+        .route("/api/rooms/by-code/{code}/ticket", get(ticket_by_code))
+        .route("/api/rooms/verify-ticket", post(verify_ticket))
+        .layer(middleware::from_fn_with_state(Arc::clone(&doors), not_too_often));
+    Router::new()
+        .route("/api/rooms", get(mine).post(create))
+        .route("/api/rooms/public", get(public))
+        .route("/api/rooms/{id}", get(show).patch(edit).delete(delete))
+        .route("/api/rooms/{id}/join", post(join))
+        .route("/api/rooms/{id}/leave", post(leave))
+        .route("/api/rooms/{id}/code", get(code).post(renew_code))
+        .route("/api/rooms/{id}/ticket", get(ticket))
+        .route("/api/rooms/{id}/members", get(members))
+        .route("/api/rooms/{id}/members/{user}", axum::routing::delete(kick))
+        .route("/api/rooms/{id}/members/{user}/promote", post(promote))
+        .route("/api/rooms/{id}/members/{user}/demote", post(demote))
+        .route("/api/rooms/{id}/members/{user}/pardon", post(pardon))
+        .route("/api/rooms/{id}/sensors/{sensor}", put(add_sensor).delete(remove_sensor))
+        .route("/api/rooms/{id}/viewers", post(look))
+        .merge(guessable)
+        .layer(middleware::from_fn_with_state(Arc::clone(&doors), from_our_pages))
+        .with_state(doors)
+}
+
+/// Orders come from pages of ours only, and nobody in between keeps an answer.
+async fn from_our_pages(State(doors): Doorway, request: Request, next: Next) -> Response {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !looks && !doors.origins.admit(request.headers()) {
+        let what = "pages of this origin may not give orders here; see the setting `origins`";
+        return Refusal::new(StatusCode::FORBIDDEN, "origin_refused", what).into_response();
+    }
+    let mut response = next.run(request).await;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// Where a code can be guessed, one address may try so often, and all together.
+async fn not_too_often(State(doors): Doorway, request: Request, next: Next) -> Response {
+    let Some(from) = request.extensions().get::<Peer>().map(|peer| peer.0.address) else {
+        tracing::error!("a request came from a listener that is not ours");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let standing = knock(&doors, from);
+    if standing.retry_seconds.is_some() {
+        return standing.refuse();
+    }
+    let mut response = next.run(request).await;
+    standing.say(&mut response);
+    response
+}
+
+fn knock(doors: &Doors, from: IpAddr) -> Standing {
+    let (limits, now) = (&doors.people.limits, doors.people.now());
+    let own = limits.knock(from, Door::Code, now);
+    if own.retry_seconds.is_some() {
+        return own;
+    }
+    let all = limits.knock(Ipv4Addr::UNSPECIFIED.into(), Door::AnyCode, now);
+    if all.retry_seconds.is_some() { all } else { own }
+}
+
+fn room_id(named: Named) -> Result<RoomId, Refusal> {
+    let named = named.ok().and_then(|Path(id)| RoomId::parse(&id));
+    // What is no id is the id of no room.
+    named.ok_or_else(|| RoomError::Denied(Denied::NotFound).into())
+}
+
+fn pair(pair: Pair) -> Result<(RoomId, String), Refusal> {
+    let found = pair.ok().and_then(|Path((id, other))| Some((RoomId::parse(&id)?, other)));
+    found.ok_or_else(|| RoomError::Denied(Denied::NotFound).into())
+}
+
+async fn mine(State(doors): Doorway, headers: HeaderMap) -> Outcome {
+    Ok(Json(json!({ "rooms": doors.rooms.mine(&doors.asker(&headers))? })).into_response())
+}
+
+async fn public(State(doors): Doorway, headers: HeaderMap) -> Outcome {
+    Ok(Json(json!({ "rooms": doors.rooms.public(&doors.asker(&headers))? })).into_response())
+}
+
+async fn show(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outcome {
+    let asker = doors.asker(&headers);
+    told(&doors.rooms, &asker, room_id_for(&asker, named)?, StatusCode::OK, None)
+}
+
+/// Whoever must say who they are hears that first, whatever they name.
+fn room_id_for(asker: &Asker, named: Named) -> Result<RoomId, Refusal> {
+    crate::can::can(asker.who, Action::ListPublic, crate::can::What::House)
+        .map_err(RoomError::Denied)?;
+    room_id(named)
+}
+
+/// The room as it is now.
+fn told(
+    rooms: &RoomDesk,
+    asker: &Asker,
+    id: RoomId,
+    status: StatusCode,
+    durable: Option<bool>,
+) -> Outcome {
+    let mut said = json!({ "room": rooms.room(asker, id)? });
+    if let Some(durable) = durable {
+        said["durable"] = durable.into();
+    }
+    Ok((status, Json(said)).into_response())
+}
+
+const WISHES: [&str; 7] = [
+    "name",
+    "description",
+    "is_public",
+    "calls_enabled",
+    "media_playback_enabled",
+    "object_3d_enabled",
+    "whiteboard_enabled",
+];
+
+fn wishes(headers: &HeaderMap, body: Body) -> Result<Wishes, Refusal> {
+    let words = Words::read_if_any(headers, body, &WISHES)?;
+    let flag = |key: &str| words.value(key, Value::as_bool, "expected true or false");
+    let description = match words.is_null("description") {
+        true => Some(None),
+        false => words.text_if_any("description")?.map(Some),
+    };
+    Ok(Wishes {
+        name: words.text_if_any("name")?,
+        description,
+        is_public: flag("is_public")?,
+        calls: flag("calls_enabled")?,
+        media: flag("media_playback_enabled")?,
+        object_3d: flag("object_3d_enabled")?,
+        whiteboard: flag("whiteboard_enabled")?,
+    })
+}
+
+async fn create(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome {
+    let asker = doors.asker(&headers);
+    let (id, durable) = doors.rooms.create(&asker, &wishes(&headers, body)?).await?;
+    let mut said = json!({ "room": doors.rooms.room(&asker, id)?, "durable": durable });
+    said["join_code"] = (*doors.rooms.code(&asker, id)?).into();
+    said["share_url"] = share_url(said["join_code"].as_str().unwrap_or_default()).into();
+    Ok((StatusCode::CREATED, Json(said)).into_response())
+}
+
+fn share_url(code: &str) -> String {
+    format!("/rooms/join/{code}")
+}
+
+async fn edit(State(doors): Doorway, named: Named, headers: HeaderMap, body: Body) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    let durable = doors.rooms.edit(&asker, id, &wishes(&headers, body)?).await?;
+    told(&doors.rooms, &asker, id, StatusCode::OK, Some(durable))
+}
+
+async fn delete(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outcome {
+    let asker = doors.asker(&headers);
+    done(doors.rooms.delete(&asker, room_id_for(&asker, named)?).await?)
+}
+
+fn done(durable: bool) -> Outcome {
+    Ok(Json(json!({ "ok": true, "durable": durable })).into_response())
+}
+
+async fn join(State(doors): Doorway, named: Named, headers: HeaderMap, body: Body) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    Words::read_if_any(&headers, body, &[])?;
+    let durable = doors.rooms.join(&asker, id).await?;
+    told(&doors.rooms, &asker, id, StatusCode::OK, Some(durable))
+}
+
+async fn join_invited(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome {
+    let asker = doors.asker(&headers);
+    let words = Words::read(&headers, body, &["code", "ticket"])?;
+    let (code, ticket) = (words.text_if_any("code")?, words.text_if_any("ticket")?);
+    let (id, durable) = match (code, ticket) {
+        (Some(code), None) => doors.rooms.join_by_code(&asker, &code).await?,
+        (None, Some(ticket)) => doors.rooms.join_by_ticket(&asker, &ticket).await?,
+        _ => {
+            let what = "expected either `code` or `ticket`";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_value", what));
+        }
+    };
+    told(&doors.rooms, &asker, id, StatusCode::OK, Some(durable))
+}
+
+async fn leave(State(doors): Doorway, named: Named, headers: HeaderMap, body: Body) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    Words::read_if_any(&headers, body, &[])?;
+    done(doors.rooms.leave(&asker, id).await?)
+}
+
+async fn code(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outcome {
+    let asker = doors.asker(&headers);
+    let code = doors.rooms.code(&asker, room_id_for(&asker, named)?)?;
+    Ok(Json(json!({ "join_code": *code, "share_url": share_url(&code) })).into_response())
+}
+
+async fn renew_code(
+    State(doors): Doorway,
+    named: Named,
+    headers: HeaderMap,
+    body: Body,
+) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    Words::read_if_any(&headers, body, &[])?;
+    let durable = doors.rooms.renew_code(&asker, id).await?;
+    let code = doors.rooms.code(&asker, id)?;
+    let said = json!({ "join_code": *code, "share_url": share_url(&code), "durable": durable });
+    Ok(Json(said).into_response())
+}
+
+async fn members(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outcome {
+    let asker = doors.asker(&headers);
+    let members = doors.rooms.members(&asker, room_id_for(&asker, named)?)?;
+    Ok(Json(json!({ "members": members })).into_response())
+}
+
+async fn change_member(doors: &Doors, named: Pair, headers: &HeaderMap, action: Action) -> Outcome {
+    let asker = doors.asker(headers);
+    crate::can::can(asker.who, Action::ListPublic, crate::can::What::House)
+        .map_err(RoomError::Denied)?;
+    let (id, account) = pair(named)?;
+    done(doors.rooms.change_member(&asker, id, &account, action).await?)
+}
+
+async fn kick(State(doors): Doorway, named: Pair, headers: HeaderMap) -> Outcome {
+    change_member(&doors, named, &headers, Action::Kick).await
+}
+
+async fn promote(State(doors): Doorway, named: Pair, headers: HeaderMap, body: Body) -> Outcome {
+    Words::read_if_any(&headers, body, &[])?;
+    change_member(&doors, named, &headers, Action::Promote).await
+}
+
+async fn demote(State(doors): Doorway, named: Pair, headers: HeaderMap, body: Body) -> Outcome {
+    Words::read_if_any(&headers, body, &[])?;
+    change_member(&doors, named, &headers, Action::Demote).await
+}
+
+async fn pardon(State(doors): Doorway, named: Pair, headers: HeaderMap, body: Body) -> Outcome {
+    Words::read_if_any(&headers, body, &[])?;
+    change_member(&doors, named, &headers, Action::Pardon).await
+}
+
+async fn add_sensor(State(doors): Doorway, named: Pair, headers: HeaderMap) -> Outcome {
+    let (id, sensor_id) = pair(named)?;
+    if sensor_id.is_empty() || sensor_id.len() > NAME_BYTES_MAX {
+        let what = format!("a sensor's id has 1 to {NAME_BYTES_MAX} bytes");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_value", &what));
+    }
+    done(doors.rooms.add_sensor(&doors.asker(&headers), id, &sensor_id).await?)
+}
+
+async fn remove_sensor(State(doors): Doorway, named: Pair, headers: HeaderMap) -> Outcome {
+    let (id, sensor_id) = pair(named)?;
+    done(doors.rooms.remove_sensor(&doors.asker(&headers), id, &sensor_id).await?)
+}
+
+/// What is asked of a ticket.
+#[derive(Debug, Deserialize)]
+struct TicketWish {
+    expires_in: Option<u64>,
+    /// As in the original, which never had one.
+    #[serde(rename = "include_secret")]
+    _include_secret: Option<String>,
+}
+
+fn seconds(wish: Result<Query<TicketWish>, QueryRejection>) -> Result<u64, Refusal> {
+    let bad = || {
+        let what = format!("`expires_in`: expected 1 to {TICKET_SECONDS_MAX} seconds");
+        Refusal::new(StatusCode::BAD_REQUEST, "bad_value", &what)
+    };
+    let Query(wish) = wish.map_err(|_| bad())?;
+    let seconds = wish.expires_in.unwrap_or(TICKET_SECONDS);
+    if (1..=TICKET_SECONDS_MAX).contains(&seconds) { Ok(seconds) } else { Err(bad()) }
+}
+
+async fn ticket(
+    State(doors): Doorway,
+    named: Named,
+    wish: Result<Query<TicketWish>, QueryRejection>,
+    headers: HeaderMap,
+) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    Ok(issued(&headers, &doors.rooms.ticket(&asker, id, seconds(wish)?)?))
+}
+
+async fn ticket_by_code(
+    State(doors): Doorway,
+    named: Named,
+    wish: Result<Query<TicketWish>, QueryRejection>,
+    headers: HeaderMap,
+) -> Outcome {
+    let code = named.map_err(|_| RoomError::Denied(Denied::NotFound))?.0;
+    Ok(issued(&headers, &doors.rooms.ticket_by_code(&code, seconds(wish)?)?))
+}
+
+fn issued(headers: &HeaderMap, ticket: &Ticket) -> Response {
+    let encoded = ticket.encoded();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let said = json!({
+        "ok": true,
+        "ticket": ticket,
+        "deep_link": format!("sensocto://room?ticket={encoded}"),
+        "web_url": format!("http://{host}/rooms/join?ticket={encoded}"),
+        "encoded": encoded,
+    });
+    Json(said).into_response()
+}
+
+async fn verify_ticket(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome {
+    let words = Words::read(&headers, body, &["ticket"])?;
+    let Some(encoded) = words.text_if_any("ticket")? else {
+        let what = "Missing 'ticket' parameter";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_value", what));
+    };
+    match doors.rooms.verify(&encoded) {
+        Ok((ticket, is_good)) => {
+            let said = json!({ "ok": true, "valid": true, "expired": !is_good, "ticket": ticket });
+            Ok(Json(said).into_response())
+        }
+        Err(RoomError::Ticket(error)) => {
+            let what = format!("Invalid ticket: {}", error.why());
+            let said = json!({ "ok": false, "valid": false, "error": what, "code": "bad_ticket" });
+            Ok((StatusCode::BAD_REQUEST, Json(said)).into_response())
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+async fn look(State(doors): Doorway, named: Named, headers: HeaderMap, body: Body) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    orders::is_json(&headers)?;
+    let bad = |what: &str| Refusal::new(StatusCode::BAD_REQUEST, "bad_value", what);
+    let body = body.map_err(|rejection| bad(&rejection.body_text()))?;
+    let text = if body.is_empty() { "{}" } else { str::from_utf8(&body).unwrap_or_default() };
+    let wishes = read_wishes(text).map_err(|problem| bad(&problem.to_string()))?;
+    if wishes.sensors.is_some() {
+        return Err(bad("sensors: they are the room's"));
+    }
+    let token = doors.rooms.look(&asker, id, wishes)?;
+    let topic = format!("viewer:data:{token}");
+    // It ends with this server: who may look is asked again then.
+    let said = json!({
+        "token": token, "topic": topic, "expires_in": TOKEN_SECONDS, "durable": false,
+    });
+    Ok((StatusCode::CREATED, Json(said)).into_response())
+}
+
+/// What `/metrics` says of it.
+pub(crate) fn measure(page: &mut Page, rooms: &RoomDesk) {
+    let figures = rooms.figures();
+    page.gauge("rooms", "Rooms.", figures.rooms);
+    page.gauge("room_channels_open", "Channels of rooms that are open.", figures.seats);
+    page.gauge("room_viewers", "Viewers' tokens that are bound to a room.", figures.viewers);
+    page.gauge("lobby_channels_open", "Channels of lobbies that are open.", figures.lobbies);
+}
+
+/// Why not, in the original's shape.
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    what: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, what: &str) -> Self {
+        Self { status, code, what: what.to_owned() }
+    }
+}
+
+impl From<orders::Problem> for Refusal {
+    fn from(problem: orders::Problem) -> Self {
+        let orders::Problem { status, code, what } = problem;
+        Self { status, code, what }
+    }
+}
+
+impl From<RoomError> for Refusal {
+    fn from(error: RoomError) -> Self {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        match error {
+            RoomError::Denied(Denied::SignIn) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Missing or invalid authorization",
+            ),
+            RoomError::Denied(Denied::NotFound) => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", "Room not found")
+            }
+            RoomError::Denied(Denied::Forbidden(why)) => {
+                Self::new(StatusCode::FORBIDDEN, why, sentence(why))
+            }
+            RoomError::Hydrating => Self::new(
+                unavailable,
+                "hydrating",
+                "what is kept of rooms is not here yet: look at /health/ready",
+            ),
+            RoomError::Word(error) => {
+                Self::new(StatusCode::BAD_REQUEST, "bad_value", &error.to_string())
+            }
+            RoomError::TooMany(what) => {
+                let what = format!("there are as many {what} as may be");
+                Self::new(StatusCode::CONFLICT, "too_many", &what)
+            }
+            RoomError::Sensor(why) => Self::new(StatusCode::CONFLICT, why, sentence(why)),
+            RoomError::Ticket(error) => {
+                let what = format!("Invalid ticket: {}", error.why());
+                Self::new(StatusCode::BAD_REQUEST, "bad_ticket", &what)
+            }
+            RoomError::NoRandom | RoomError::Desk(DeskError::NoRandom) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no_random", "no random bytes")
+            }
+            RoomError::Refused(refused) => {
+                Self::new(unavailable, "store_unavailable", &refused.to_string())
+            }
+            RoomError::Desk(DeskError::TooMany) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many viewers")
+            }
+            RoomError::Desk(_) => Self::new(unavailable, "busy", "busy"),
+        }
+    }
+}
+
+/// A reason for people.
+fn sentence(why: &str) -> &'static str {
+    match why {
+        "banned" => "You were sent away from this room",
+        "already_member" => "Already a member of this room",
+        "owner_cannot_leave" => "The owner cannot leave the room; delete it, or have another owner",
+        "not_a_member" => "Not a member of this room",
+        "not_for_guests" => "Guests cannot do this",
+        "cannot_change_owner" => "The owner stays what they are",
+        "already_admin" => "An admin already",
+        "cannot_kick_owner" => "The owner cannot be sent away",
+        "cannot_kick_admin_or_owner" => "Only the owner sends admins away",
+        "not_banned" => "Nobody was sent away by this name",
+        "already_added" => "The sensor is in the room already",
+        "not_in_room" => "The sensor is not in the room",
+        _ => "Not allowed to do this",
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self { status, code, what } = self;
+        (status, Json(json!({ "ok": false, "error": what, "code": code }))).into_response()
+    }
+}
