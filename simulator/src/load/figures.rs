@@ -128,6 +128,11 @@ impl Looked {
         if all == 0 { 1.0 } else { self.whole as f64 / all as f64 }
     }
 
+    /// Nothing came, and nothing was known to be lost yet: it was shed, or nobody sent or looked.
+    pub fn is_dark(&self) -> bool {
+        self.whole + self.summed_up + self.lost == 0
+    }
+
     fn merge(&mut self, other: &Self) {
         self.whole += other.whole;
         self.summed_up += other.summed_up;

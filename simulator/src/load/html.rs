@@ -271,6 +271,18 @@ fn surge_section(surged: &Surged) -> String {
         for look in Look::ALL {
             let looked = &phase.figures.looks[look as usize];
             let ms = |part| looked.age.quantile(part) as f64 / 1000.0;
+            if looked.is_dark() {
+                let _ = write!(
+                    out,
+                    "<tr><th scope=\"row\">{} ({} to {} s)</th><td>{}</td>\
+                     <td colspan=\"5\">nothing came</td></tr>",
+                    phase.name,
+                    phase.seconds.start,
+                    phase.seconds.end,
+                    look.name(),
+                );
+                continue;
+            }
             let _ = write!(
                 out,
                 "<tr><th scope=\"row\">{} ({} to {} s)</th><td>{}</td><td>{:.1} %</td>\

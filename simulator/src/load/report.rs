@@ -106,6 +106,10 @@ impl Surged {
         for Phase { name, figures, .. } in &self.phases {
             for look in Look::ALL {
                 let looked = &figures.looks[look as usize];
+                if looked.is_dark() {
+                    lines.push(format!("{name:<9} {:<6} nothing came", look.name()));
+                    continue;
+                }
                 lines.push(format!(
                     "{name:<9} {:<6} {:.1} % one by one, {} summed up, {} lost, age p50 {:.1} ms, \
                      p99 {:.1} ms",
@@ -636,6 +640,9 @@ mod tests {
         let seconds = [&before, &onset, &surge, &after].map(|phase| phase.seconds.clone());
         assert_eq!(seconds, [3..23, 23..28, 28..43, 43..63]);
         assert_eq!((of(&surge, Look::Close), of(&surge, Look::Seen)), (1.0, 0.5));
+        let lines = surged(4).lines();
+        assert!(lines[0].starts_with("before    high   100.0 % one by one"), "{lines:?}");
+        assert_eq!(lines[2], "before    low    nothing came");
         assert_eq!(surged(4).recovered_s, Some(4));
         assert_eq!(surged(0).recovered_s, Some(0));
         assert_eq!(surged(20).recovered_s, None);
