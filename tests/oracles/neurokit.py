@@ -1,8 +1,8 @@
 """Does NeuroKit2, which none of us wrote, find in our ECG and breath what we put there?
 
     pip install neurokit2 numpy
-    SENSOCTO_ORACLE=/tmp/oracle cargo test -p simulator --lib oracle -- --ignored
-    python3 tests/oracles/neurokit.py /tmp/oracle
+    SENSOCTO_ORACLE=$PWD/target/oracle cargo test -p simulator --lib oracle -- --ignored
+    python3 tests/oracles/neurokit.py target/oracle
 
 (Make the folder first.) For five people: heart rate within 1 bpm, RMSSD within 10 %, breathing
 within 0.5 a minute of the truth in truth.csv. Exits with 1 if any is not.
