@@ -25,10 +25,10 @@ export const hook = Object.freeze({
   get quality() {
     return { ...app.hub.quality };
   },
-  /** What the room shows: its panels row by row, its time and its window, what is marked. */
+  /** What the room shows: its panels row by row, its time and its window, what is marked, and all of it as an address. */
   get room() {
     const { layout, at_ms, window_s, markers } = room;
-    return { layout: structuredClone(layout), at_ms, window_s, markers: structuredClone(markers), held_from_ms: room.held_from_ms() };
+    return { layout: structuredClone(layout), at_ms, window_s, markers: structuredClone(markers), held_from_ms: room.held_from_ms(), link: room.link() };
   },
   get server_ms() {
     return app.hub.server_ms();
