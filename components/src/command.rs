@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::attention::Battery;
 use crate::attribute::AttributeType;
+use crate::class::Class;
 use crate::group::GroupPlan;
 use crate::id::{FeedId, GroupId, ViewerId};
 use crate::ledger::Reason;
@@ -23,9 +24,12 @@ pub struct Inputs {
     pub samples: SampleBatch,
     /// Viewers whose mailbox is full: this tick delivers nothing to them, and their cursors wait.
     pub busy: Vec<ViewerId>,
-    /// Samples that a door has already refused, by reason, since the last tick.
-    pub refused: Vec<(Reason, u64)>,
+    /// Samples that a door has already refused, by class and reason, since the last tick.
+    pub refused: Vec<Refused>,
 }
+
+/// So many samples of a class, kept out for a reason.
+pub type Refused = (Class, Reason, u64);
 
 /// One word to the engine.
 #[derive(Debug, Clone)]

@@ -174,8 +174,8 @@ struct Lossy {
     spare: Vec<SampleBatch>,
     /// The class whose turn is next when not everything is taken.
     turn: usize,
-    /// Dropped since the last tick, by [`Reason`].
-    refused: [u64; Reason::COUNT],
+    /// Dropped since the last tick, by [`Class`] and [`Reason`].
+    refused: [[u64; Reason::COUNT]; Class::COUNT],
 }
 
 /// Samples, and since when the first of them waits.
@@ -395,9 +395,10 @@ impl Intake {
                 let ledger = &mut queues[class as usize].ledger;
                 ledger.received += count;
                 ledger.drop(reason, count);
-                refused[reason as usize] += count;
+                refused[class as usize][reason as usize] += count;
             }
-            for (queue, samples) in queues.iter_mut().zip(&mut burst.samples) {
+            let queues = queues.iter_mut().zip(&mut burst.samples);
+            for ((queue, samples), refused) in queues.zip(refused) {
                 let count = samples.len() as u64;
                 if count == 0 {
                     continue;
@@ -493,9 +494,11 @@ impl Intake {
 
     fn take_samples(&self, inputs: &mut Inputs) -> Duration {
         let mut lossy = lock(&self.lossy);
-        for (reason, count) in Reason::ALL.into_iter().zip(&mut lossy.refused) {
-            if *count > 0 {
-                inputs.refused.push((reason, std::mem::take(count)));
+        for (class, refused) in Class::ALL.into_iter().zip(&mut lossy.refused) {
+            for (reason, count) in Reason::ALL.into_iter().zip(refused) {
+                if *count > 0 {
+                    inputs.refused.push((class, reason, std::mem::take(count)));
+                }
             }
         }
         let (Some(_), samples, bytes) = lossy.waiting() else { return Duration::ZERO };
@@ -633,7 +636,8 @@ mod tests {
         let mut inputs = Inputs::default();
         intake.take(&mut inputs);
         assert_eq!((inputs.commands.len(), inputs.samples.len()), (1, 1));
-        assert_eq!(inputs.refused, [(Reason::RateLimited, 5)]);
+        let limited = Reason::RateLimited;
+        assert_eq!(inputs.refused, [(Class::Bio, limited, 2), (Class::Motion, limited, 3)]);
         inputs = Inputs::default();
         intake.take(&mut inputs);
         assert!(
@@ -699,7 +703,7 @@ mod tests {
         intake.take(&mut inputs);
         let taken = by_slot(&inputs, 2);
         assert_eq!((taken[0].len(), taken[1].len()), (5, 12));
-        assert_eq!(inputs.refused, [(Reason::IntakeFull, 4)]);
+        assert_eq!(inputs.refused, [(Class::Location, Reason::IntakeFull, 4)]);
         let [bio, _, location, ..] = intake.books().classes;
         assert_eq!((bio.received, bio.delivered), (5, 5));
         assert_eq!((location.received, location.dropped(Reason::IntakeFull)), (16, 4));

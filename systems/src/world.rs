@@ -9,7 +9,7 @@ use components::class::Class;
 use components::command::Inputs;
 use components::delivery::Deliveries;
 use components::id::{FeedId, SensorKey, ViewerId};
-use components::ledger::Ledger;
+use components::ledger::{Ledger, Reason};
 use components::load::LoadLevel;
 use components::sample::EngineTime;
 use components::viewer::Quality;
@@ -81,6 +81,19 @@ pub struct Books {
     pub lens: Ledger,
     /// Samples stored, by class.
     pub by_class: [u64; Class::COUNT],
+    /// Samples that the door kept out because their class had no share left, by class.
+    pub shed: [u64; Class::COUNT],
+}
+
+impl Books {
+    /// Takes up what a door has kept out.
+    pub(crate) fn refuse(&mut self, (class, reason, count): (Class, Reason, u64)) {
+        self.store.received += count;
+        self.store.drop(reason, count);
+        if reason == Reason::Shed {
+            self.shed[class as usize] += count;
+        }
+    }
 }
 
 /// Whether to use the rayon pool the tick runs in. Without it, everything runs in order on the

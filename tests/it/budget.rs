@@ -2,6 +2,7 @@
 
 use components::attention::{Battery, Level};
 use components::budget::{Layer, Pacing};
+use components::class::Class;
 use components::command::Attention;
 use components::delivery::{Form, Notice};
 use components::id::ViewerId;
@@ -149,11 +150,11 @@ fn for_any_stream_it_can_be_told_what_was_asked_and_who_made_it_less() {
 #[test]
 fn what_the_door_and_the_devices_lose_is_told_by_the_layer_that_lost_it() {
     let mut lab = fleet(1);
-    lab.refuse(Reason::IntakeFull, 7_000);
+    lab.refuse(Class::Bio, Reason::IntakeFull, 7_000);
     lab.tick();
     lab.engine.figures();
     for reason in [Reason::IntakeFull, Reason::Shed, Reason::RateLimited, Reason::Paced] {
-        lab.refuse(reason, 100 * (1 + reason as u64));
+        lab.refuse(Class::Motion, reason, 100 * (1 + reason as u64));
     }
     lab.pass(2_000);
     let took = |figures: &Figures, layer| figures.took[layer as usize];
@@ -274,6 +275,38 @@ fn the_door_opens_before_viewers_are_given_more() {
     assert_eq!((quota(&lab), best(&lab)), (None, given), "first the door");
     live(&mut lab, 4, 15_000, |_| Some(pressed(Resource::Queue, 0.1)));
     assert_eq!(best(&lab), Some(Quality::High), "then they");
+}
+
+/// It was once thrown open in one step: what had been kept out was not thought to be asked for.
+#[test]
+fn a_door_opens_step_by_step_as_far_as_what_is_offered_to_it() {
+    const OFFERED_SPS: f64 = 4.0 * 1000.0 / TICK_MS as f64;
+    let mut lab = fleet(4);
+    live(&mut lab, 4, 2_000, |_| None);
+    let mut quotas = Vec::new();
+    let mut share = 0.0;
+    for tick in 0..16 * MEASURED_MS / TICK_MS {
+        if lab.now_ms().is_multiple_of(MEASURED_MS) {
+            quotas.push(quota(&lab));
+            lab.press(pressed(Resource::Queue, if tick < 4 * 63 { 2.0 } else { 0.3 }));
+        }
+        share += quota(&lab).map_or(4.0, |sps| sps * TICK_MS as f64 / 1000.0);
+        let passes = share.clamp(0.0, 4.0).floor();
+        share = (share - passes).min(4.0);
+        for n in 0..passes as usize {
+            let now = lab.now_ms() as i64;
+            lab.send(&format!("s{n}"), "ecg", now, &now.to_string());
+        }
+        lab.refuse(Class::Bio, Reason::Shed, 4 - passes as u64);
+        lab.tick();
+    }
+    let held: Vec<f64> = quotas.iter().flatten().copied().collect();
+    let least = held.iter().copied().fold(f64::INFINITY, f64::min);
+    let opening: Vec<f64> = held.iter().copied().skip_while(|sps| *sps > least).collect();
+    assert!(least < 0.3 * OFFERED_SPS, "{quotas:?}");
+    assert!(opening.windows(2).all(|two| two[1] >= two[0] && two[1] < 1.3 * two[0]), "{quotas:?}");
+    assert!(*opening.last().unwrap() > 0.75 * OFFERED_SPS, "nearly open, then open: {quotas:?}");
+    assert_eq!(quotas.last(), Some(&None));
 }
 
 #[test]

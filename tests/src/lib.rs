@@ -10,6 +10,7 @@ use std::sync::Arc;
 use components::attention::Level;
 use components::attribute::AttributeType;
 use components::budget::{Grant, Pacing};
+use components::class::Class;
 use components::command::{Attention, Command, SensorCard, SensorSet, Target};
 use components::delivery::{Digest, Form, Notice};
 use components::group::{GroupPlan, MemberState, Reading, Signal, Tier};
@@ -289,8 +290,8 @@ impl Lab {
     }
 
     /// The door gave up samples of the next tick.
-    pub fn refuse(&mut self, reason: Reason, count: u64) {
-        self.inputs.refused.push((reason, count));
+    pub fn refuse(&mut self, class: Class, reason: Reason, count: u64) {
+        self.inputs.refused.push((class, reason, count));
     }
 
     /// These viewers' mailboxes are full in the next tick.

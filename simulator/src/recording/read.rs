@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use components::command::{Command, Inputs};
-use components::ledger::Reason;
+use components::command::{Command, Inputs, Refused};
 use components::sample::EngineTime;
 use rustc_hash::FxHashMap;
 
@@ -91,7 +90,7 @@ struct Pending {
 struct Words {
     tick: u64,
     commands: Vec<Command>,
-    refused: Vec<(Reason, u64)>,
+    refused: Vec<Refused>,
 }
 
 /// What a recording says the rolling hash is behind a tick.

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use components::command::{Command, Inputs};
+use components::command::{Command, Inputs, Refused};
 use components::delivery::Deliveries;
 use components::id::ViewerId;
-use components::ledger::Reason;
 use components::sample::{EngineTime, SampleBatch};
 
 use super::hash::Hash;
@@ -54,7 +53,7 @@ struct Reel {
     commands: Vec<Command>,
     samples: SampleBatch,
     busy: Vec<ViewerId>,
-    refused: Vec<(Reason, u64)>,
+    refused: Vec<Refused>,
 }
 
 /// One tick: where its parts end in the reel's.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use components::attention::Battery;
 use components::attribute::AttributeType;
 use components::cell::Cell;
+use components::class::Class;
 use components::command::{Attention, Command, Inputs, SensorCard, SensorSet, Target};
 use components::group::{GroupPlan, Signal, Tier};
 use components::id::{FeedId, GroupId, Handle, ViewerId};
@@ -132,7 +133,10 @@ fn life(ticks: u64, seed: u64) -> Vec<(EngineTime, Inputs)> {
                 inputs.busy = (0..tick / 50).map(|n| viewer(n as u32 * 3)).collect();
             }
             if tick % 29 == 0 {
-                inputs.refused = vec![(Reason::IntakeFull, 3), (Reason::RateLimited, u64::MAX)];
+                inputs.refused = vec![
+                    (Class::Bio, Reason::IntakeFull, 3),
+                    (Class::Device, Reason::RateLimited, u64::MAX),
+                ];
             }
             for n in 0..[0, 0, 3, 20][(chance(1) % 4) as usize] {
                 let roll = chance(100 + n);

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use components::attention::Battery;
 use components::attribute::AttributeType;
-use components::command::{Attention, Command, SensorCard, SensorSet, Target};
+use components::class::Class;
+use components::command::{Attention, Command, Refused, SensorCard, SensorSet, Target};
 use components::group::{GroupPlan, Signal, Tier};
 use components::id::{FeedId, GroupId, Handle, ViewerId};
 use components::ledger::Reason;
@@ -20,9 +21,18 @@ pub(super) struct Spoken<'a> {
     pub tick: u64,
     #[serde(borrow)]
     pub commands: Vec<Word<'a>>,
-    /// Samples that a door refused since the last tick, by reason.
+    /// Samples that a door refused since the last tick, by class and reason.
     #[serde(default, borrow, skip_serializing_if = "Vec::is_empty")]
-    pub refused: Vec<(Cow<'a, str>, u64)>,
+    pub refused: Vec<Away<'a>>,
+}
+
+/// What was turned away: class, reason, count.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Away<'a> {
+    Of(#[serde(borrow)] Cow<'a, str>, #[serde(borrow)] Cow<'a, str>, u64),
+    /// Formats 1 and 2 do not say of which class.
+    OfAny(#[serde(borrow)] Cow<'a, str>, u64),
 }
 
 /// Feeds, viewers, and groups, that a recording may hold at once.
@@ -217,11 +227,14 @@ pub(super) struct At<'a>(#[serde(borrow)] Cow<'a, str>, #[serde(borrow)] Option<
 const ALL: &str = "all";
 
 impl<'a> Spoken<'a> {
-    pub(super) fn of(tick: u64, commands: &'a [Command], refused: &[(Reason, u64)]) -> Self {
+    pub(super) fn of(tick: u64, commands: &'a [Command], refused: &[Refused]) -> Self {
         Self {
             tick,
             commands: commands.iter().map(Word::of).collect(),
-            refused: refused.iter().map(|(reason, n)| (reason.name().into(), *n)).collect(),
+            refused: refused
+                .iter()
+                .map(|(class, reason, n)| Away::Of(class.name().into(), reason.name().into(), *n))
+                .collect(),
         }
     }
 
@@ -230,14 +243,19 @@ impl<'a> Spoken<'a> {
     pub(super) fn give(
         self,
         commands: &mut Vec<Command>,
-        refused: &mut Vec<(Reason, u64)>,
+        refused: &mut Vec<Refused>,
     ) -> Result<(), String> {
         for word in self.commands {
             commands.push(word.command()?);
         }
-        for (name, count) in self.refused {
+        for away in self.refused {
+            let (class, name, count) = match away {
+                Away::Of(class, name, count) => (class, name, count),
+                Away::OfAny(name, count) => (Class::Environment.name().into(), name, count),
+            };
+            let known = Class::from_name(&class).ok_or_else(|| format!("the class {class:?}"))?;
             let reason = Reason::ALL.into_iter().find(|reason| reason.name() == name);
-            refused.push((reason.ok_or_else(|| format!("the reason {name:?}"))?, count));
+            refused.push((known, reason.ok_or_else(|| format!("the reason {name:?}"))?, count));
         }
         Ok(())
     }

@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use components::command::{Command, Inputs};
+use components::command::{Command, Inputs, Refused};
 use components::delivery::Deliveries;
 use components::id::ViewerId;
-use components::ledger::Reason;
 use components::sample::{EngineTime, SampleBatch};
 use mcap::records::{MessageHeader, Metadata};
 use mcap::write::NoSeek;
@@ -160,7 +159,7 @@ impl<W: Write> Writer<W> {
         samples: &SampleBatch,
         range: std::ops::Range<usize>,
         busy: &[ViewerId],
-        refused: &[(Reason, u64)],
+        refused: &[Refused],
     ) -> io::Result<()> {
         if self.summary.ticks > 0 && now < self.summary.last {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "time does not go back"));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use components::attention::{Battery, Level};
 use components::attribute::AttributeType;
-use components::command::{Attention, Command, SensorCard, SensorSet, Target};
+use components::command::{Attention, Command, Refused, SensorCard, SensorSet, Target};
 use components::delivery::{Deliveries, Form, Notice, Slice};
 use components::id::{FeedId, StreamId, ViewerId};
 use components::ledger::Reason;
@@ -201,7 +201,7 @@ impl Model {
         commands: &[Command],
         sent: &[Sent],
         busy: &[ViewerId],
-        refused: &[(Reason, u64)],
+        refused: &[Refused],
     ) {
         (self.before, self.now) = (self.now, now);
         self.expected.clear();
@@ -220,7 +220,7 @@ impl Model {
             self.viewers.remove(&id);
             self.expected.push(format!("viewer {:?} closed, LeaseOver", id.0));
         }
-        for &(reason, count) in refused {
+        for &(_, reason, count) in refused {
             self.received += count;
             self.refused[reason as usize] += count;
         }

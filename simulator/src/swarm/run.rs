@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use components::cell::Cell;
+use components::class::Class;
 use components::command::{Attention, Command, SensorCard, SensorSet};
 use components::delivery::{Deliveries, Notice};
 use components::id::{FeedId, Handles, ViewerId};
@@ -309,7 +310,10 @@ impl<'a> Run<'a> {
                     self.send(feed, index as u16, EPOCH_MS, PayloadForm::Integer, n);
                 }
             }
-            Event::Refused { reason, count } => self.inputs.refused.push((*reason, *count)),
+            Event::Refused { reason, count } => {
+                let class = Class::ALL[(*count % Class::COUNT as u64) as usize];
+                self.inputs.refused.push((class, *reason, *count));
+            }
             Event::Open { viewer, sensors, quality } => {
                 if self.seats[*viewer].open.is_none() {
                     let Some(handle) = self.viewers.take(usize::MAX) else { return };

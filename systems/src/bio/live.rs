@@ -154,7 +154,7 @@ impl Bio {
         let is_full = self.minds.len() >= MIND_COUNT_MAX;
         let mind = match self.minds.entry(stream.id) {
             Entry::Occupied(mind) => mind.into_mut(),
-            Entry::Vacant(_) if is_full => return None,
+            Entry::Vacant(_) if is_full || !is_observed(stream) => return None,
             Entry::Vacant(place) => {
                 let seen = count.saturating_sub(1);
                 place.insert(Mind { detector: Detector::default(), seen, at: now })
@@ -196,7 +196,7 @@ pub struct Looks(pub(crate) Vec<(SensorKey, SmallVec<[SensorKey; 8]>)>);
 pub fn notice_novelty(
     now: Res<Now>,
     current: Res<CurrentBudget>,
-    sensors: Query<(&Sensor, &Streams)>,
+    sensors: Query<(&Sensor, &Streams, &Attended)>,
     mut bio: ResMut<Bio>,
     mut out: ResMut<Outgoing>,
 ) {
@@ -213,16 +213,18 @@ pub fn notice_novelty(
     }
     let settings = NoveltySettings::default();
     let mut alarms: SmallVec<[(StreamId, Event); 4]> = SmallVec::new();
-    for (sensor, streams) in &sensors {
+    for (sensor, streams, attended) in &sensors {
+        // Nobody reads what nobody watches: most sensors are passed by without a look at their streams.
+        if attended.0 == Level::None {
+            continue;
+        }
         for stream in &streams.list {
             let is_its_turn = (turn.wrapping_sub(stream.id.0.into())) % TURN_COUNT < turns;
-            if stream.readers == 0 || !stream.alive || !is_its_turn || !is_observed(stream.kind) {
+            if stream.readers == 0 || !stream.alive || !is_its_turn {
                 continue;
             }
-            let Some(card) = stream.card.as_ref().filter(|card| card.shape.is_scalar()) else {
-                continue;
-            };
             let Some(alarm) = bio.look(stream, now.time, &settings) else { continue };
+            let Some(card) = &stream.card else { continue };
             let event = Event {
                 at: now.time,
                 sensor_id: Arc::clone(&sensor.card.sensor_id),
@@ -253,9 +255,10 @@ pub fn notice_novelty(
     }
 }
 
-/// Whether a stream of this kind has a past that it could be unlike.
-fn is_observed(kind: AttributeType) -> bool {
-    !matches!(kind, AttributeType::Button | AttributeType::Battery)
+/// Whether this stream is of single values, and of a kind with a past that it could be unlike.
+fn is_observed(stream: &Stream) -> bool {
+    !matches!(stream.kind, AttributeType::Button | AttributeType::Battery)
+        && stream.card.as_ref().is_some_and(|card| card.shape.is_scalar())
 }
 
 /// With each measurement: how well viewers fared, what the hour is, who will be looked at.

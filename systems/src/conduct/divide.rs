@@ -97,8 +97,11 @@ pub struct CurrentBudget {
     /// When shares were last divided, and the totals then.
     pub(crate) measured_at: EngineTime,
     pub(crate) taken: [u64; Class::COUNT],
-    /// Samples a second of each class, as measured.
+    pub(crate) shed: [u64; Class::COUNT],
+    /// Samples a second of each class that came in, as measured.
     pub class_in_sps: [f64; Class::COUNT],
+    /// With those that were kept out because the class had no share left.
+    pub class_offered_sps: [f64; Class::COUNT],
     pub(crate) paced_at: EngineTime,
     /// Whose turn it is to climb first.
     pub(crate) turn: u32,
@@ -120,7 +123,9 @@ impl CurrentBudget {
             devices: Valve::default(),
             measured_at: EngineTime(0),
             taken: [0; Class::COUNT],
+            shed: [0; Class::COUNT],
             class_in_sps: [0.0; Class::COUNT],
+            class_offered_sps: [0.0; Class::COUNT],
             paced_at: EngineTime(0),
             turn: 0,
         }
@@ -506,13 +511,18 @@ impl CurrentBudget {
         desk: &mut Desk,
     ) {
         for class in Class::ALL {
-            let taken = books.by_class[class as usize];
-            let new = taken.saturating_sub(self.taken[class as usize]);
-            self.class_in_sps[class as usize] = new as f64 / seconds;
-            self.taken[class as usize] = taken;
+            let n = class as usize;
+            let (taken, shed) = (books.by_class[n], books.shed[n]);
+            let came = taken.saturating_sub(self.taken[n]);
+            let offered = came + shed.saturating_sub(self.shed[n]);
+            self.class_in_sps[n] = came as f64 / seconds;
+            self.class_offered_sps[n] = offered as f64 / seconds;
+            (self.taken[n], self.shed[n]) = (taken, shed);
         }
         let measured: f64 = self.class_in_sps.iter().sum();
-        self.intake.steer(now, pressed, seconds, Flowing { measured, asked: measured, floor: 0.0 });
+        // What is kept out would come: the door opens as far as that by and by, not at once.
+        let asked: f64 = self.class_offered_sps.iter().sum();
+        self.intake.steer(now, pressed, seconds, Flowing { measured, asked, floor: 0.0 });
         let Some(limit) = self.intake.limit else {
             self.budget.class_sps = [None; Class::COUNT];
             return;
@@ -520,14 +530,14 @@ impl CurrentBudget {
         desk.demands.clear();
         desk.demands.extend(Class::ALL.map(|class| Demand {
             weight: class.weight(),
-            asked: self.class_in_sps[class as usize],
+            asked: self.class_offered_sps[class as usize],
             floor: 0.0,
         }));
         desk.arbiter.allocate(&desk.demands, limit, &mut desk.allotted);
         for class in Class::ALL {
             let (asked, allotted) =
-                (self.class_in_sps[class as usize], desk.allotted[class as usize]);
-            // Who gets what it brings is not held to it: the next second it may bring more.
+                (self.class_offered_sps[class as usize], desk.allotted[class as usize]);
+            // Who gets what it offers is not held to it: the next second it may offer more.
             self.budget.class_sps[class as usize] = (allotted < asked).then_some(allotted);
         }
     }

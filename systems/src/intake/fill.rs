@@ -106,10 +106,7 @@ pub fn fill_rings(
     mut out: ResMut<Outgoing>,
 ) {
     let inputs = &mut incoming.0;
-    for (reason, count) in inputs.refused.drain(..) {
-        books.store.received += count;
-        books.store.drop(reason, count);
-    }
+    inputs.refused.drain(..).for_each(|refused| books.refuse(refused));
     let batch = &mut inputs.samples;
     if batch.is_empty() {
         return;
@@ -199,10 +196,7 @@ pub fn fill_rings(
 pub(crate) fn restart(world: &mut World) {
     world.resource_scope(|world, mut incoming: Mut<'_, Incoming>| {
         let mut books = world.resource_mut::<Books>();
-        for (reason, count) in incoming.0.refused.drain(..) {
-            books.store.received += count;
-            books.store.drop(reason, count);
-        }
+        incoming.0.refused.drain(..).for_each(|refused| books.refuse(refused));
         books.store.received += incoming.0.samples.len() as u64;
         incoming.0.samples.clear();
     });

@@ -2,7 +2,6 @@
 
 use components::attention::Level;
 use components::budget::{Budget, Grant, Layer, Pacing};
-use components::class::Class;
 use components::load::{Load, LoadLevel};
 use components::pressure::{Pressures, Resource};
 use components::sample::EngineTime;
@@ -115,7 +114,9 @@ pub(super) fn write_budget(current: &CurrentBudget, out: &mut Writer) {
         devices,
         measured_at,
         taken,
+        shed,
         class_in_sps,
+        class_offered_sps,
         paced_at,
         turn,
     } = current;
@@ -127,8 +128,8 @@ pub(super) fn write_budget(current: &CurrentBudget, out: &mut Writer) {
     out.count(*seed_sample_count_max);
     [delivery, intake, devices].into_iter().for_each(|each| valve(*each, out));
     out.number(measured_at.0);
-    taken.iter().for_each(|count| out.number(*count));
-    class_in_sps.iter().for_each(|sps| out.float(*sps));
+    taken.iter().chain(shed).for_each(|count| out.number(*count));
+    class_in_sps.iter().chain(class_offered_sps).for_each(|sps| out.float(*sps));
     out.number(paced_at.0);
     out.number((*turn).into());
 }
@@ -150,11 +151,11 @@ pub(super) fn read_budget(settings: &Settings, bytes: &mut Reader<'_>) -> Read<C
     current.intake = read_valve(bytes)?;
     current.devices = read_valve(bytes)?;
     current.measured_at = time(bytes)?;
-    for class in Class::ALL {
-        current.taken[class as usize] = bytes.total()?;
+    for count in current.taken.iter_mut().chain(&mut current.shed) {
+        *count = bytes.total()?;
     }
-    for class in Class::ALL {
-        current.class_in_sps[class as usize] = amount(bytes)?;
+    for sps in current.class_in_sps.iter_mut().chain(&mut current.class_offered_sps) {
+        *sps = amount(bytes)?;
     }
     current.paced_at = time(bytes)?;
     current.turn = bytes.number32()?;

@@ -91,11 +91,11 @@ fn resources(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
     }
     world.insert_resource(now);
     let (store, lens) = (ledger(bytes)?, ledger(bytes)?);
-    let mut by_class = [0; Class::COUNT];
-    for count in &mut by_class {
+    let (mut by_class, mut shed) = ([0; Class::COUNT], [0; Class::COUNT]);
+    for count in by_class.iter_mut().chain(&mut shed) {
         *count = bytes.total()?;
     }
-    world.insert_resource(Books { store, lens, by_class });
+    world.insert_resource(Books { store, lens, by_class, shed });
     let judgement = super::decision::read_judgement(bytes)?;
     world.insert_resource(judgement);
     let mut budget = super::decision::read_budget(world.resource::<Settings>(), bytes)?;

@@ -50,7 +50,7 @@ fn resources(world: &World, out: &mut Writer) {
     let books = world.resource::<Books>();
     ledger(&books.store, out);
     ledger(&books.lens, out);
-    books.by_class.iter().for_each(|count| out.number(*count));
+    books.by_class.iter().chain(&books.shed).for_each(|count| out.number(*count));
     super::decision::write_judgement(world.resource::<Judgement>(), out);
     super::decision::write_budget(world.resource::<CurrentBudget>(), out);
     out.flag(is_told(world));
