@@ -294,6 +294,20 @@ pub struct HeartReading {
     pub variability: Variability,
 }
 
+/// What breathing does to one person's heart, over two minutes: respiratory sinus arrhythmia.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct BreathingHeart {
+    /// The breath's rhythm, Hz.
+    pub breath_hz: f64,
+    /// Phase-locking value of the intervals between beats and the breath.
+    pub plv: f64,
+    /// Magnitude-squared coherence at the breath's rhythm; by chance about `1 / segments`.
+    pub coherence: f64,
+    pub segments: u32,
+    /// Of the interval between beats over one breath, ms.
+    pub peak_to_trough_ms: f64,
+}
+
 /// An R-peak that was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BeatFound {

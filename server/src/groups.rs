@@ -21,6 +21,10 @@ pub const WATCHED_COUNT_MAX: usize = 16;
 /// whoever names it in a lens watches the groups of [`old_plans`].
 pub const OLD_SENSOR_ID: &str = "__composite_sync";
 
+/// The name of the figure of hearts, and of that which comes of breaths and hearts.
+pub const OLD_HEART: &str = "hrv_sync";
+pub const OLD_RSA: &str = "rsa_coherence";
+
 /// What clients of the original hear of: everybody who breathes, and everybody with an ECG.
 pub fn old_plans() -> [GroupPlan; 2] {
     let plan = |name: &str, signal, attribute_id: &str| GroupPlan {
@@ -32,13 +36,13 @@ pub fn old_plans() -> [GroupPlan; 2] {
     };
     [
         plan("breathing_sync", Signal::Breath, "respiration"),
-        plan("hrv_sync", Signal::HeartHigh, "ecg"),
+        plan(OLD_HEART, Signal::HeartHigh, "ecg"),
     ]
 }
 
 /// Whether a group's name is one that the original's clients know a figure by.
 pub fn is_old_name(name: &str) -> bool {
-    old_plans().iter().any(|plan| *plan.name == *name)
+    name == OLD_RSA || old_plans().iter().any(|plan| *plan.name == *name)
 }
 
 /// Groups that have figures of their own on `/metrics`; the others share one.

@@ -4,6 +4,7 @@
 //! channel must close: a frame that finds the outbox full waits in its lane, the viewer counts as
 //! busy, and the engine delivers no more until it has gone.
 
+mod bodies;
 mod follow;
 mod groups;
 

@@ -9,7 +9,8 @@ use components::wire::viewer::group;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-use crate::groups::{GroupDesk, OLD_SENSOR_ID, is_old_name};
+use super::bodies::Bodies;
+use crate::groups::{GroupDesk, OLD_HEART, OLD_RSA, OLD_SENSOR_ID, is_old_name};
 
 /// Clients of the original hear of a figure at most this often, milliseconds of its own time.
 const OLD_INTERVAL_MS: i64 = 200;
@@ -18,6 +19,7 @@ const OLD_INTERVAL_MS: i64 = 200;
 #[derive(Debug, Default)]
 pub(super) struct GroupBook {
     known: FxHashMap<GroupId, Known>,
+    bodies: Bodies,
     /// Counts what was ever said of members.
     version: u64,
 }
@@ -26,6 +28,7 @@ pub(super) struct GroupBook {
 struct Known {
     plan: Arc<GroupPlan>,
     members: Vec<u8>,
+    sensor_ids: Arc<[Arc<str>]>,
     version: u64,
     /// When clients of the original last heard of it.
     old_sent_ms: Option<i64>,
@@ -58,7 +61,13 @@ impl GroupBook {
                 self.version += 1;
                 let mut members = Vec::new();
                 group::members(&plan.name, sensor_ids, *left_out, &mut members);
-                let known = Known { plan, members, version: self.version, old_sent_ms: None };
+                let known = Known {
+                    plan,
+                    members,
+                    sensor_ids: Arc::clone(sensor_ids),
+                    version: self.version,
+                    old_sent_ms: None,
+                };
                 self.known.insert(*group, known);
             }
             Notice::GroupClosed { group } | Notice::GroupRefused { group } => {
@@ -78,8 +87,15 @@ impl GroupBook {
         let known = self.known.get_mut(&news.group)?;
         let name = &*known.plan.name;
         desk.meter(name, deliveries.readings_of(news).map(|(reading, _)| reading));
+        let bodies = &mut self.bodies;
+        if known.sensor_ids.len() == news.member_count as usize {
+            bodies.hear(known.plan.signal, &known.sensor_ids, news, deliveries);
+        }
+        if known.plan.signal.is_of_heart() {
+            bodies.look();
+        }
         if is_old_name(name) {
-            let body = known.old_figure(news, deliveries);
+            let body = known.old_figures(news, deliveries, bodies);
             return Some(Letters { version: known.version, said: Said::Old(body) });
         }
         let written = |write: &dyn Fn(&mut Vec<u8>)| {
@@ -93,8 +109,12 @@ impl GroupBook {
         });
         let pairs = (news.pair_count > 0)
             .then(|| written(&|out| group::pairs(name, deliveries, news, out)));
-        let hearts = (news.heart_count + news.beat_count > 0)
-            .then(|| written(&|out| group::hearts(name, deliveries, news, out)));
+        let hearts = (news.heart_count + news.beat_count > 0).then(|| {
+            let is_told = news.heart_count > 0;
+            let breathing = bodies.of(&known.sensor_ids).filter(|_| is_told);
+            let breathing: Vec<_> = breathing.collect();
+            written(&|out| group::hearts(name, deliveries, news, &breathing, out))
+        });
         let members = known.members.clone();
         let said = Said::Group { members, readings, pairs, hearts };
         Some(Letters { version: known.version, said })
@@ -102,34 +122,47 @@ impl GroupBook {
 }
 
 impl Known {
-    /// The original's figure, 0 to 100, fed with what strangers read 0 on: kappa, smoothed.
-    fn old_figure(&mut self, news: &GroupNews, deliveries: &Deliveries) -> Vec<u8> {
+    /// The original's figures, 0 to 100, fed with what strangers read 0 on: kappa, smoothed; with
+    /// hearts also how far they go with the breaths.
+    fn old_figures(
+        &mut self,
+        news: &GroupNews,
+        deliveries: &Deliveries,
+        bodies: &Bodies,
+    ) -> Vec<u8> {
         let mut body = Vec::new();
-        let newest = deliveries.readings_of(news).last();
-        let Some((reading, Some((_, kappa)))) =
-            newest.map(|(reading, _)| (reading, reading.smoothed))
-        else {
-            return body;
-        };
+        let Some((reading, _)) = deliveries.readings_of(news).last() else { return body };
         let at_ms = reading.at_us.div_euclid(1_000);
         if self.old_sent_ms.is_some_and(|sent| (0..OLD_INTERVAL_MS).contains(&(at_ms - sent))) {
             return body;
         }
-        self.old_sent_ms = Some(at_ms);
         let name = &*self.plan.name;
-        body.extend_from_slice(b"{\"batch\":{");
-        write_string(OLD_SENSOR_ID, &mut body);
-        body.extend_from_slice(b":{");
-        write_string(name, &mut body);
-        body.extend_from_slice(b":{\"attribute_id\":");
-        write_string(name, &mut body);
-        body.extend_from_slice(b",\"payload\":");
-        write_integer((100.0 * kappa.clamp(0.0, 1.0)).round() as i64, &mut body);
-        body.extend_from_slice(b",\"timestamp\":");
-        write_integer(at_ms, &mut body);
-        body.extend_from_slice(b",\"sensor_id\":");
-        write_string(OLD_SENSOR_ID, &mut body);
-        body.extend_from_slice(b"}}}}");
+        let rsa = (name == OLD_HEART).then(|| bodies.together(&self.sensor_ids)).flatten();
+        let kappa = reading.smoothed.map(|(_, kappa)| kappa.clamp(0.0, 1.0));
+        let figures = [(name, kappa), (OLD_RSA, rsa)];
+        for (name, share) in figures.into_iter().filter_map(|(name, it)| Some((name, it?))) {
+            if body.is_empty() {
+                self.old_sent_ms = Some(at_ms);
+                body.extend_from_slice(b"{\"batch\":{");
+                write_string(OLD_SENSOR_ID, &mut body);
+                body.extend_from_slice(b":{");
+            } else {
+                body.push(b',');
+            }
+            write_string(name, &mut body);
+            body.extend_from_slice(b":{\"attribute_id\":");
+            write_string(name, &mut body);
+            body.extend_from_slice(b",\"payload\":");
+            write_integer((100.0 * share).round() as i64, &mut body);
+            body.extend_from_slice(b",\"timestamp\":");
+            write_integer(at_ms, &mut body);
+            body.extend_from_slice(b",\"sensor_id\":");
+            write_string(OLD_SENSOR_ID, &mut body);
+            body.push(b'}');
+        }
+        if !body.is_empty() {
+            body.extend_from_slice(b"}}}");
+        }
         body
     }
 }

@@ -1,9 +1,10 @@
 use components::attribute::AttributeType;
 use components::budget::Layer;
 use components::cell::Cell;
-use components::command::{Command, SensorCard};
+use components::command::{Command, SensorCard, SensorSet};
 use components::delivery::{Form as SliceForm, Probe, Slice, StreamCard, ViewerEnd};
-use components::id::StreamId;
+use components::group::{GroupNews, GroupPlan, Reading, Signal, Unmeasurable};
+use components::id::{GroupId, StreamId};
 use components::sample::Timestamp;
 use components::shape::Shape;
 use components::viewer::Quality;
@@ -16,6 +17,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::clock::Clock;
+use crate::groups::OLD_SENSOR_ID;
 use crate::outbox::{OUTBOX_MESSAGE_COUNT_MAX, OutboxReader, outbox};
 use crate::store::{Place, Store, StoreConfig, sections};
 use crate::viewer::{SeatAddress, ViewerSeat, words};
@@ -46,8 +48,11 @@ impl Room {
     }
 
     fn join(&self, params: &str) -> (ViewerSeat, OutboxReader) {
-        let token =
-            self.desk.mint(words::Wishes::default(), None).now_or_never().unwrap().unwrap().0;
+        self.join_with(words::Wishes::default(), params)
+    }
+
+    fn join_with(&self, wishes: words::Wishes, params: &str) -> (ViewerSeat, OutboxReader) {
+        let token = self.desk.mint(wishes, None).now_or_never().unwrap().unwrap().0;
         let (outbox, reader) = outbox(&Arc::default());
         let kicks = Arc::clone(&self.kicks);
         let address = SeatAddress {
@@ -400,4 +405,152 @@ fn a_marked_sample_is_followed_to_the_socket_that_writes_it() {
     room.tick(&deliveries);
     let later = std::iter::from_fn(|| reader.try_recv()).last().unwrap();
     assert!(later.stamps.is_empty());
+}
+
+/// What a group says of two minutes and a half, second by second: of each member what `value` is.
+fn told(
+    room: &mut Room,
+    viewer: ViewerId,
+    group: GroupId,
+    members: &[&str],
+    value: impl Fn(usize, f64) -> f64,
+) {
+    let sensor_ids: Arc<[Arc<str>]> = members.iter().map(|id| (*id).into()).collect();
+    let notice = Notice::GroupMembers { group, sensor_ids, left_out: 0 };
+    room.tick(&Deliveries { notices: vec![notice], ..Deliveries::default() });
+    let reading = |cell: i64| Reading {
+        at_us: cell * 100_000,
+        members: members.len() as u16,
+        measurable: 0,
+        order: None,
+        smoothed: None,
+    };
+    for second in 0..150i64 {
+        let cells = 10 * second..10 * (second + 1);
+        let mut deliveries = Deliveries::default();
+        for cell in cells {
+            deliveries.readings.push(reading(cell));
+            deliveries.states.extend(members.iter().map(|_| Err(Unmeasurable::TooShort)));
+            deliveries.values.extend((0..members.len()).map(|at| value(at, cell as f64 * 0.1)));
+        }
+        deliveries.watchers.push(viewer);
+        deliveries.groups.push(GroupNews {
+            group,
+            readings_at: 0,
+            reading_count: 10,
+            states_at: 0,
+            member_count: members.len() as u32,
+            pairs_at: 0,
+            pair_count: 0,
+            hearts_at: 0,
+            heart_count: 0,
+            beats_at: 0,
+            beat_count: 0,
+            watchers_at: 0,
+            watcher_count: 1,
+        });
+        room.tick(&deliveries);
+    }
+}
+
+/// A client of the original hears how far hearts go with breaths: of people whose hearts do 100,
+/// where they go their own way 0, and of people whose breath nobody measures nothing.
+#[test]
+fn clients_of_the_original_hear_how_far_hearts_go_with_breaths() {
+    const BREATH_HZ: f64 = 0.25;
+    let wave = |hz: f64, seconds: f64| (std::f64::consts::TAU * hz * seconds).sin();
+    let breath = |_: usize, seconds: f64| wave(BREATH_HZ, seconds);
+    let heard = |heart_hz: f64, breathing: &[&str]| {
+        let mut room = Room::new();
+        let ids = SensorSet::Ids([OLD_SENSOR_ID.into()].into());
+        let wishes = words::Wishes { sensors: Some(ids), ..words::Wishes::default() };
+        let (seat, mut reader) = room.join_with(wishes, "{}");
+        let groups: Vec<(GroupId, Box<GroupPlan>)> = room
+            .commands()
+            .into_iter()
+            .filter_map(|command| match command {
+                Command::OpenGroup { group, plan } => Some((group, plan)),
+                _ => None,
+            })
+            .collect();
+        let of = |name: &str| groups.iter().find(|(_, plan)| &*plan.name == name).unwrap().0;
+        let (breaths, hearts) = (of("breathing_sync"), of("hrv_sync"));
+        told(&mut room, seat.viewer(), breaths, breathing, breath);
+        all(&mut reader);
+        told(&mut room, seat.viewer(), hearts, &["ada", "bo"], |_, seconds| {
+            900.0 + 40.0 * wave(heart_hz, seconds - 1.0)
+        });
+        let figures: Vec<Value> = all(&mut reader)
+            .iter()
+            .map(event)
+            .filter(|(event, _)| event == "sensor_batch")
+            .map(|(_, body)| body["batch"][OLD_SENSOR_ID].clone())
+            .collect();
+        figures.last().map(|figure| figure["rsa_coherence"].clone())
+    };
+    let figure = heard(BREATH_HZ, &["ada", "bo"]).expect("it is told");
+    assert_eq!(figure["payload"], 100);
+    assert_eq!(figure["sensor_id"], OLD_SENSOR_ID);
+    assert_eq!(figure["attribute_id"], "rsa_coherence");
+    assert!(figure["timestamp"].as_i64().unwrap() > 140_000, "{figure}");
+    assert_eq!(heard(0.31, &["ada", "bo"]).expect("it is told")["payload"], 0);
+    assert_eq!(heard(BREATH_HZ, &["cy"]), None);
+}
+
+/// Whoever watches hearts the new way hears it of each person, with what it was found from.
+#[test]
+fn of_each_heart_that_is_watched_it_is_told_what_breathing_does_to_it() {
+    let mut bodies = bodies::Bodies::default();
+    let ids: [Arc<str>; 2] = ["ada".into(), "bo".into()];
+    let mut deliveries = Deliveries::default();
+    let news = |count: u32| GroupNews {
+        group: GroupId(components::id::Handle { slot: 0, generation: 0 }),
+        readings_at: 0,
+        reading_count: count,
+        states_at: 0,
+        member_count: 2,
+        pairs_at: 0,
+        pair_count: 0,
+        hearts_at: 0,
+        heart_count: 0,
+        beats_at: 0,
+        beat_count: 0,
+        watchers_at: 0,
+        watcher_count: 0,
+    };
+    let wave = |hz: f64, cell: i64| (std::f64::consts::TAU * hz * cell as f64 * 0.1).sin();
+    let hear = |bodies: &mut bodies::Bodies, signal, value: &dyn Fn(usize, i64) -> f64| {
+        deliveries.clear();
+        for cell in 0..1_300 {
+            let reading = Reading {
+                at_us: cell * 100_000,
+                members: 2,
+                measurable: 0,
+                order: None,
+                smoothed: None,
+            };
+            deliveries.readings.push(reading);
+            deliveries.states.extend([Err(Unmeasurable::TooShort); 2]);
+            deliveries.values.extend([value(0, cell), value(1, cell)]);
+        }
+        bodies.hear(signal, &ids, &news(1_300), &deliveries);
+    };
+    let mut hear = hear;
+    // Of bo a breath is missing in the middle: two minutes without a hole there are not.
+    hear(&mut bodies, Signal::Breath, &|at, cell| match (at, cell) {
+        (1, 700) => f64::NAN,
+        _ => wave(0.2, cell),
+    });
+    bodies.look();
+    assert_eq!(bodies.of(&ids).count(), 0, "a breath alone");
+    hear(&mut bodies, Signal::HeartLow, &|_, cell| 1_000.0 + 30.0 * wave(0.2, cell));
+    bodies.look();
+    bodies.look();
+    let [(0, ada)] = bodies.of(&ids).collect::<Vec<_>>()[..] else {
+        panic!("{:?}", bodies.of(&ids).collect::<Vec<_>>())
+    };
+    assert!(ada.plv > 0.999 && ada.coherence > 0.999, "{ada:?}");
+    assert!((ada.breath_hz - 0.2).abs() < 0.005, "{ada:?}");
+    assert!((ada.peak_to_trough_ms - 60.0).abs() < 2.0, "{ada:?}");
+    assert_eq!(ada.segments, 3);
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::delivery::Deliveries;
-use crate::group::{GroupNews, MemberState, Reading, Unmeasurable};
+use crate::group::{BreathingHeart, GroupNews, MemberState, Reading, Unmeasurable};
 use crate::wire::push::{write_integer, write_number, write_string};
 
 /// The version of the binary frame.
@@ -93,8 +93,15 @@ pub fn pairs(group: &str, deliveries: &Deliveries, news: &GroupNews, out: &mut V
     out.push(b'}');
 }
 
-/// `group_hearts`: beats since the last time, and once a second what they come to.
-pub fn hearts(group: &str, deliveries: &Deliveries, news: &GroupNews, out: &mut Vec<u8>) {
+/// `group_hearts`: beats since the last time, and once a second what they come to, and what
+/// breathing does to those of whom it is known.
+pub fn hearts(
+    group: &str,
+    deliveries: &Deliveries,
+    news: &GroupNews,
+    breathing: &[(u16, BreathingHeart)],
+    out: &mut Vec<u8>,
+) {
     open(group, out);
     out.extend_from_slice(b",\"beats\":");
     list(deliveries.beats_of(news), out, |beat, out| {
@@ -115,6 +122,18 @@ pub fn hearts(group: &str, deliveries: &Deliveries, news: &GroupNews, out: &mut 
         member("pnn50_pct", of.pnn50_pct, out);
         member("window_s", of.window_s, out);
         member("corrected_share", of.corrected_share, out);
+        out.push(b'}');
+    });
+    out.extend_from_slice(b",\"breathing\":");
+    list(breathing, out, |(place, of), out| {
+        out.extend_from_slice(b"{\"member\":");
+        write_integer(*place, out);
+        member("breath_per_min", 60.0 * of.breath_hz, out);
+        member("plv", of.plv, out);
+        member("coherence", of.coherence, out);
+        out.extend_from_slice(b",\"segments\":");
+        write_integer(of.segments, out);
+        member("peak_to_trough_ms", of.peak_to_trough_ms, out);
         out.push(b'}');
     });
     out.push(b'}');
