@@ -19,6 +19,7 @@ const offered = (page, ms) => page.evaluate((ms) => new Promise((done) => {
 
 const mock = await start_mock({ dist, ecgs: ECGS, others: 0 });
 const { page, close } = await open(mock.url, { size: [1920, 1080] });
+page.setDefaultTimeout(60_000);
 await page.waitForFunction((n) => __sensocto.sensors.length === n, ECGS);
 await page.click('button[popovertarget="panels-menu"]');
 await page.click("[data-preset=sensors]");

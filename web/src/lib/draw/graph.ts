@@ -40,6 +40,8 @@ export interface Picture {
   /** Where on its way inwards the drop of each sensor is, 0 to 1; NaN: none. */
   drops: Float32Array | null;
   chosen: number;
+  /** Much is moved just now: edges are straight, and nothing glows. */
+  hasty: boolean;
   /** Names of people are written outwards along their rays, from this radius; null: beside them. */
   rim: number | null;
 }
@@ -93,8 +95,15 @@ function names_at_rim(ctx: CanvasRenderingContext2D, { nodes, at, camera, width,
 
 export function draw_graph(ctx: CanvasRenderingContext2D, picture: Picture): void {
   const { nodes, at, camera, width, height, ratio, look, colours, hue, glow, size, hollow, drops, chosen } = picture;
-  const x_of = (k: number): number => width / 2 + (at[2 * k]! - camera.x) * camera.scale;
-  const y_of = (k: number): number => height / 2 + (at[2 * k + 1]! - camera.y) * camera.scale;
+  // Once for all the passes below.
+  const px = new Float32Array(nodes.length);
+  const py = new Float32Array(nodes.length);
+  for (let k = 0; k < nodes.length; k++) {
+    px[k] = width / 2 + (at[2 * k]! - camera.x) * camera.scale;
+    py[k] = height / 2 + (at[2 * k + 1]! - camera.y) * camera.scale;
+  }
+  const x_of = (k: number): number => px[k]!;
+  const y_of = (k: number): number => py[k]!;
   const inside = (x: number, y: number, reach: number): boolean => x > -reach && y > -reach && x < width + reach && y < height + reach;
 
   ctx.clearRect(0, 0, width, height);
@@ -115,12 +124,16 @@ export function draw_graph(ctx: CanvasRenderingContext2D, picture: Picture): voi
       for (let k = 0; k < nodes.length; k++) {
         const { kind: is, parent } = nodes[k]!;
         if (is !== kind || parent < 0 || hue[is === "signal" ? parent : k] !== colour) continue;
-        const [x, y, px, py] = [x_of(k), y_of(k), x_of(parent), y_of(parent)];
-        if (!inside(x, y, 0) && !inside(px, py, 0)) continue;
+        const x = px[k]!, y = py[k]!, ux = px[parent]!, uy = py[parent]!;
+        if (!inside(x, y, 0) && !inside(ux, uy, 0)) continue;
         any = true;
         ctx.moveTo(x, y);
+        if (picture.hasty) {
+          ctx.lineTo(ux, uy);
+          continue;
+        }
         const bend = is === "person" ? 0 : 0.22;
-        ctx.quadraticCurveTo(px + (x - px) * 0.45 - (y - py) * bend, py + (y - py) * 0.45 + (x - px) * bend, px, py);
+        ctx.quadraticCurveTo(ux + (x - ux) * 0.45 - (y - uy) * bend, uy + (y - uy) * 0.45 + (x - ux) * bend, ux, uy);
       }
       if (!any) continue;
       ctx.strokeStyle = colours[colour]!;
@@ -130,7 +143,7 @@ export function draw_graph(ctx: CanvasRenderingContext2D, picture: Picture): voi
   ctx.globalAlpha = 1;
 
   // Glows, one stamp each.
-  for (let k = 0; k < nodes.length; k++) {
+  for (let k = 0; k < nodes.length && !picture.hasty; k++) {
     const bright = glow[k]!;
     if (bright < 0.03) continue;
     const [x, y] = [x_of(k), y_of(k)];
@@ -170,7 +183,7 @@ export function draw_graph(ctx: CanvasRenderingContext2D, picture: Picture): voi
       ctx.beginPath();
       for (let k = 0; k < nodes.length; k++) {
         if (hue[k] !== colour || hollow[k] !== open || nodes[k]!.kind === "room") continue;
-        const [x, y] = [x_of(k), y_of(k)];
+        const x = px[k]!, y = py[k]!;
         const r = size[k]! * ratio;
         if (!inside(x, y, r)) continue;
         any = true;
