@@ -160,6 +160,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// Tasks of its own that a worker does before it looks whom other threads have woken. The pump wakes
+/// viewers for what there is to write; their own sockets wake devices for what there is to read. Under
+/// load there is always one more device to read, and whoever waits to be written to would wait for all.
+const OTHERS_FIRST: u32 = 1;
+
 fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime
@@ -176,6 +181,7 @@ fn serve(args: Serve) -> Result<(), String> {
     let gather = Gather::default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.max(1))
+        .global_queue_interval(OTHERS_FIRST)
         .on_thread_park(move || gather.before_park())
         .enable_all()
         .build();

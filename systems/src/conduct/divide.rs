@@ -39,8 +39,10 @@ const CUT_MAX: f64 = 3.0;
 /// Between two cuts: what was decided must have had its effect.
 const CUT_MS: u64 = 500;
 
-/// What opening multiplies by, in a second.
+/// What opening multiplies by, in a second, where there is just room; where there is more of it,
+/// sooner: up to so many times.
 const OPENING_PER_SECOND: f64 = 2.5;
+const HASTE_MAX: f64 = 2.0;
 
 /// After a cut the valve rests; longer, up to the second, when the cut came soon after it had
 /// opened.
@@ -181,7 +183,8 @@ impl Valve {
         let mut limit = limit.max(floor);
         if pressure < OPEN_AT && now >= self.cut_at.plus_millis(self.rest_ms) {
             // What passes all the same does so without harm.
-            limit = limit.max(measured).max(1.0) * libm::pow(OPENING_PER_SECOND, seconds);
+            let haste = (OPEN_AT / pressure.max(f64::MIN_POSITIVE)).min(HASTE_MAX);
+            limit = limit.max(measured).max(1.0) * libm::pow(OPENING_PER_SECOND, seconds * haste);
             self.opened_at = Some(now);
         }
         self.limit = (limit < asked * SPARE).then_some(limit);
