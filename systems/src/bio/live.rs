@@ -41,14 +41,14 @@ pub const MIND_COUNT_MAX: usize = 16_384;
 const FORGET_MS: u64 = 120_000;
 
 /// A watched stream's new samples are looked at this often. Each look costs as much as some samples
-/// do, so one look at four of them is cheaper than four.
-const LOOK_MS: u64 = 400;
+/// do, so one look at six of them is cheaper than six.
+const LOOK_MS: u64 = 600;
 
 /// Streams take turns, so that not all are looked at in one tick: as many turns in [`LOOK_MS`].
-const TURN_COUNT: u64 = 4;
+const TURN_COUNT: u64 = 6;
 
 /// Samples of one stream that are looked at at once, the newest.
-const OBSERVED_COUNT_MAX: u64 = 512;
+const OBSERVED_COUNT_MAX: u64 = 768;
 
 /// Streams that are delivered whole for their novelty at once.
 pub const LIFTED_COUNT_MAX: usize = 1_024;
