@@ -473,6 +473,13 @@ impl Channels {
                 EventReply::Ok(response) => {
                     self.answer(channel, message, Status::Ok, response.get());
                 }
+                EventReply::WhenDone(response) => {
+                    self.answer(channel, message, Status::Ok, response.get());
+                    if let Some(frame) = self.out.pop() {
+                        let answered = SocketEvent::Answered { frame };
+                        self.doors.intake.tell_when_done(&self.events, answered);
+                    }
+                }
                 EventReply::Error(response) => {
                     self.answer(channel, message, Status::Error, response.get());
                 }
@@ -1204,6 +1211,7 @@ impl Channels {
                 self.out.extend(joining.held);
             }
             SocketEvent::Paced { feed, pacing } => self.paced(feed, pacing),
+            SocketEvent::Answered { frame } => self.out.push(frame),
             SocketEvent::Told { feed, words } => {
                 let Some(topic) = self.feeds.get(&feed).cloned() else { return };
                 let Some(channel) = self.topics.get(&topic) else { return };

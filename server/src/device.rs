@@ -8,6 +8,7 @@ use components::command::{Command, SensorCard};
 use components::delivery::{Notice, Refusal};
 use components::id::{FeedId, Handles};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::intake::Intake;
 use crate::pump::NoticeSink;
@@ -40,6 +41,10 @@ pub enum SocketEvent {
     Told {
         feed: FeedId,
         words: Arc<str>,
+    },
+    /// An answer that waited for its command to have its effect.
+    Answered {
+        frame: Message,
     },
     /// The channel with this serial number is to end.
     Kicked {

@@ -24,6 +24,7 @@ use components::ledger::{Ledger, Reason};
 use components::sample::SampleBatch;
 
 use crate::bucket::{Rate, SharedBucket};
+use crate::device::{Events, SocketEvent};
 
 /// Commands that may wait for one tick. A thousand devices that return at once, with 64
 /// attributes each, are 65,000.
@@ -311,6 +312,8 @@ impl Quota {
 pub struct Intake {
     limits: IntakeLimits,
     commands: Mutex<Vec<Command>>,
+    /// What is to be said when the commands before it have been carried out.
+    answers: Mutex<Vec<(Events, SocketEvent)>>,
     lossy: Mutex<Lossy>,
     peaks: Peaks,
     quotas: [Quota; Class::COUNT],
@@ -342,6 +345,7 @@ impl Intake {
         Self {
             limits,
             commands: Mutex::default(),
+            answers: Mutex::default(),
             lossy: Mutex::default(),
             peaks: Peaks::default(),
             quotas: Default::default(),
@@ -373,6 +377,25 @@ impl Intake {
         }
         self.wake();
         Ok(())
+    }
+
+    /// Tells a socket something when all commands given so far have had their effect, and whoever they
+    /// concern knows of it: with the next tick. Where as many wait as commands may, at once.
+    pub fn tell_when_done(&self, events: &Events, event: SocketEvent) {
+        let mut answers = lock(&self.answers);
+        if answers.len() >= self.limits.commands {
+            drop(answers);
+            events.send(event);
+            return;
+        }
+        answers.push((events.clone(), event));
+        drop(answers);
+        self.wake();
+    }
+
+    /// What is to be said behind the tick that takes the commands: to be called before they are taken.
+    pub fn take_answers(&self, into: &mut Vec<(Events, SocketEvent)>) {
+        into.append(&mut lock(&self.answers));
     }
 
     /// A farewell (`CloseFeed`, `CloseViewer`): always taken. There are never more of them than of

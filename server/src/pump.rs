@@ -22,6 +22,7 @@ use crate::ailing::Ailing;
 use crate::clock::{Clock, Now};
 use crate::complaints::panic_message;
 use crate::dead_letters::{DeadLetter, DeadLetters};
+use crate::device::{Events, SocketEvent};
 use crate::health::Pulse;
 use crate::history::Tap;
 use crate::intake::Intake;
@@ -243,6 +244,7 @@ struct Run<W> {
     world: W,
     parts: PumpParts,
     inputs: Inputs,
+    answers: Vec<(Events, SocketEvent)>,
     mail: Mail,
     beat: Beat,
     losses: Losses,
@@ -258,6 +260,7 @@ impl<W: World> Run<W> {
             mail: Mail::new(parts.faults.clone()),
             parts,
             inputs: Inputs::default(),
+            answers: Vec::new(),
             losses: Losses::default(),
             report,
         }
@@ -286,10 +289,11 @@ impl<W: World> Run<W> {
 
     /// One tick. Whether there was nothing to do in it, and nobody to do it for.
     fn step(&mut self, now: Now) -> bool {
-        let Self { world, parts, inputs, mail, losses, report, .. } = self;
+        let Self { world, parts, inputs, answers, mail, losses, report, .. } = self;
         parts.faults.strike("pump.tick", 0);
         parts.tape.follow(world);
         parts.tap.follow(world);
+        parts.intake.take_answers(answers);
         let waited = parts.intake.take(inputs);
         let taken = Taken { at: Instant::now(), waited };
         let from_door = inputs.samples.len();
@@ -318,6 +322,8 @@ impl<W: World> Run<W> {
             parts.devices.notice(notice);
             report.ailing.hear(notice);
         }
+        // Behind what the tick has changed at other sockets.
+        answers.drain(..).for_each(|(events, event)| events.send(event));
         if let Some(simulator) = &mut parts.simulator {
             simulator.hear(&deliveries.notices);
         }

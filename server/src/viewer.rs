@@ -910,6 +910,8 @@ pub enum EventReply {
     Silent,
     /// `phx_reply` ok.
     Ok(Box<RawValue>),
+    /// The same, as soon as the engine has done what was asked, and devices know of it.
+    WhenDone(Box<RawValue>),
     /// `phx_reply` error.
     Error(Box<RawValue>),
 }
@@ -965,6 +967,8 @@ impl ViewerSeat {
                 self.token.into_iter().for_each(|id| self.desk.lens_changed(id));
                 EventReply::Ok(raw(b"{}".to_vec()))
             }
+            // What is pointed at comes whole from the answer on.
+            Ok(()) if event == "attention" => EventReply::WhenDone(raw(b"{}".to_vec())),
             Ok(()) => EventReply::Ok(raw(b"{}".to_vec())),
             Err(DeskError::TooMany) => EventReply::Error(reason("too_many_ids", None)),
             Err(DeskError::Bound) => EventReply::Error(reason("room_only", None)),

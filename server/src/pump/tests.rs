@@ -43,7 +43,11 @@ impl NoticeSink for Heard {
     }
 }
 
-fn parts(clock: Clock, devices: Arc<Heard>, simulator: Option<Box<dyn Simulation>>) -> PumpParts {
+fn parts(
+    clock: Clock,
+    devices: Arc<dyn NoticeSink>,
+    simulator: Option<Box<dyn Simulation>>,
+) -> PumpParts {
     let intake = Arc::new(Intake::default());
     let store = StoreConfig::new(Place::Memory, sections(), clock.clone());
     let store = Store::start(store).unwrap();
@@ -89,7 +93,7 @@ fn a_tick_takes_what_waits_and_hands_out_what_comes() {
     let heard = Arc::new(Heard::default());
     let told = Arc::new(Mutex::new(0));
     let simulator = Box::new(Ticking(Arc::clone(&told)));
-    let parts = parts(Clock::made_up(|| at(5)), Arc::clone(&heard), Some(simulator));
+    let parts = parts(Clock::made_up(|| at(5)), Arc::clone(&heard) as _, Some(simulator));
     let intake = Arc::clone(&parts.intake);
     let report = Arc::new(PumpReport::default());
     let world = Fake::default();
@@ -107,9 +111,43 @@ fn a_tick_takes_what_waits_and_hands_out_what_comes() {
     assert_eq!(report.tick_micros_mean(), 500.0);
 }
 
+/// Notes, with each word of the engine, whether the answer to a command had been given by then.
+struct Listening {
+    answered: Mutex<tokio::sync::mpsc::Receiver<SocketEvent>>,
+    was_answered: Mutex<Vec<bool>>,
+}
+
+impl NoticeSink for Listening {
+    fn notice(&self, _: &Notice) {
+        let answered = self.answered.lock().unwrap().try_recv().is_ok();
+        self.was_answered.lock().unwrap().push(answered);
+    }
+}
+
+/// It was once given before devices knew that they are pointed at, and what they sent in between was
+/// shed though the viewer had been told yes.
+#[test]
+fn an_answer_comes_when_its_command_has_had_its_effect() {
+    let (events, answered) = Events::new();
+    let devices =
+        Arc::new(Listening { answered: Mutex::new(answered), was_answered: Mutex::default() });
+    let parts = parts(Clock::made_up(|| at(5)), Arc::clone(&devices) as _, None);
+    let intake = Arc::clone(&parts.intake);
+    let mut run = Run::new(Fake::default(), parts, Arc::default());
+    intake.command(Command::SetLoad(Load::default())).unwrap();
+    let frame = tokio_tungstenite::tungstenite::Message::text("yes");
+    intake.tell_when_done(&events, SocketEvent::Answered { frame });
+    run.step(at(4));
+    assert_eq!(*devices.was_answered.lock().unwrap(), [false], "devices hear of it first");
+    assert!(devices.answered.lock().unwrap().try_recv().is_ok(), "and then it is said");
+    run.step(at(8));
+    assert!(devices.answered.lock().unwrap().try_recv().is_err(), "once");
+}
+
 #[test]
 fn a_pump_with_nobody_and_nothing_is_idle() {
-    let parts = parts(Clock::made_up(|| at(0)), Arc::default(), None);
+    let devices = Arc::new(Heard::default());
+    let parts = parts(Clock::made_up(|| at(0)), devices, None);
     let mut run = Run::new(Fake::default(), parts, Arc::default());
     assert!(run.step(at(0)));
 }
@@ -142,7 +180,7 @@ fn a_panic_is_told() {
 #[test]
 fn a_pump_starts_ticks_and_stops() {
     let heard = Arc::new(Heard::default());
-    let parts = parts(Clock::system(), Arc::clone(&heard), None);
+    let parts = parts(Clock::system(), Arc::clone(&heard) as _, None);
     let intake = Arc::clone(&parts.intake);
     let pump = Pump::start(Fake::default, parts).unwrap();
     let report = pump.report();

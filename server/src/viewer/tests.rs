@@ -108,6 +108,7 @@ fn answer(reply: EventReply) -> (&'static str, Value) {
     match reply {
         EventReply::Silent => ("silent", Value::Null),
         EventReply::Ok(raw) => ("ok", parse(raw)),
+        EventReply::WhenDone(raw) => ("when done", parse(raw)),
         EventReply::Error(raw) => ("error", parse(raw)),
     }
 }
@@ -195,7 +196,7 @@ fn a_second_join_takes_over_as_a_viewer_of_its_own() {
     assert!(office.commands().is_empty());
     drop(older);
     assert!(office.commands().is_empty(), "its farewell was said at the taking over");
-    assert_eq!(answer(newer.event("attention", &hide)), ("ok", json!({})));
+    assert_eq!(answer(newer.event("attention", &hide)), ("when done", json!({})));
     assert_eq!(office.commands().len(), 1);
     assert_eq!(office.desk.open_count(), 1);
     // Its handle is free only when the engine says so.
@@ -215,7 +216,7 @@ fn a_viewer_says_what_it_wants() {
         (reply, office.commands())
     };
     let (reply, commands) = say("attention", r#"{"visible":["a"],"hovered":["b"]}"#);
-    assert_eq!(reply, ("ok", json!({})));
+    assert_eq!(reply, ("when done", json!({})));
     let [Command::Attend { attention, .. }] = &commands[..] else { panic!("{commands:?}") };
     let hovered = Target { sensor_id: "b".into(), attribute_id: None };
     assert_eq!(attention.hovered, std::slice::from_ref(&hovered));
