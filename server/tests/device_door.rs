@@ -196,7 +196,7 @@ impl Setup {
                             timestamp.0
                         ));
                     }
-                    for (reason, count) in inputs.refused.drain(..) {
+                    for (_, reason, count) in inputs.refused.drain(..) {
                         news = true;
                         *told.refused.entry(reason.name()).or_default() += count;
                     }
