@@ -370,14 +370,14 @@ fn what_is_no_recording_is_told_so() {
 
     let mut other = mcap::WriteOptions::new().profile(PROFILE).create(Cursor::new(vec![])).unwrap();
     let mut metadata = Header::default().to_metadata();
-    metadata.insert("format".into(), "3".into());
+    metadata.insert("format".into(), (FORMAT + 1).to_string());
     other
         .write_metadata(&mcap::records::Metadata { name: METADATA_HEADER.into(), metadata })
         .unwrap();
     other.finish().unwrap();
     assert_eq!(
         told(&other.into_inner().into_inner()),
-        "a recording of format 3, which is newer than this version understands (it knows up to 2)"
+        "a recording of format 4, which is newer than this version understands (it knows up to 3)"
     );
 }
 

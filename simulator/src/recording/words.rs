@@ -574,3 +574,27 @@ fn opened(pair: Pair) -> Result<Pair, String> {
 fn quality_of(name: &str) -> Result<QualityChoice, String> {
     QualityChoice::from_name(name).ok_or_else(|| format!("the quality {name:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Formats 1 and 2 do not say of which class.
+    #[test]
+    fn what_was_turned_away_is_read_in_every_format() {
+        let read = |text: &str| {
+            let mut refused = Vec::new();
+            let spoken: Spoken<'_> = serde_json::from_str(text).unwrap();
+            spoken.give(&mut Vec::new(), &mut refused).map(|()| refused)
+        };
+        let of =
+            |refused: &str| read(&format!(r#"{{"tick":1,"commands":[],"refused":[{refused}]}}"#));
+        assert_eq!(of(r#"["bio","shed",12]"#), Ok(vec![(Class::Bio, Reason::Shed, 12)]));
+        assert_eq!(of(r#"["paced",3]"#), Ok(vec![(Class::Environment, Reason::Paced, 3)]));
+        assert_eq!(of(r#"["tea","shed",1]"#), Err("the class \"tea\"".into()));
+        assert_eq!(of(r#"["bio","tea",1]"#), Err("the reason \"tea\"".into()));
+        let refused = vec![(Class::Motion, Reason::Paced, 7)];
+        let written = serde_json::to_string(&Spoken::of(1, &[], &refused)).unwrap();
+        assert_eq!(read(&written), Ok(refused));
+    }
+}
