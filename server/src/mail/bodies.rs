@@ -13,7 +13,7 @@ use engine::sense::heart::respiration::{self, CELLS_MIN};
 use engine::sense::phase::Filters;
 use rustc_hash::FxHashMap;
 
-/// People that are followed: 20 kB each. Those beyond have no figure.
+/// People that are followed: 30 kB each. Those beyond have no figure.
 pub(super) const BODY_COUNT_MAX: usize = 1_024;
 
 /// Cells of the grid until a figure is found anew: 5 s.
@@ -21,6 +21,9 @@ const RENEWED_CELLS: i64 = 50;
 
 /// Cells without news after which a figure is none, and a person is no longer followed: 30 s.
 const STALE_CELLS: i64 = 300;
+
+/// Cells that are kept: the window, and what one signal may be ahead of the other.
+const CELL_COUNT_MAX: usize = CELLS_MIN + 2 * STALE_CELLS as usize;
 
 /// People that are looked at in one go, until one is due.
 const LOOK_COUNT: usize = 64;
@@ -74,7 +77,7 @@ impl Track {
         }
         self.end = cell + 1;
         if value.is_finite() {
-            if self.cells.len() == 2 * CELLS_MIN {
+            if self.cells.len() == CELL_COUNT_MAX {
                 self.cells.pop_front();
             }
             self.cells.push_back(value);
