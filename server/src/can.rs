@@ -54,6 +54,9 @@ pub(crate) enum What {
         is_public: bool,
         /// Of who asks.
         rank: Rank,
+        /// Somebody was sent away: a stranger without a name, or with one that costs nothing, may
+        /// be them.
+        has_banned: bool,
     },
     /// Somebody in a room.
     Member { is_public: bool, rank: Rank, theirs: Rank, is_oneself: bool, is_guest: bool },
@@ -82,6 +85,11 @@ pub enum Action {
     RemoveSensor,
     /// To have one's own device measure there.
     BringSensor,
+    /// Of what is said there, or to everybody.
+    ReadChat,
+    WriteChat,
+    /// To take back what others said.
+    ModerateChat,
     /// Of a member.
     Promote,
     Demote,
@@ -91,7 +99,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::ListPublic,
         Self::ListMine,
         Self::Create,
@@ -107,6 +115,9 @@ impl Action {
         Self::AddSensor,
         Self::RemoveSensor,
         Self::BringSensor,
+        Self::ReadChat,
+        Self::WriteChat,
+        Self::ModerateChat,
         Self::Promote,
         Self::Demote,
         Self::Kick,
@@ -134,16 +145,21 @@ pub(crate) fn can(who: Who, action: Action, what: What) -> Result<(), Denied> {
         return Err(Denied::SignIn);
     }
     match (what, action) {
-        (What::House, Action::ListPublic) => Ok(()),
+        (What::House, Action::ListPublic | Action::ReadChat) => Ok(()),
         (What::House, Action::ListMine) => signed_in(who),
-        (What::House, Action::Create) => {
+        (What::House, Action::ModerateChat) if who == Who::Administrator => Ok(()),
+        // A guest costs nothing, and neither do a thousand of them.
+        (What::House, Action::Create | Action::WriteChat) => {
             signed_in(who)?;
             if who == Who::Guest { Err(Denied::Forbidden("not_for_guests")) } else { Ok(()) }
         }
         (What::House, _) => Err(NOT_AUTHORIZED),
         (What::Nothing, _) => Err(Denied::NotFound),
-        (What::Room { is_public, rank }, _) => {
+        (What::Room { is_public, rank, has_banned }, _) => {
             visible(who, action, is_public, rank)?;
+            if has_banned && is_public && rank == Rank::Stranger {
+                known_by_name(who, action)?;
+            }
             of_room(who, action, is_public, rank)
         }
         (What::Member { is_public, rank, theirs, is_oneself, is_guest }, _) => {
@@ -164,6 +180,18 @@ fn visible(who: Who, action: Action, is_public: bool, rank: Rank) -> Result<(), 
     if may { Ok(()) } else { Err(Denied::NotFound) }
 }
 
+/// Where somebody was sent away, strangers come in with an account only: as a visitor, or a guest of a
+/// minute ago, whoever was sent away would be back at once.
+fn known_by_name(who: Who, action: Action) -> Result<(), Denied> {
+    match (action, who) {
+        (Action::Watch | Action::ReadChat, Who::Nobody | Who::Visitor) => Err(Denied::SignIn),
+        (Action::Watch | Action::ReadChat | Action::Join | Action::JoinInvited, Who::Guest) => {
+            Err(Denied::Forbidden("not_for_guests"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether they run the room. A guest is gone tomorrow, and runs nothing.
 fn runs(who: Who, rank: Rank) -> bool {
     who == Who::Administrator || (who == Who::Person && rank >= Rank::Admin)
@@ -177,8 +205,10 @@ fn of_room(who: Who, action: Action, is_public: bool, rank: Rank) -> Result<(), 
     let if_so = |may: bool| if may { Ok(()) } else { Err(NOT_AUTHORIZED) };
     match action {
         Action::See => Ok(()),
-        Action::Watch if rank == Rank::Banned => Err(Denied::Forbidden("banned")),
-        Action::Watch => Ok(()),
+        Action::Watch | Action::ReadChat if rank == Rank::Banned => {
+            Err(Denied::Forbidden("banned"))
+        }
+        Action::Watch | Action::ReadChat => Ok(()),
         Action::Join | Action::JoinInvited => {
             signed_in(who)?;
             match rank {
@@ -198,12 +228,15 @@ fn of_room(who: Who, action: Action, is_public: bool, rank: Rank) -> Result<(), 
                 Rank::Stranger | Rank::Banned => Err(Denied::Forbidden("not_a_member")),
             }
         }
-        Action::BringSensor => if_so(signed_in(who).is_ok() && rank.is_member()),
+        Action::BringSensor | Action::WriteChat => {
+            if_so(signed_in(who).is_ok() && rank.is_member())
+        }
         Action::Invite
         | Action::RenewCode
         | Action::Edit
         | Action::AddSensor
-        | Action::RemoveSensor => if_so(runs(who, rank)),
+        | Action::RemoveSensor
+        | Action::ModerateChat => if_so(runs(who, rank)),
         Action::Delete => if_so(owns(who, rank)),
         _ => Err(NOT_AUTHORIZED),
     }

@@ -465,12 +465,16 @@ impl Channels {
             }
             let reply = match &mut channel.kind {
                 Kind::Viewer(seat) => seat.event(&message.event, payload),
-                Kind::Room(seat) => seat.event(&message.event, payload),
+                Kind::Room(seat) => {
+                    seat.event(&message.event, message.reference.as_deref(), payload)
+                }
                 _ => EventReply::Silent,
             };
             match reply {
                 EventReply::Silent => {}
                 EventReply::Ok(response) => {
+                    // A page of a room's talk is a hundred times what asks for it.
+                    self.cost += response.get().len() / FRAME_COST_BYTES;
                     self.answer(channel, message, Status::Ok, response.get());
                 }
                 EventReply::WhenDone(response) => {

@@ -98,6 +98,7 @@ impl House {
         people.on_gone(Box::new(move |accounts| desk.forget(accounts)));
         hydrate(&store, &viewers, &history, &people, &rooms).await;
         tokio::spawn(Arc::clone(&people).keep_sweeping(shutdown.clone()));
+        tokio::spawn(Arc::clone(&rooms).keep_sweeping(shutdown.clone()));
         let pulse = Arc::new(Pulse::default());
         let (simulator, simulation) = Simulator::new(
             config.data.join("scenarios"),

@@ -6,8 +6,12 @@
 //! `docs/rooms.md`.
 
 pub mod api;
+pub mod chat;
+mod invite;
 mod looks;
+mod members;
 pub mod record;
+mod refusal;
 mod seats;
 mod ticket;
 mod told;
@@ -15,26 +19,25 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::time::timeout;
+use serde_json::{Value, json};
 
 use crate::can::{Action, Denied, Rank, What, Who, can};
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::kept::Kept;
 use crate::people::{AccountId, People, SessionId};
 use crate::secret::{self, Digest, NoRandom};
-use crate::store::record::Revision;
 use crate::store::{Change, Entry, Expect, ReadError, Refused, Store, Table};
 use crate::viewer::{DeskError, ViewerDesk};
+use chat::record::MessageRecord;
+use chat::{Chat, ChatError, Pace};
 use looks::Look;
 use record::{Features, Member, RoomRecord, TicketKeyRecord};
 use seats::Seat;
 pub(crate) use seats::{First, RoomSeat};
-use ticket::{Ticket, TicketError, TicketKey};
+use ticket::{TicketError, TicketKey};
 pub use words::{Mode, WordError};
 
 /// Rooms at once, and of one owner.
@@ -53,13 +56,6 @@ pub const SEAT_COUNT_MAX: usize = 1000;
 /// Of the public rooms, those that a listing has, the newest; and of each, so many sensors.
 pub const LISTED_COUNT_MAX: usize = 200;
 pub const LISTED_SENSOR_COUNT_MAX: usize = 16;
-
-/// Letters of a code, without those that are taken for others.
-const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-const CODE_LENGTH: usize = 8;
-
-/// What nobody waits for longer: the answer says then that it is not on the disk yet.
-const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A room's name to others.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,10 +108,33 @@ pub enum RoomError {
     /// There is no such sensor in it, or it is there already.
     Sensor(&'static str),
     Ticket(TicketError),
+    Chat(ChatError),
     NoRandom,
     Refused(Refused),
     /// The viewers' desk does not take it.
     Desk(DeskError),
+}
+
+impl RoomError {
+    /// As a channel says it.
+    fn said(&self) -> Value {
+        let reason = match self {
+            // That there is none, and that it is not for them, are one.
+            Self::Denied(Denied::NotFound | Denied::SignIn) => "unauthorized",
+            Self::Denied(Denied::Forbidden(why)) | Self::Sensor(why) => why,
+            Self::Hydrating => "hydrating",
+            Self::Word(_) | Self::Ticket(_) => "invalid_payload",
+            Self::TooMany(_) => "too_many",
+            Self::Chat(ChatError::TooFast { retry_ms }) => {
+                return json!({ "reason": "too_fast", "retry_after_ms": retry_ms });
+            }
+            Self::Chat(error) => error.reason(),
+            Self::NoRandom => "no_random",
+            Self::Refused(_) => "store_unavailable",
+            Self::Desk(_) => "busy",
+        };
+        json!({ "reason": reason })
+    }
 }
 
 impl From<Denied> for RoomError {
@@ -155,11 +174,18 @@ pub(super) struct Room {
     brought: BTreeMap<Box<str>, usize>,
     seats: Vec<Seat>,
     looks: Vec<Look>,
+    chat: Chat,
 }
 
 impl Room {
     fn new(record: RoomRecord) -> Self {
-        Self { record, brought: BTreeMap::new(), seats: Vec::new(), looks: Vec::new() }
+        Self {
+            record,
+            brought: BTreeMap::new(),
+            seats: Vec::new(),
+            looks: Vec::new(),
+            chat: Chat::default(),
+        }
     }
 
     /// Of what is there, each once.
@@ -168,8 +194,7 @@ impl Room {
     }
 
     fn what(&self, asker: &Asker) -> What {
-        let rank = self.record.rank_of(asker.account());
-        What::Room { is_public: self.record.is_public, rank }
+        self.record.what(asker.account())
     }
 }
 
@@ -180,6 +205,11 @@ struct State {
     /// In which rooms somebody is.
     of_account: HashMap<Box<str>, BTreeSet<RoomId>>,
     lobby: Vec<Seat>,
+    /// What is said to everybody.
+    chat: Chat,
+    /// Of all that was said, there and in rooms.
+    chat_bytes: usize,
+    pace: Pace,
     key: Option<TicketKey>,
     next_serial: u64,
 }
@@ -190,15 +220,13 @@ enum News {
     MemberLeft(Box<str>, &'static str),
 }
 
-/// A change on its way to the disk.
-type Kept = Pin<Box<dyn Future<Output = Result<Revision, Refused>> + Send>>;
-
 /// See the module.
 pub struct RoomDesk {
     state: Mutex<State>,
     store: Store,
     table: Table<RoomRecord>,
     keys: Table<TicketKeyRecord>,
+    messages: Table<MessageRecord>,
     people: Arc<People>,
     viewers: Arc<ViewerDesk>,
     directory: Arc<Directory>,
@@ -218,6 +246,7 @@ pub struct Figures {
     pub seats: usize,
     pub viewers: usize,
     pub lobbies: usize,
+    pub chat_bytes: usize,
 }
 
 impl RoomDesk {
@@ -232,6 +261,7 @@ impl RoomDesk {
             state: Mutex::default(),
             table: store.table(),
             keys: store.table(),
+            messages: store.table(),
             store,
             people,
             viewers,
@@ -247,12 +277,19 @@ impl RoomDesk {
     pub fn hydrate(&self) -> Result<usize, ReadError> {
         let rooms = self.table.all()?;
         let keys = self.keys.all()?;
+        let messages = self.messages.all()?;
         let mut state = lock(&self.state);
         // What is damaged the store has counted and told of.
         for Entry { key, record, .. } in rooms.into_iter().flatten() {
             if let Ok(id) = <[u8; 16]>::try_from(&*key) {
                 state.put(RoomId(id), record);
             }
+        }
+        let messages = messages.into_iter().flatten().collect();
+        let over = self.take_up(&mut state, messages, self.clock.now());
+        if !over.is_empty() {
+            // What is not taken away now is not taken up by the next server either.
+            let _ = self.store.write(over);
         }
         let known = keys.into_iter().flatten().next().map(|entry| entry.record.secret);
         let secret = match known {
@@ -329,182 +366,26 @@ impl RoomDesk {
         self.act(asker, id, Action::Edit, edit).await
     }
 
-    /// A new code; the old one and all tickets are void.
-    ///
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn renew_code(&self, asker: &Asker, id: RoomId) -> Result<bool, RoomError> {
-        let code = lock(&self.state).new_code()?;
-        let renew = |record: &mut RoomRecord| {
-            record.code = code;
-            record.ticket_round += 1;
-            Ok(Vec::new())
-        };
-        self.act(asker, id, Action::RenewCode, renew).await
-    }
-
     /// # Errors
     /// See [`RoomError`].
     pub async fn delete(&self, asker: &Asker, id: RoomId) -> Result<bool, RoomError> {
         let kept = {
             let mut state = lock(&self.state);
             state.judge(asker, id, Action::Delete)?;
-            let kept = self.hand_over(vec![self.table.delete(&id.0, Expect::Any)])?;
+            let kept = self.hand_over(self.removal(&state, id))?;
             self.close(&mut state, id);
             kept
         };
         Ok(self.wait(kept).await)
     }
 
-    /// Into a public room.
-    ///
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn join(&self, asker: &Asker, id: RoomId) -> Result<bool, RoomError> {
-        self.enter(asker, id, Action::Join).await
-    }
-
-    /// Into whichever room has this code. That nobody has it, and that it is not for them, are one
-    /// answer.
-    ///
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn join_by_code(
-        &self,
-        asker: &Asker,
-        code: &str,
-    ) -> Result<(RoomId, bool), RoomError> {
-        let id = self.by_code(code).ok_or(Denied::NotFound)?;
-        Ok((id, self.enter(asker, id, Action::JoinInvited).await?))
-    }
-
-    fn by_code(&self, code: &str) -> Option<RoomId> {
-        let code = code.trim().to_ascii_uppercase();
-        lock(&self.state).codes.get(&Digest::of(&code)).copied()
-    }
-
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn join_by_ticket(
-        &self,
-        asker: &Asker,
-        encoded: &str,
-    ) -> Result<(RoomId, bool), RoomError> {
-        let (ticket, is_good) = self.verify(encoded)?;
-        let id = RoomId::parse(&ticket.room_id).filter(|_| is_good).ok_or(Denied::NotFound)?;
-        Ok((id, self.enter(asker, id, Action::JoinInvited).await?))
-    }
-
-    async fn enter(&self, asker: &Asker, id: RoomId, action: Action) -> Result<bool, RoomError> {
-        let now = self.clock.now().unix_ms;
-        let account = asker.id.clone();
-        let enter = |record: &mut RoomRecord| {
-            let account: Box<str> = account.as_deref().ok_or(Denied::SignIn)?.into();
-            if record.members.len() >= MEMBER_COUNT_MAX {
-                return Err(RoomError::TooMany("members"));
-            }
-            let rank = Rank::Member;
-            record.members.push(Member { account: account.clone(), rank, joined_unix_ms: now });
-            Ok(vec![News::MemberJoined(account, rank)])
-        };
-        self.act(asker, id, action, enter).await
-    }
-
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn leave(&self, asker: &Asker, id: RoomId) -> Result<bool, RoomError> {
-        let account = asker.id.clone();
-        let leave = |record: &mut RoomRecord| {
-            let account: Box<str> = account.as_deref().ok_or(Denied::SignIn)?.into();
-            record.members.retain(|member| member.account != account);
-            Ok(vec![News::MemberLeft(account, "left")])
-        };
-        self.act(asker, id, Action::Leave, leave).await
-    }
-
-    /// Promotes, demotes, sends away or pardons somebody.
-    ///
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn change_member(
-        &self,
-        asker: &Asker,
-        id: RoomId,
-        account: &str,
-        action: Action,
-    ) -> Result<bool, RoomError> {
-        let kept = {
-            let mut state = lock(&self.state);
-            let what = match state.rooms.get(&id) {
-                None => What::Nothing,
-                Some(Room { record, .. }) => What::Member {
-                    is_public: record.is_public,
-                    rank: record.rank_of(asker.account()),
-                    theirs: record.rank_of(Some(account)),
-                    is_oneself: asker.account() == Some(account),
-                    is_guest: account.starts_with("guest_"),
-                },
-            };
-            can(asker.who, action, what)?;
-            let change = |record: &mut RoomRecord| {
-                let at = record.members.iter().position(|member| &*member.account == account);
-                let Some(at) = at else { return Err(Denied::NotFound.into()) };
-                let rank = match action {
-                    Action::Promote => Rank::Admin,
-                    Action::Demote => Rank::Member,
-                    Action::Kick => Rank::Banned,
-                    _ => {
-                        record.members.remove(at);
-                        return Ok(Vec::new());
-                    }
-                };
-                record.members[at].rank = rank;
-                let is_kick = action == Action::Kick;
-                Ok(Vec::from_iter(is_kick.then(|| News::MemberLeft(account.into(), "kicked"))))
-            };
-            self.change(&mut state, id, change)?
-        };
-        Ok(self.wait(kept).await)
-    }
-
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn add_sensor(
-        &self,
-        asker: &Asker,
-        id: RoomId,
-        sensor_id: &str,
-    ) -> Result<bool, RoomError> {
-        let add = |record: &mut RoomRecord| {
-            if record.sensors.iter().any(|there| &**there == sensor_id) {
-                return Err(RoomError::Sensor("already_added"));
-            }
-            if record.sensors.len() >= SENSOR_COUNT_MAX {
-                return Err(RoomError::TooMany("sensors"));
-            }
-            record.sensors.push(sensor_id.into());
-            Ok(Vec::new())
-        };
-        self.act(asker, id, Action::AddSensor, add).await
-    }
-
-    /// # Errors
-    /// See [`RoomError`].
-    pub async fn remove_sensor(
-        &self,
-        asker: &Asker,
-        id: RoomId,
-        sensor_id: &str,
-    ) -> Result<bool, RoomError> {
-        let remove = |record: &mut RoomRecord| {
-            let before = record.sensors.len();
-            record.sensors.retain(|there| &**there != sensor_id);
-            if record.sensors.len() == before {
-                return Err(RoomError::Sensor("not_in_room"));
-            }
-            Ok(Vec::new())
-        };
-        self.act(asker, id, Action::RemoveSensor, remove).await
+    /// The changes that leave nothing of a room.
+    fn removal(&self, state: &State, id: RoomId) -> Vec<Change> {
+        let mut changes = vec![self.table.delete(&id.0, Expect::Any)];
+        if let Some(room) = state.rooms.get(&id) {
+            changes.extend(self.silence(id, &room.chat));
+        }
+        changes
     }
 
     /// Judges, changes and keeps; whether it is on the disk.
@@ -548,104 +429,11 @@ impl RoomDesk {
 
     /// What the store refuses at once is not done.
     fn hand_over(&self, changes: Vec<Change>) -> Result<Kept, RoomError> {
-        let mut kept: Kept = Box::pin(self.store.commit(changes));
-        match kept.as_mut().now_or_never() {
-            Some(Err(refused)) => Err(RoomError::Refused(refused)),
-            Some(Ok(revision)) => Ok(Box::pin(std::future::ready(Ok(revision)))),
-            None => Ok(kept),
-        }
+        Kept::hand_over(&self.store, changes).map_err(RoomError::Refused)
     }
 
     async fn wait(&self, kept: Kept) -> bool {
-        matches!(timeout(KEEP_PATIENCE, kept).await, Ok(Ok(_))) && self.store.is_kept()
-    }
-
-    /// A ticket for this room.
-    ///
-    /// # Errors
-    /// See [`RoomError`].
-    pub fn ticket(&self, asker: &Asker, id: RoomId, seconds: u64) -> Result<Ticket, RoomError> {
-        let state = lock(&self.state);
-        // A public room's is no secret: whoever sees the room may come in.
-        let is_public = state.rooms.get(&id).is_some_and(|room| room.record.is_public);
-        let action = if is_public { Action::See } else { Action::Invite };
-        state.judge(asker, id, action)?;
-        self.issue(&state, id, seconds)
-    }
-
-    /// A ticket for who knows the code.
-    ///
-    /// # Errors
-    /// See [`RoomError`].
-    pub fn ticket_by_code(&self, code: &str, seconds: u64) -> Result<Ticket, RoomError> {
-        let id = self.by_code(code).ok_or(Denied::NotFound)?;
-        self.issue(&lock(&self.state), id, seconds)
-    }
-
-    fn issue(&self, state: &State, id: RoomId, seconds: u64) -> Result<Ticket, RoomError> {
-        let record = &state.rooms.get(&id).ok_or(Denied::NotFound)?.record;
-        let key = state.key.as_ref().ok_or(RoomError::Hydrating)?;
-        let now = self.clock.now().unix_ms / 1000;
-        Ok(key.issue(id, &record.name, record.ticket_round, now, seconds))
-    }
-
-    /// A ticket that was made here, and whether it still opens its room.
-    ///
-    /// # Errors
-    /// It was not.
-    pub fn verify(&self, encoded: &str) -> Result<(Ticket, bool), RoomError> {
-        let state = lock(&self.state);
-        let key = state.key.as_ref().ok_or(RoomError::Hydrating)?;
-        let ticket = key.read(encoded).map_err(RoomError::Ticket)?;
-        let room = RoomId::parse(&ticket.room_id).and_then(|id| state.rooms.get(&id));
-        let is_good = room.is_some_and(|room| room.record.ticket_round == ticket.round)
-            && !ticket.is_expired(self.clock.now().unix_ms / 1000);
-        Ok((ticket, is_good))
-    }
-
-    /// The code, for who may invite.
-    ///
-    /// # Errors
-    /// See [`RoomError`].
-    pub fn code(&self, asker: &Asker, id: RoomId) -> Result<Box<str>, RoomError> {
-        let state = lock(&self.state);
-        state.judge(asker, id, Action::Invite)?;
-        Ok(state.rooms.get(&id).ok_or(Denied::NotFound)?.record.code.clone())
-    }
-
-    /// Accounts that are no more: out of every room. An owner's room goes to whoever has been its
-    /// admin longest, then its member; guests cannot have one. If there is nobody, it goes.
-    pub fn forget(&self, accounts: &[AccountId]) {
-        let mut state = lock(&self.state);
-        for account in accounts {
-            for id in state.of_account.get(&**account).cloned().unwrap_or_default() {
-                let change = |record: &mut RoomRecord| {
-                    let rank = record.rank_of(Some(account));
-                    record.members.retain(|member| *member.account != **account);
-                    if rank == Rank::Owner {
-                        let heirs = record.members.iter_mut().filter(|member| {
-                            member.rank.is_member() && !member.account.starts_with("guest_")
-                        });
-                        let heir = heirs.max_by_key(|it| (it.rank, -it.joined_unix_ms));
-                        heir.ok_or(Denied::NotFound)?.rank = Rank::Owner;
-                    }
-                    let was_there = rank.is_member();
-                    let left = was_there.then(|| News::MemberLeft((**account).into(), "left"));
-                    Ok(Vec::from_iter(left))
-                };
-                // Made even if nobody waits.
-                match self.change(&mut state, id, change) {
-                    Ok(_) => {}
-                    Err(RoomError::Denied(_)) => {
-                        let gone = self.hand_over(vec![self.table.delete(&id.0, Expect::Any)]);
-                        if gone.is_ok() {
-                            self.close(&mut state, id);
-                        }
-                    }
-                    Err(problem) => tracing::warn!(?problem, room = %id, "somebody is still there"),
-                }
-            }
-        }
+        kept.wait(&self.store).await
     }
 
     pub fn figures(&self) -> Figures {
@@ -655,6 +443,7 @@ impl RoomDesk {
             seats: state.rooms.values().map(|room| room.seats.len()).sum(),
             viewers: state.rooms.values().map(|room| room.looks.len()).sum(),
             lobbies: state.lobby.len(),
+            chat_bytes: state.chat_bytes,
         }
     }
 }
@@ -704,19 +493,6 @@ impl State {
     fn owned_by(&self, account: &str) -> usize {
         let rooms = self.of_account.get(account).into_iter().flatten();
         rooms.filter(|id| self.rooms.get(id).is_some_and(|it| it.record.owner() == account)).count()
-    }
-
-    /// A code that no room has.
-    fn new_code(&self) -> Result<Box<str>, NoRandom> {
-        loop {
-            // 32 letters: five bits of a byte are one, evenly.
-            let bytes: [u8; CODE_LENGTH] = secret::random()?;
-            let letter = |byte: &u8| char::from(CODE_LETTERS[usize::from(byte & 31)]);
-            let code: String = bytes.iter().map(letter).collect();
-            if !self.codes.contains_key(&Digest::of(&code)) {
-                return Ok(code.into());
-            }
-        }
     }
 }
 

@@ -54,6 +54,7 @@ pub fn sections() -> Vec<Section> {
         Section::of::<crate::people::record::SessionRecord>(),
         Section::of::<crate::rooms::record::RoomRecord>(),
         Section::of::<crate::rooms::record::TicketKeyRecord>(),
+        Section::of::<crate::rooms::chat::record::MessageRecord>(),
     ]
 }
 

@@ -1,9 +1,14 @@
 //! People at the outer door: coming in, coming back, being sent away; and that a kill takes nobody's
 //! account.
 
+#[path = "people/chat.rs"]
+mod chat;
 #[path = "people/rooms.rs"]
 mod rooms;
+#[path = "people/them.rs"]
+mod them;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,18 +79,27 @@ impl Answer {
 
 /// One HTTP request over a connection of its own, with these headers beside its usual ones.
 async fn ask(house: &House, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    ask_at(house.address, method, path, headers, body).await
+}
+
+async fn ask_at(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &str,
+) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
     let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n{more}\
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n{more}\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
-        house.address,
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
-    let answer = String::from_utf8(answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     Answer {
         status: head[9..12].parse().unwrap(),

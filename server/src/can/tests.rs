@@ -28,6 +28,48 @@ fn letter(answer: Result<(), Denied>) -> char {
     }
 }
 
+/// One where nobody was sent away but, perhaps, who asks.
+fn room(is_public: bool, rank: Rank) -> What {
+    What::Room { is_public, rank, has_banned: rank == Rank::Banned }
+}
+
+/// Where somebody was sent away, whoever is no member comes in with an account only.
+#[test]
+fn whoever_was_sent_away_does_not_come_back_as_nobody() {
+    let ask = |who, action, is_public, rank, has_banned| {
+        letter(can(who, action, What::Room { is_public, rank, has_banned }))
+    };
+    let table = [
+        // visitor, guest, person, administrator: all of them strangers
+        (Action::Watch, "sgyy"),
+        (Action::ReadChat, "sgyy"),
+        (Action::Join, "sgyy"),
+        (Action::JoinInvited, "sgyy"),
+        (Action::See, "yyyy"),
+    ];
+    for action in Action::ALL {
+        let said = |rank, has_banned| -> String {
+            WHO[1..].iter().map(|who| ask(*who, action, true, rank, has_banned)).collect()
+        };
+        let expected = table.iter().find(|row| row.0 == action).map(|row| row.1.to_owned());
+        // What else there is stays as it is; and so it is for who is there already.
+        let expected = expected.unwrap_or_else(|| said(Rank::Stranger, false));
+        assert_eq!(said(Rank::Stranger, true), expected, "{action:?}");
+        for rank in [Rank::Member, Rank::Admin, Rank::Owner] {
+            assert_eq!(said(rank, true), said(rank, false), "{action:?} {rank:?}");
+        }
+        // A private room has no way in but its code, which is another one then.
+        for who in WHO {
+            let (with, without) = (true, false);
+            assert_eq!(
+                ask(who, action, false, Rank::Stranger, with),
+                ask(who, action, false, Rank::Stranger, without),
+                "{action:?} {who:?}"
+            );
+        }
+    }
+}
+
 /// Of a room: for each rank (banned, stranger, member, admin, owner) one letter; public, private.
 #[test]
 fn every_cell_of_a_room_is_as_it_is_written_here() {
@@ -36,7 +78,7 @@ fn every_cell_of_a_room_is_as_it_is_written_here() {
     for action in Action::ALL {
         for is_public in [true, false] {
             for rank in RANKS {
-                let what = What::Room { is_public, rank };
+                let what = room(is_public, rank);
                 assert_eq!(can(Who::Nobody, action, what), Err(Denied::SignIn));
             }
         }
@@ -46,6 +88,15 @@ fn every_cell_of_a_room_is_as_it_is_written_here() {
     let table = [
         // action, visitor, guest, person, administrator; each public, private
         (See, ["yyyyy", "--yyy"], ["yyyyy", "--yyy"], ["yyyyy", "--yyy"], ["yyyyy", "yyyyy"]),
+        (ReadChat, ["byyyy", "--yyy"], ["byyyy", "--yyy"], ["byyyy", "--yyy"], ["byyyy", "byyyy"]),
+        (WriteChat, ["nnnnn", "--nnn"], ["nnyyy", "--yyy"], ["nnyyy", "--yyy"], ["nnyyy", "nnyyy"]),
+        (
+            ModerateChat,
+            ["nnnnn", "--nnn"],
+            ["nnnnn", "--nnn"],
+            ["nnnyy", "--nyy"],
+            ["yyyyy", "yyyyy"],
+        ),
         (Watch, ["byyyy", "--yyy"], ["byyyy", "--yyy"], ["byyyy", "--yyy"], ["byyyy", "byyyy"]),
         (Join, ["sssss", "--sss"], ["byaaa", "--aaa"], ["byaaa", "--aaa"], ["byaaa", "byaaa"]),
         (
@@ -82,7 +133,7 @@ fn every_cell_of_a_room_is_as_it_is_written_here() {
             for (is_public, expected) in [(true, expected[0]), (false, expected[1])] {
                 let answers: String = RANKS
                     .iter()
-                    .map(|rank| letter(can(*who, action, What::Room { is_public, rank: *rank })))
+                    .map(|rank| letter(can(*who, action, room(is_public, *rank))))
                     .collect();
                 assert_eq!(answers, expected, "{action:?} {who:?} public: {is_public}");
             }
@@ -95,9 +146,9 @@ fn every_cell_of_a_room_is_as_it_is_written_here() {
         assert_ne!(of_others, listed.contains(&action), "{action:?} is in a table");
         if of_others {
             // What is not of a room is refused there, to whoever it is.
-            let what = What::Room { is_public: true, rank: Rank::Owner };
+            let what = room(true, Rank::Owner);
             assert_eq!(can(Who::Administrator, action, what), Err(NOT_AUTHORIZED), "{action:?}");
-        } else {
+        } else if !matches!(action, ReadChat | WriteChat | ModerateChat) {
             assert_eq!(can(Who::Administrator, action, What::House), Err(NOT_AUTHORIZED));
         }
         assert_eq!(can(Who::Administrator, action, What::Nothing), Err(Denied::NotFound));
@@ -105,10 +156,15 @@ fn every_cell_of_a_room_is_as_it_is_written_here() {
 }
 
 #[test]
-fn of_the_house_one_may_list_and_create() {
-    for (action, expected) in
-        [(Action::ListPublic, "syyyy"), (Action::ListMine, "ssyyy"), (Action::Create, "ssgyy")]
-    {
+fn of_the_house_one_may_list_create_and_talk() {
+    for (action, expected) in [
+        (Action::ListPublic, "syyyy"),
+        (Action::ListMine, "ssyyy"),
+        (Action::Create, "ssgyy"),
+        (Action::ReadChat, "syyyy"),
+        (Action::WriteChat, "ssgyy"),
+        (Action::ModerateChat, "snnny"),
+    ] {
         let answers: String =
             WHO.iter().map(|who| letter(can(*who, action, What::House))).collect();
         assert_eq!(answers, expected, "{action:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
@@ -15,20 +15,21 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ticket::{TICKET_SECONDS, TICKET_SECONDS_MAX, Ticket};
-use super::{Asker, RoomDesk, RoomError, RoomId, Wishes};
-use crate::can::{Action, Denied};
+use super::{Asker, RoomDesk, RoomError, RoomId, Wishes, chat};
+use crate::can::{Action, Denied, What, can};
 use crate::listen::Peer;
 use crate::metrics::Page;
 use crate::orders::{self, Body, Words};
 use crate::people::limits::{Door, Standing};
+use crate::refusal::{Refusal, from_our_pages};
 use crate::socket::Doors;
+use crate::viewer::TOKEN_SECONDS;
 use crate::viewer::words::read_wishes;
-use crate::viewer::{DeskError, TOKEN_SECONDS};
 
-type Doorway = State<Arc<Doors>>;
-type Outcome = Result<Response, Refusal>;
-type Named = Result<Path<String>, PathRejection>;
-type Pair = Result<Path<(String, String)>, PathRejection>;
+pub(super) type Doorway = State<Arc<Doors>>;
+pub(super) type Outcome = Result<Response, Refusal>;
+pub(super) type Named = Result<Path<String>, PathRejection>;
+pub(super) type Pair = Result<Path<(String, String)>, PathRejection>;
 
 pub fn router(doors: Arc<Doors>) -> Router {
     let guessable = Router::new()
@@ -51,22 +52,10 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/api/rooms/{id}/members/{user}/pardon", post(pardon))
         .route("/api/rooms/{id}/sensors/{sensor}", put(add_sensor).delete(remove_sensor))
         .route("/api/rooms/{id}/viewers", post(look))
+        .merge(chat::api::router())
         .merge(guessable)
         .layer(middleware::from_fn_with_state(Arc::clone(&doors), from_our_pages))
         .with_state(doors)
-}
-
-/// Orders come from pages of ours only, and nobody in between keeps an answer.
-async fn from_our_pages(State(doors): Doorway, request: Request, next: Next) -> Response {
-    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !looks && !doors.origins.admit(request.headers()) {
-        let what = "pages of this origin may not give orders here; see the setting `origins`";
-        return Refusal::new(StatusCode::FORBIDDEN, "origin_refused", what).into_response();
-    }
-    let mut response = next.run(request).await;
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    response
 }
 
 /// Where a code can be guessed, one address may try so often, and all together.
@@ -119,9 +108,8 @@ async fn show(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outcom
 }
 
 /// Whoever must say who they are hears that first, whatever they name.
-fn room_id_for(asker: &Asker, named: Named) -> Result<RoomId, Refusal> {
-    crate::can::can(asker.who, Action::ListPublic, crate::can::What::House)
-        .map_err(RoomError::Denied)?;
+pub(super) fn room_id_for(asker: &Asker, named: Named) -> Result<RoomId, Refusal> {
+    can(asker.who, Action::ListPublic, What::House).map_err(RoomError::Denied)?;
     room_id(named)
 }
 
@@ -193,7 +181,7 @@ async fn delete(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outc
     done(doors.rooms.delete(&asker, room_id_for(&asker, named)?).await?)
 }
 
-fn done(durable: bool) -> Outcome {
+pub(super) fn done(durable: bool) -> Outcome {
     Ok(Json(json!({ "ok": true, "durable": durable })).into_response())
 }
 
@@ -254,11 +242,15 @@ async fn members(State(doors): Doorway, named: Named, headers: HeaderMap) -> Out
     Ok(Json(json!({ "members": members })).into_response())
 }
 
+/// As [`room_id_for`].
+pub(super) fn pair_for(asker: &Asker, named: Pair) -> Result<(RoomId, String), Refusal> {
+    can(asker.who, Action::ListPublic, What::House).map_err(RoomError::Denied)?;
+    pair(named)
+}
+
 async fn change_member(doors: &Doors, named: Pair, headers: &HeaderMap, action: Action) -> Outcome {
     let asker = doors.asker(headers);
-    crate::can::can(asker.who, Action::ListPublic, crate::can::What::House)
-        .map_err(RoomError::Denied)?;
-    let (id, account) = pair(named)?;
+    let (id, account) = pair_for(&asker, named)?;
     done(doors.rooms.change_member(&asker, id, &account, action).await?)
 }
 
@@ -394,97 +386,6 @@ pub(crate) fn measure(page: &mut Page, rooms: &RoomDesk) {
     page.gauge("rooms", "Rooms.", figures.rooms);
     page.gauge("room_channels_open", "Channels of rooms that are open.", figures.seats);
     page.gauge("room_viewers", "Viewers' tokens that are bound to a room.", figures.viewers);
+    page.gauge("chat_bytes", "Bytes of what was said and is kept.", figures.chat_bytes);
     page.gauge("lobby_channels_open", "Channels of lobbies that are open.", figures.lobbies);
-}
-
-/// Why not, in the original's shape.
-pub(crate) struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    what: String,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, code: &'static str, what: &str) -> Self {
-        Self { status, code, what: what.to_owned() }
-    }
-}
-
-impl From<orders::Problem> for Refusal {
-    fn from(problem: orders::Problem) -> Self {
-        let orders::Problem { status, code, what } = problem;
-        Self { status, code, what }
-    }
-}
-
-impl From<RoomError> for Refusal {
-    fn from(error: RoomError) -> Self {
-        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-        match error {
-            RoomError::Denied(Denied::SignIn) => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "Missing or invalid authorization",
-            ),
-            RoomError::Denied(Denied::NotFound) => {
-                Self::new(StatusCode::NOT_FOUND, "not_found", "Room not found")
-            }
-            RoomError::Denied(Denied::Forbidden(why)) => {
-                Self::new(StatusCode::FORBIDDEN, why, sentence(why))
-            }
-            RoomError::Hydrating => Self::new(
-                unavailable,
-                "hydrating",
-                "what is kept of rooms is not here yet: look at /health/ready",
-            ),
-            RoomError::Word(error) => {
-                Self::new(StatusCode::BAD_REQUEST, "bad_value", &error.to_string())
-            }
-            RoomError::TooMany(what) => {
-                let what = format!("there are as many {what} as may be");
-                Self::new(StatusCode::CONFLICT, "too_many", &what)
-            }
-            RoomError::Sensor(why) => Self::new(StatusCode::CONFLICT, why, sentence(why)),
-            RoomError::Ticket(error) => {
-                let what = format!("Invalid ticket: {}", error.why());
-                Self::new(StatusCode::BAD_REQUEST, "bad_ticket", &what)
-            }
-            RoomError::NoRandom | RoomError::Desk(DeskError::NoRandom) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no_random", "no random bytes")
-            }
-            RoomError::Refused(refused) => {
-                Self::new(unavailable, "store_unavailable", &refused.to_string())
-            }
-            RoomError::Desk(DeskError::TooMany) => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many viewers")
-            }
-            RoomError::Desk(_) => Self::new(unavailable, "busy", "busy"),
-        }
-    }
-}
-
-/// A reason for people.
-fn sentence(why: &str) -> &'static str {
-    match why {
-        "banned" => "You were sent away from this room",
-        "already_member" => "Already a member of this room",
-        "owner_cannot_leave" => "The owner cannot leave the room; delete it, or have another owner",
-        "not_a_member" => "Not a member of this room",
-        "not_for_guests" => "Guests cannot do this",
-        "cannot_change_owner" => "The owner stays what they are",
-        "already_admin" => "An admin already",
-        "cannot_kick_owner" => "The owner cannot be sent away",
-        "cannot_kick_admin_or_owner" => "Only the owner sends admins away",
-        "not_banned" => "Nobody was sent away by this name",
-        "already_added" => "The sensor is in the room already",
-        "not_in_room" => "The sensor is not in the room",
-        _ => "Not allowed to do this",
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let Self { status, code, what } = self;
-        (status, Json(json!({ "ok": false, "error": what, "code": code }))).into_response()
-    }
 }

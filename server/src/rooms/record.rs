@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::can::Rank;
+use crate::can::{Rank, What};
 use crate::store::record::{Record, Unreadable, frozen, unknown_version};
 
 /// What can be done in a room.
@@ -160,6 +160,21 @@ impl RoomRecord {
     pub(super) fn rank_of(&self, account: Option<&str>) -> Rank {
         let member = self.members.iter().find(|member| Some(&*member.account) == account);
         member.map_or(Rank::Stranger, |member| member.rank)
+    }
+
+    /// What it is to whoever asks.
+    pub(super) fn what(&self, account: Option<&str>) -> What {
+        What::Room {
+            is_public: self.is_public,
+            rank: self.rank_of(account),
+            has_banned: self.members.iter().any(|member| member.rank == Rank::Banned),
+        }
+    }
+
+    /// Another code; the old one and all tickets are void.
+    pub(super) fn renew(&mut self, code: Box<str>) {
+        self.code = code;
+        self.ticket_round += 1;
     }
 
     pub(super) fn owner(&self) -> &str {

@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
-use components::wire::phoenix::{self, Vsn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::words::Mode;
-use super::{Asker, Room, RoomDesk, RoomError, RoomId, SEAT_COUNT_MAX, State, lock};
+use super::{Asker, Room, RoomDesk, RoomError, RoomId, SEAT_COUNT_MAX, State, chat, lock};
 use crate::can::{Action, What, can};
-use crate::outbox::{Outbox, Outgoing, Unsent};
+use crate::kept::Kept;
+use crate::line::Line;
 use crate::people::SessionId;
 use crate::viewer::{EventReply, Kick, Kicked, SeatAddress};
 
@@ -23,10 +22,7 @@ const ANONYMOUS: &str = "anonymous";
 pub(super) struct Seat {
     serial: u64,
     pub(super) asker: Asker,
-    outbox: Outbox,
-    topic: Arc<str>,
-    join_ref: Option<Box<RawValue>>,
-    version: Vsn,
+    line: Line,
     kick: Option<Kick>,
     mode: Mode,
     /// Changes with the mode, so that a meta is known by it.
@@ -45,11 +41,7 @@ impl Seat {
         if self.kick.is_none() {
             return;
         }
-        let mut out = Vec::with_capacity(payload.len() + 128);
-        let join_ref = self.join_ref.as_deref();
-        phoenix::push(&mut out, self.version, join_ref, &self.topic, event, payload);
-        let text: Utf8Bytes = String::from_utf8(out).unwrap_or_default().into();
-        if let Err(Unsent::Full(_)) = self.outbox.post(Outgoing::Text(text).into()) {
+        if self.line.push(event, payload).is_err() {
             self.evict(Kicked::LostFrame);
         }
     }
@@ -59,6 +51,11 @@ impl Seat {
         if let Some(kick) = self.kick.take() {
             kick(why);
         }
+    }
+
+    fn held(&self) -> Held {
+        let Self { serial, asker, line, .. } = self;
+        Held { serial: *serial, asker: asker.clone(), line: line.clone() }
     }
 
     fn key(&self) -> &str {
@@ -85,7 +82,15 @@ pub(crate) struct RoomSeat {
     desk: Arc<RoomDesk>,
     /// `None`: of a lobby.
     room: Option<RoomId>,
+    held: Held,
+}
+
+/// What a socket knows of its seat.
+#[derive(Debug)]
+struct Held {
     serial: u64,
+    asker: Asker,
+    line: Line,
 }
 
 /// What is to be pushed behind a join's reply.
@@ -95,6 +100,34 @@ pub(crate) type First = Vec<(&'static str, String)>;
 #[derive(Deserialize)]
 struct Words {
     mode: Option<String>,
+}
+
+/// What it says in the chat.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaidAgain {
+    id: String,
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    id: String,
+}
+
+/// And asks of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pages {
+    before: Option<String>,
+    limit: Option<usize>,
 }
 
 /// The mode in a payload. `Err`: there is none of that name.
@@ -122,7 +155,7 @@ impl RoomDesk {
             Err(_) => return Err("unauthorized"),
         }
         let seat = self.seat(&mut state, asker, mode, address);
-        let serial = seat.serial;
+        let held = seat.held();
         let room = state.rooms.get_mut(&id).ok_or("unauthorized")?;
         if !mode.is_on(room.record.features) {
             return Err("mode_is_off");
@@ -146,7 +179,7 @@ impl RoomDesk {
             ("room_state", self.room_state(id, room)),
             ("presence_state", present.to_string()),
         ];
-        Ok((first, RoomSeat { desk: Arc::clone(self), room: Some(id), serial }))
+        Ok((first, RoomSeat { desk: Arc::clone(self), room: Some(id), held }))
     }
 
     /// A join on `lobby:<user id>`: one's own only.
@@ -167,22 +200,19 @@ impl RoomDesk {
         }
         let first = vec![("lobby_state", self.lobby_state(&state, asker.account()))];
         let seat = self.seat(&mut state, asker, Mode::default(), address);
-        let serial = seat.serial;
+        let held = seat.held();
         state.lobby.push(seat);
-        Ok((first, RoomSeat { desk: Arc::clone(self), room: None, serial }))
+        Ok((first, RoomSeat { desk: Arc::clone(self), room: None, held }))
     }
 
     fn seat(&self, state: &mut State, asker: Asker, mode: Mode, address: SeatAddress) -> Seat {
-        let SeatAddress { outbox, topic, join_ref, version, kick } = address;
+        let (line, kick) = Line::new(address);
         state.next_serial += 1;
         let name = asker.account().and_then(|account| self.people.display_name(account));
         Seat {
             serial: state.next_serial,
             asker,
-            outbox,
-            topic,
-            join_ref,
-            version,
+            line,
             kick: Some(kick),
             mode,
             phx_ref: format!("{:x}", state.next_serial),
@@ -283,29 +313,99 @@ impl RoomDesk {
 
 impl RoomSeat {
     /// What a client says on its channel.
-    pub(crate) fn event(&self, event: &str, payload: &RawValue) -> EventReply {
-        let refuse = |reason: &str| {
-            let said = json!({ "reason": reason }).to_string();
-            RawValue::from_string(said).map_or(EventReply::Silent, EventReply::Error)
+    pub(crate) fn event(
+        &self,
+        event: &str,
+        reference: Option<&RawValue>,
+        payload: &RawValue,
+    ) -> EventReply {
+        let outcome = match (event, self.room) {
+            ("ping", _) => return EventReply::Ok(payload.to_owned()),
+            ("set_mode", Some(room)) => self.set_mode(room, payload),
+            _ => self.chat(event, reference, payload),
         };
-        let fine =
-            RawValue::from_string("{}".to_owned()).map_or(EventReply::Silent, EventReply::Ok);
-        match (event, self.room) {
-            ("ping", _) => EventReply::Ok(payload.to_owned()),
-            ("set_mode", Some(room)) => match mode(payload) {
-                Ok(Some(mode)) => match self.desk.set_mode(room, self.serial, mode) {
-                    Ok(()) => fine,
-                    Err(reason) => refuse(reason),
-                },
-                Ok(None) | Err(()) => refuse("invalid_mode"),
-            },
-            _ => refuse("unknown_event"),
+        match outcome {
+            Ok(Some(said)) => raw(&said).map_or(EventReply::Silent, EventReply::Ok),
+            Ok(None) => EventReply::Silent,
+            Err(said) => raw(&said).map_or(EventReply::Silent, EventReply::Error),
         }
     }
+
+    fn set_mode(&self, room: RoomId, payload: &RawValue) -> Result<Option<Value>, Value> {
+        let mode = mode(payload).ok().flatten().ok_or_else(|| reason("invalid_mode"))?;
+        self.desk.set_mode(room, self.held.serial, mode).map_err(reason)?;
+        Ok(Some(json!({})))
+    }
+
+    /// `Ok(None)`: the answer comes when it is on the disk, or soon.
+    fn chat(
+        &self,
+        event: &str,
+        reference: Option<&RawValue>,
+        payload: &RawValue,
+    ) -> Result<Option<Value>, Value> {
+        // The session may be over, and this channel not closed yet.
+        if self.held.asker.session.is_some_and(|session| !self.desk.people.is_open(session)) {
+            return Err(reason("unauthorized"));
+        }
+        let (desk, asker, place) = (&self.desk, &self.held.asker, self.room);
+        let no = |error: RoomError| error.said();
+        let (told, kept) = match event {
+            "chat_message" => {
+                let Said { content } = read(payload)?;
+                let (message, kept) = desk.say(asker, place, &content).map_err(no)?;
+                (json!({ "message": message }), kept)
+            }
+            "chat_edit" => {
+                let SaidAgain { id, content } = read(payload)?;
+                let (message, kept) = desk.say_again(asker, place, &id, &content).map_err(no)?;
+                (json!({ "message": message }), kept)
+            }
+            "chat_delete" => {
+                let Named { id } = read(payload)?;
+                (json!({}), desk.unsay(asker, place, &id).map_err(no)?)
+            }
+            "chat_history" => {
+                let Pages { before, limit } = read(payload)?;
+                let page = chat::Page::of(before.as_deref(), limit);
+                let page = page.ok_or_else(|| reason("invalid_payload"))?;
+                return desk.said(asker, place, page).map(Some).map_err(no);
+            }
+            "typing" => {
+                return desk.types(asker, place).map(|()| Some(json!({}))).map_err(no);
+            }
+            _ => return Err(reason("unknown_event")),
+        };
+        self.answer_later(reference, told, kept);
+        Ok(None)
+    }
+
+    /// Whoever has said something hears that it is kept.
+    fn answer_later(&self, reference: Option<&RawValue>, mut told: Value, kept: Kept) {
+        let (desk, line) = (Arc::clone(&self.desk), self.held.line.clone());
+        let reference = reference.map(ToOwned::to_owned);
+        tokio::spawn(async move {
+            told["durable"] = desk.wait(kept).await.into();
+            // A channel that does not read is let go by what is pushed there.
+            let _ = line.reply(reference.as_deref(), &told.to_string());
+        });
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(payload: &'a RawValue) -> Result<T, Value> {
+    serde_json::from_str(payload.get()).map_err(|_| reason("invalid_payload"))
+}
+
+fn reason(reason: &str) -> Value {
+    json!({ "reason": reason })
+}
+
+fn raw(said: &Value) -> Option<Box<RawValue>> {
+    RawValue::from_string(said.to_string()).ok()
 }
 
 impl Drop for RoomSeat {
     fn drop(&mut self) {
-        self.desk.leave_seat(self.room, self.serial);
+        self.desk.leave_seat(self.room, self.held.serial);
     }
 }

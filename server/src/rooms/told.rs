@@ -219,9 +219,7 @@ impl RoomDesk {
     pub(super) fn recheck(&self, state: &mut State, id: RoomId) {
         let Some(room) = state.rooms.get_mut(&id) else { return };
         let may = |asker: &Asker, record: &RoomRecord| {
-            let rank = record.rank_of(asker.account());
-            let what = What::Room { is_public: record.is_public, rank };
-            can(asker.who, Action::Watch, what).is_ok()
+            can(asker.who, Action::Watch, record.what(asker.account())).is_ok()
         };
         let record = &room.record;
         let (stay, go) = room.seats.drain(..).partition(|seat| may(&seat.asker, record));
@@ -237,6 +235,7 @@ impl RoomDesk {
     /// A room is no more.
     pub(super) fn close(&self, state: &mut State, id: RoomId) {
         let Some(mut room) = state.take(id) else { return };
+        state.chat_bytes -= room.chat.bytes();
         let said = json!({ "room_id": id.to_string() }).to_string();
         for seat in &mut room.seats {
             seat.push("room_closed", &said);

@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::Now;
 use crate::history::HistoryRecord;
 use crate::people::record::{AccountRecord, SessionRecord};
+use crate::rooms::chat::record::MessageRecord;
 use crate::rooms::record::{RoomRecord, TicketKeyRecord};
 use crate::viewer::keeping::TokenRecord;
 use disk::Chance;
@@ -670,6 +671,12 @@ fn the_golden_bytes_of_every_release_are_read() {
     let (version, _, body) = Section::of::<TicketKeyRecord>().open(b"key", &bytes).unwrap();
     let key = TicketKeyRecord { secret: [3; 32] };
     assert_eq!((version, TicketKeyRecord::read(version, body).unwrap()), (1, key));
+    let bytes = hex(include_str!("tests/golden/message.v1.hex"));
+    let (version, _, body) = Section::of::<MessageRecord>().open(&[7; 32], &bytes).unwrap();
+    assert_eq!(
+        (version, MessageRecord::read(version, body).unwrap()),
+        (1, MessageRecord::golden())
+    );
     let stamp = hex(include_str!("tests/golden/stamp.v1.hex"));
     let stamp = file::read_stamp(Path::new("golden"), Some(&stamp)).unwrap();
     let record::Stamp { revision, made_by, made_unix_ms } = stamp;
@@ -814,6 +821,9 @@ fn write_golden_files() {
     let key = TicketKeyRecord { secret: [3; 32] };
     let key = Section::of::<TicketKeyRecord>().seal(b"key", Revision(9), &body_of(&key));
     fs::write(folder.join("ticket_key.v1.hex"), hex(&key)).unwrap();
+    let message = MessageRecord::golden();
+    let message = Section::of::<MessageRecord>().seal(&[7; 32], Revision(10), &body_of(&message));
+    fs::write(folder.join("message.v1.hex"), hex(&message)).unwrap();
     fs::write(folder.join("stamp.v1.hex"), hex(&stamp)).unwrap();
     let made = Folder::new("made");
     let bench = Bench::new(StoreConfig { sections: sections(), ..config(made.place()) });

@@ -1,130 +1,8 @@
 //! Rooms at the outer door: who may do what with them, what is heard of it, and that whoever may not
 //! look on any more hears no more.
 
+use super::them::{Client, Them, has_value, join_words, measure, open_house, topic};
 use super::*;
-
-/// Somebody who is signed in, and how they speak over HTTP and a socket.
-struct Them {
-    id: String,
-    bearer: String,
-    socket: String,
-}
-
-impl Them {
-    fn of(come: &Answer) -> Self {
-        Self {
-            id: come.body["user"]["id"].as_str().unwrap().to_owned(),
-            bearer: bearer(come.text("token")),
-            socket: come.text("socket_token").to_owned(),
-        }
-    }
-
-    async fn person(house: &House, name: &str) -> Self {
-        Self::of(&register(house, &format!("{name}@example.org")).await)
-    }
-
-    async fn guest(house: &House) -> Self {
-        Self::of(&post(house, "/api/auth/guest", json!({})).await)
-    }
-
-    async fn ask(&self, house: &House, method: &str, path: &str, body: Value) -> Answer {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        ask(house, method, path, &[&self.bearer], &body).await
-    }
-
-    /// The same, and that it is done.
-    async fn do_it(&self, house: &House, method: &str, path: &str, body: Value) -> Answer {
-        let answer = self.ask(house, method, path, body).await;
-        assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.body);
-        answer
-    }
-
-    /// A room of theirs: its path and its code.
-    async fn room(&self, house: &House, is_public: bool) -> (String, String) {
-        let wishes = json!({ "name": "Chör", "is_public": is_public });
-        let made = self.do_it(house, "POST", "/api/rooms", wishes).await;
-        let id = made.body["room"]["id"].as_str().unwrap();
-        (format!("/api/rooms/{id}"), made.text("join_code").to_owned())
-    }
-}
-
-fn topic(path: &str) -> String {
-    path.replace("/api/rooms/", "room:")
-}
-
-/// A Phoenix client of somebody, or of nobody.
-struct Client {
-    ws: Ws,
-    reference: u64,
-    kept: Vec<Value>,
-}
-
-impl Client {
-    async fn of(house: &House, socket_token: Option<&str>) -> Self {
-        let token = socket_token.map(|token| format!("&token={token}")).unwrap_or_default();
-        let url = format!("ws://{}/socket/websocket?vsn=2.0.0{token}", house.address);
-        let ws = tokio_tungstenite::connect_async(url).await.unwrap().0;
-        Self { ws, reference: 0, kept: Vec::new() }
-    }
-
-    async fn next(&mut self) -> Value {
-        loop {
-            let message = timeout(PATIENCE, self.ws.next()).await.expect("something comes");
-            if let Message::Text(text) = message.unwrap().unwrap() {
-                return serde_json::from_str(&text).unwrap();
-            }
-        }
-    }
-
-    /// The first frame that is wanted, of what came or comes; what else came is kept.
-    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        if let Some(at) = self.kept.iter().position(&wanted) {
-            return self.kept.remove(at);
-        }
-        loop {
-            let frame = self.next().await;
-            if wanted(&frame) {
-                return frame;
-            }
-            self.kept.push(frame);
-        }
-    }
-
-    async fn ask(&mut self, topic: &str, event: &str, payload: Value) -> Value {
-        self.reference += 1;
-        let reference = self.reference.to_string();
-        let join_ref = if event == "phx_join" { &reference } else { "1" };
-        let frame = json!([join_ref, reference, topic, event, payload]).to_string();
-        self.ws.send(Message::text(frame)).await.unwrap();
-        self.until(|frame| frame[3] == "phx_reply" && frame[1] == *reference).await[4].clone()
-    }
-
-    async fn join(&mut self, topic: &str) {
-        let reply = self.ask(topic, "phx_join", json!({})).await;
-        assert_eq!(reply["status"], "ok", "{topic} {reply}");
-    }
-
-    async fn refused(&mut self, topic: &str, payload: Value) -> Value {
-        let reply = self.ask(topic, "phx_join", payload).await;
-        assert_eq!(reply["status"], "error", "{topic} {reply}");
-        reply["response"]["reason"].clone()
-    }
-
-    /// The payload of the next such event.
-    async fn event(&mut self, name: &str) -> Value {
-        self.until(|frame| frame[3] == name).await[4].clone()
-    }
-
-    /// Everything that came until the server had nothing more to say to this client.
-    async fn all(&mut self) -> Vec<Value> {
-        self.ask("phoenix", "heartbeat", json!({})).await;
-        std::mem::take(&mut self.kept)
-    }
-}
-
-async fn open_house() -> House {
-    house(&[("address_limit_factor", "1000")]).await
-}
 
 #[tokio::test]
 async fn a_room_is_made_seen_joined_left_and_gone() {
@@ -286,35 +164,13 @@ fn base64_of(bytes: &[u8]) -> String {
 /// A device of somebody, which has joined; what it sends is of attribute `hr`.
 async fn device(house: &House, sensor_id: &str, token: &str, room: Option<&str>) -> Client {
     let mut device = Client::of(house, None).await;
-    let mut params = json!({
-        "connector_id": "c", "connector_name": "C", "sensor_id": sensor_id,
-        "sensor_name": "Puls", "sensor_type": "heartrate", "attributes": ["hr"],
-        "sampling_rate": 1, "batch_size": 1, "bearer_token": token,
-    });
+    let mut params = join_words(sensor_id, token);
     if let Some(room) = room {
         params["room_id"] = room.into();
     }
     let reply = device.ask(&format!("sensocto:sensor:{sensor_id}"), "phx_join", params).await;
     assert_eq!(reply["status"], "ok", "{reply}");
     device
-}
-
-async fn measure(device: &mut Client, sensor_id: &str, value: u32) {
-    let sample = json!({ "attribute_id": "hr", "payload": value, "timestamp": value });
-    let frame = json!(["1", "9", format!("sensocto:sensor:{sensor_id}"), "measurement", sample]);
-    device.ws.send(Message::text(frame.to_string())).await.unwrap();
-}
-
-/// Whether this value is somewhere in what a viewer hears.
-fn has_value(heard: &Value, value: u32) -> bool {
-    match heard {
-        Value::Object(members) => {
-            let own = members.get("payload").and_then(Value::as_f64);
-            own == Some(f64::from(value)) || members.values().any(|it| has_value(it, value))
-        }
-        Value::Array(items) => items.iter().any(|it| has_value(it, value)),
-        _ => false,
-    }
 }
 
 /// Waits for this value on a viewer's channel, as past or present.
@@ -373,9 +229,59 @@ async fn whoever_is_sent_away_hears_and_sees_no_more_and_does_not_come_back() {
     let again = bert.ask(&house, "POST", "/api/rooms/join", json!({ "code": code })).await;
     assert_eq!(again.status, 404, "{}", again.body);
     assert_eq!(his.refused(&topic(&room), json!({})).await, "unauthorized");
+    // Nor as somebody else, by what he knows.
+    let other = Them::person(&house, "other").await;
+    let body = json!({ "code": code });
+    assert_eq!(other.ask(&house, "POST", "/api/rooms/join", body.clone()).await.status, 404);
     let pardon = format!("{room}/members/{}/pardon", bert.id);
     anna.do_it(&house, "POST", &pardon, json!({})).await;
-    bert.do_it(&house, "POST", "/api/rooms/join", json!({ "code": code })).await;
+    assert_eq!(bert.ask(&house, "POST", "/api/rooms/join", body).await.status, 404);
+    let code = anna.do_it(&house, "GET", &format!("{room}/code"), Value::Null).await;
+    let body = json!({ "code": code.text("join_code") });
+    bert.do_it(&house, "POST", "/api/rooms/join", body).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn whoever_is_sent_away_from_a_public_room_does_not_come_back_as_nobody_or_a_guest() {
+    let house = open_house().await;
+    let anna = Them::person(&house, "anna").await;
+    let bert = Them::person(&house, "bert").await;
+    let there = Them::guest(&house).await;
+    let (room, code) = anna.room(&house, true).await;
+    let topic = topic(&room);
+    for them in [&bert, &there] {
+        them.do_it(&house, "POST", &format!("{room}/join"), json!({})).await;
+    }
+    let mut visitor = Client::of(&house, None).await;
+    visitor.join(&topic).await;
+    let later = Them::guest(&house).await;
+    let (mut her_view, _) = view(&house, &later, &room).await;
+    let ticket = later.do_it(&house, "GET", &format!("{room}/ticket"), Value::Null).await;
+    let mut member = Client::of(&house, Some(&there.socket)).await;
+    member.join(&topic).await;
+    anna.do_it(&house, "DELETE", &format!("{room}/members/{}", bert.id), Value::Null).await;
+    // Whoever has no name, or one that costs nothing, is let go; who is a member stays.
+    visitor.until(|frame| frame[3] == "phx_close").await;
+    her_view.until(|frame| frame[3] == "phx_close").await;
+    assert_eq!(member.ask(&topic, "ping", json!({ "x": 1 })).await["response"]["x"], 1);
+    assert_eq!(visitor.refused(&topic, json!({})).await, "unauthorized");
+    let nobody = ask(&house, "GET", &format!("{room}/chat"), &[], "").await;
+    assert_eq!(nobody.status, 401);
+    for (path, body) in
+        [(format!("{room}/join"), json!({})), (format!("{room}/viewers"), json!({}))]
+    {
+        let refused = later.ask(&house, "POST", &path, body).await;
+        assert_eq!((refused.status, &refused.body["code"]), (403, &json!("not_for_guests")));
+    }
+    for body in [json!({ "code": code }), json!({ "ticket": ticket.text("encoded") })] {
+        assert_eq!(later.ask(&house, "POST", "/api/rooms/join", body).await.status, 404);
+    }
+    // A pardon opens the room again.
+    let pardon = format!("{room}/members/{}/pardon", bert.id);
+    anna.do_it(&house, "POST", &pardon, json!({})).await;
+    visitor.join(&topic).await;
+    later.do_it(&house, "POST", &format!("{room}/join"), json!({})).await;
     house.close().await;
 }
 
@@ -551,7 +457,7 @@ async fn a_device_brings_its_sensor_where_its_owner_is_a_member() {
     let id = room.rsplit('/').next().unwrap().to_owned();
     let mut hers = Client::of(&house, Some(&anna.socket)).await;
     hers.join(&topic(&room)).await;
-    let access = |them: &Them| them.bearer.rsplit(' ').next().unwrap().to_owned();
+    let access = |them: &Them| them.access().to_owned();
     // A stranger's stays outside, as does nobody's; both measure all the same.
     let _strangers = device(&house, "strange", &access(&eve), Some(&id)).await;
     let _nobodys = device(&house, "nobodys", "missing", Some(&id)).await;
@@ -572,11 +478,7 @@ async fn a_device_brings_its_sensor_where_its_owner_is_a_member() {
     assert_eq!(hers.event("sensor_added").await["sensor"]["sensor_id"], "guests");
     // A sensor that somebody feeds is nobody else's to feed.
     let mut thief = Client::of(&house, None).await;
-    let params = json!({
-        "connector_id": "c", "connector_name": "C", "sensor_id": "guests", "sensor_name": "x",
-        "sensor_type": "heartrate", "attributes": [], "sampling_rate": 1, "batch_size": 1,
-        "bearer_token": access(&eve),
-    });
+    let params = join_words("guests", &access(&eve));
     assert_eq!(thief.refused("sensocto:sensor:guests", params).await, "not_owner");
     house.close().await;
 }
