@@ -10,15 +10,17 @@ import type { Link } from "./stream/phoenix";
 import type { Theme } from "./draw/palette";
 import { Told } from "./machine";
 import { Hues } from "./roster";
-import { HASH, view_of, type View } from "./route";
+import { hash_of, place_of, type Place, type View } from "./route";
 import { settings } from "./settings.svelte";
 
 const BEARER_KEY = "sensocto.bearer";
 const CHOICE_KEY = "sensocto.quality";
-/** What each view asks for by itself. A room of tiles sees digests; what is looked at in it comes in full anyway. */
-const QUALITY: Record<View, Quality> = {
-  lobby: "auto-low", ecg: "auto-low", together: "auto-low", simulator: "auto-low", system: "auto-low", settings: "auto-low", about: "auto-low",
-};
+/** What a view asks for by itself. A room of tiles sees digests; what is looked at in it comes in full anyway. */
+const QUALITY: Quality = "auto-low";
+/** Views of panels. */
+const ROOMS: ReadonlySet<View> = new Set<View>(["lobby", "ecg", "room"]);
+/** Views of whatever the last room had in it. */
+const LENSLESS: ReadonlySet<View> = new Set<View>(["rooms", "join", "account", "settings", "about"]);
 
 /** What a person may ask for instead; `auto` is what the view needs. */
 export const CHOICES = ["auto", "high", "medium", "low", "minimal"] as const;
@@ -30,7 +32,8 @@ const timers = {
 };
 
 class App {
-  view = $state<View>(view_of(location.hash));
+  /** Which view is shown, and what it is of. */
+  place = $state.raw<Place>(place_of(location.hash));
   link = $state<Link>("connecting");
   sensors = $state.raw<RosterSensor[]>([]);
   total = $state(0);
@@ -46,16 +49,22 @@ class App {
   pinned = $state.raw<ReadonlySet<string>>(new Set());
   detail = $state.raw<DetailRow[]>([]);
   denied = $state(false);
-  /** The access token of this tab, if one was given. */
-  bearer = $state(sessionStorage.getItem(BEARER_KEY));
+  /** The access token that was typed into this tab, if one was. */
+  private entered = $state(sessionStorage.getItem(BEARER_KEY));
+  /** The access token of whoever is signed in here. */
+  private session = $state<string | null>(null);
 
   readonly hub: Hub;
-  readonly server = new Asker(location.href, () => this.bearer, (input, init) => fetch(input, init));
+  readonly server = new Asker(location.href, () => this.bearer, (input, init) => fetch(input, init), () => this.renew());
   readonly frame = new FrameLoop(requestAnimationFrame.bind(window), () => performance.now());
   readonly attention: Attention;
   readonly hues = new Hues();
   private readonly health: Health;
   private all = false;
+  /** The room that is watched; null: everything. */
+  private lens: string | null = null;
+  /** Gets another session token when one is refused; whoever keeps the session says how. */
+  renew: () => Promise<boolean> = () => Promise.resolve(false);
 
   constructor() {
     const worker = new Worker(new URL("./stream/worker.ts", import.meta.url), { type: "module" });
@@ -91,31 +100,65 @@ class App {
   }
 
   start(): void {
-    this.hub.start(location.href, this.bearer, this.wanted);
+    this.lens = this.lens_of(this.place);
+    this.hub.start(location.href, this.bearer, this.wanted, this.lens);
+  }
+
+  /** What this page says it may: whoever is signed in, or the token that was typed. */
+  get bearer(): string | null {
+    return this.session ?? this.entered;
   }
 
   enter(bearer: string): void {
     sessionStorage.setItem(BEARER_KEY, bearer);
-    this.bearer = bearer;
+    this.entered = bearer;
     this.denied = false;
-    this.hub.bearer(bearer);
+    this.hub.bearer(this.bearer);
+  }
+
+  /** Somebody has signed in, goes on with a new token, or is signed out: then it is null. `other`: it is somebody else than before. */
+  be(token: string | null, other: boolean): void {
+    this.session = token;
+    this.denied = false;
+    this.hub.bearer(this.bearer);
+    if (other) this.hub.begin_again();
+  }
+
+  get view(): View {
+    return this.place.view;
+  }
+  /** What is shown is a room: panels, and one time. */
+  get in_room(): boolean {
+    return ROOMS.has(this.place.view);
   }
 
   /** Another view, which the back button leaves again. */
-  show(view: View): void {
-    if (view === this.view) return;
-    history.pushState(null, "", HASH[view]);
-    this.change(view);
+  show(view: View, name = ""): void {
+    if (view === this.place.view && name === this.place.name) return;
+    history.pushState(null, "", hash_of({ view, name }));
+    this.change({ view, name });
   }
 
-  private change(view: View): void {
-    if (view === this.view) return;
+  /** The same in this one's stead: the back button leads past it. */
+  replace(view: View, name = ""): void {
+    history.replaceState(null, "", hash_of({ view, name }));
+    this.change({ view, name });
+  }
+
+  private change(place: Place): void {
+    if (place.view === this.place.view && place.name === this.place.name) return;
     this.focus(null);
     this.attention.leave_all();
     // Nothing until the new view has said what it shows.
     this.attention.show_nothing();
-    this.view = view;
+    this.place = place;
+    const lens = this.lens_of(place);
+    if (lens !== this.lens) this.hub.look_at((this.lens = lens));
     this.hub.set_quality(this.wanted);
+  }
+
+  private lens_of({ view, name }: Place): string | null {
+    return view === "room" ? name : LENSLESS.has(view) ? this.lens : null;
   }
 
   choose(choice: Choice): void {
@@ -133,7 +176,7 @@ class App {
 
   private get wanted(): Quality {
     if (this.choice !== "auto") return this.choice;
-    return this.all && (this.view === "lobby" || this.view === "ecg") ? "auto" : QUALITY[this.view];
+    return this.all && this.in_room ? "auto" : QUALITY;
   }
 
   focus(sensor_id: string | null): void {
@@ -174,7 +217,7 @@ class App {
     hidden();
     window.addEventListener("online", () => this.hub.nudge());
     // Back, forward, and an address typed over.
-    window.addEventListener("popstate", () => this.change(view_of(location.hash)));
+    window.addEventListener("popstate", () => this.change(place_of(location.hash)));
   }
 
   private say_health(): void {

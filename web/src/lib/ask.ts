@@ -40,20 +40,30 @@ export class Asker {
   private base: string;
   private bearer: () => string | null;
   private fetcher: typeof fetch;
+  private renew: () => Promise<boolean>;
 
-  constructor(base: string, bearer: () => string | null, fetcher: typeof fetch) {
+  /** `renew`: a token was refused; whether there is another now. */
+  constructor(base: string, bearer: () => string | null, fetcher: typeof fetch, renew: () => Promise<boolean> = () => Promise.resolve(false)) {
     this.base = base;
     this.bearer = bearer;
     this.fetcher = fetcher;
+    this.renew = renew;
   }
 
   /** `read` answers null when it cannot make sense of what came. */
   ask<T>(method: string, path: string, read: (value: unknown) => T | null, body?: object): Promise<Answer<T>> {
+    return this.question(method, path, read, body, true);
+  }
+  /** The same, where a refusal is final. */
+  once<T>(method: string, path: string, read: (value: unknown) => T | null, body?: object): Promise<Answer<T>> {
+    return this.question(method, path, read, body, false);
+  }
+  private question<T>(method: string, path: string, read: (value: unknown) => T | null, body: object | undefined, again: boolean): Promise<Answer<T>> {
     return this.send(method, path, body, AbortSignal.timeout(ANSWER_MS), async (response) => {
       if (response.status === 204) return { ok: true, value: true as T };
       const value = read(await response.json());
       return value === null ? fault("malformed", response.status) : { ok: true, value };
-    });
+    }, again);
   }
 
   /** The bytes as they are. They may be many: no limit of time. */
@@ -67,7 +77,7 @@ export class Asker {
 
   private async send<T>(
     method: string, path: string, body: object | undefined, signal: AbortSignal | undefined,
-    take: (response: Response) => Promise<Answer<T>>,
+    take: (response: Response) => Promise<Answer<T>>, again = true,
   ): Promise<Answer<T>> {
     const headers: Record<string, string> = {};
     const bearer = this.bearer();
@@ -81,7 +91,10 @@ export class Asker {
       const response = await this.fetcher(new URL(path, this.base), init);
       if (response.ok) return await take(response);
       const { sentence, code } = read_refusal(await response.json().catch(() => null));
-      if (response.status === 401) return fault("denied", 401, code, sentence);
+      if (response.status === 401) {
+        if (again && bearer !== null && (await this.renew())) return await this.send(method, path, body, signal, take, false);
+        return fault("denied", 401, code, sentence);
+      }
       // Our own 404s say what was not found.
       if ((response.status === 404 || response.status === 405) && code === "") return fault("absent", response.status);
       return fault("refused", response.status, code, sentence);

@@ -3,6 +3,8 @@
 import { app } from "./app.svelte";
 import { Reading } from "./stream/group";
 import { room } from "./room/state.svelte";
+import { people } from "./people/state.svelte";
+import { rooms } from "./rooms/state.svelte";
 import { system } from "./system/state.svelte";
 import { together } from "./together/state.svelte";
 
@@ -29,6 +31,14 @@ export const hook = Object.freeze({
   get room() {
     const { layout, at_ms, window_s, markers } = room;
     return { layout: structuredClone(layout), at_ms, window_s, markers: structuredClone(markers), held_from_ms: room.held_from_ms(), link: room.link() };
+  },
+  /** Who is signed in, and how it stands with the room that is open. */
+  get me() {
+    return people.user === null ? null : { ...people.user };
+  },
+  get rooms() {
+    const { standing, room, present, members, mine, open } = rooms;
+    return structuredClone({ standing, room, present, members, mine, open });
   },
   get server_ms() {
     return app.hub.server_ms();

@@ -6,7 +6,7 @@ import { cell_names, payload_text } from "./stream/shape";
 import { FrameLoop } from "./stream/frame";
 import type { RosterSensor } from "./stream/messages";
 import { age_text, count_text, number_text, payload_words, rate_text } from "./strings";
-import { HASH, view_of } from "./route";
+import { HASH, hash_of, place_of, view_of } from "./route";
 import { walk } from "./walk";
 
 function sensor(sensor_name: string, sensor_type: string, types: string[]): RosterSensor {
@@ -45,7 +45,11 @@ describe("the page", () => {
   });
 
   it("has an address for each view, and finds it again", () => {
-    for (const view of ["lobby", "ecg", "together", "simulator", "system", "settings", "about"] as const) expect(view_of(HASH[view])).toBe(view);
+    for (const view of ["lobby", "ecg", "rooms", "account", "together", "simulator", "system", "settings", "about"] as const) expect(view_of(HASH[view])).toBe(view);
+    for (const place of [{ view: "room", name: "c0ffee" }, { view: "join", name: "K7 / WM?" }] as const) expect(place_of(hash_of(place))).toEqual(place);
+    expect([place_of("#/room"), place_of("#/join/"), place_of("#/room/a%"), place_of(`#/room/${"a".repeat(300)}`), place_of("#/system/x"), place_of("#/room/ab?v=1")]).toEqual([
+      { view: "rooms", name: "" }, { view: "rooms", name: "" }, { view: "rooms", name: "" }, { view: "rooms", name: "" }, { view: "lobby", name: "" }, { view: "room", name: "ab" },
+    ]);
     expect([view_of(""), view_of("#"), view_of("#ecg"), view_of("#/nothing"), view_of("#/simulator/"), view_of("#/constructor")]).toEqual(["lobby", "lobby", "ecg", "lobby", "simulator", "lobby"]);
   });
 

@@ -1,19 +1,54 @@
 /** Which view an address means, and which address a view has. */
 
-export type View = "lobby" | "ecg" | "together" | "simulator" | "system" | "settings" | "about";
+export type View = "lobby" | "ecg" | "room" | "rooms" | "join" | "account" | "together" | "simulator" | "system" | "settings" | "about";
 
 export const HASH: Record<View, string> = {
-  lobby: "#/", ecg: "#/ecg", together: "#/together", simulator: "#/simulator", system: "#/system", settings: "#/settings", about: "#/about",
+  lobby: "#/", ecg: "#/ecg", room: "#/room", rooms: "#/rooms", join: "#/join", account: "#/account",
+  together: "#/together", simulator: "#/simulator", system: "#/system", settings: "#/settings", about: "#/about",
 };
 
+/** These are of something that has a name, such as a room's id; without it they are another. */
+const NAMED: Partial<Record<View, View>> = { room: "rooms", join: "rooms" };
+const NAME_CHARS_MAX = 256;
+
+/** A view, and what it is of; empty when it is of nothing in particular. */
+export interface Place {
+  view: View;
+  name: string;
+}
+
 /** `#ecg` is how addresses were written once; what is unknown is the lobby. */
+export function place_of(hash: string): Place {
+  const path = hash.replace(/\?.*$/, "").replace(/^#\/?/, "").replace(/\/$/, "");
+  const at = path.indexOf("/");
+  const [first, rest] = at < 0 ? [path, ""] : [path.slice(0, at), path.slice(at + 1)];
+  if (!Object.hasOwn(HASH, first)) return { view: "lobby", name: "" };
+  const view = first as View;
+  const instead = NAMED[view];
+  if (instead === undefined) return { view: rest === "" ? view : "lobby", name: "" };
+  const name = named(rest);
+  return name === "" ? { view: instead, name } : { view, name };
+}
+
 export function view_of(hash: string): View {
-  const name = hash.replace(/\?.*$/, "").replace(/^#\/?/, "").replace(/\/$/, "");
-  return Object.hasOwn(HASH, name) ? (name as View) : "lobby";
+  return place_of(hash).view;
+}
+
+export function hash_of({ view, name }: Place): string {
+  return name === "" ? HASH[view] : `${HASH[view]}/${encodeURIComponent(name)}`;
 }
 
 /** What stands behind the view: `a=1&b=2`. */
 export function query_of(hash: string): string {
   const at = hash.indexOf("?");
   return at < 0 ? "" : hash.slice(at + 1);
+}
+
+function named(text: string): string {
+  try {
+    const name = decodeURIComponent(text);
+    return name.length <= NAME_CHARS_MAX ? name : "";
+  } catch {
+    return "";
+  }
 }

@@ -14,6 +14,8 @@ let words: Words;
 export let language: Language = LANGUAGES[0]!;
 export let strings: Words["page"];
 export let room_strings: Words["room"];
+export let people_strings: Words["people"];
+export let rooms_strings: Words["rooms"];
 export let settings_strings: Words["settings"];
 export let about_strings: Words["about"];
 export let together_strings: Words["together"];
@@ -33,7 +35,7 @@ let bytes: [Intl.NumberFormat, Intl.NumberFormat][] = [];
 export function speak(chosen: Language, own: Begun<typeof en> | null): void {
   language = chosen;
   words = speech(en, "en", own, chosen.locale);
-  ({ page: strings, room: room_strings, settings: settings_strings, about: about_strings, together: together_strings, session: session_strings, simulator: simulator_strings, system: system_strings } = words);
+  ({ page: strings, room: room_strings, people: people_strings, rooms: rooms_strings, settings: settings_strings, about: about_strings, together: together_strings, session: session_strings, simulator: simulator_strings, system: system_strings } = words);
   const { locale } = chosen;
   collator = new Intl.Collator(locale, { numeric: true, sensitivity: "base" });
   digits = [0, 1, 2, 3].map((n) => new Intl.NumberFormat(locale, { minimumFractionDigits: n, maximumFractionDigits: n, useGrouping: false }));
@@ -155,6 +157,9 @@ export type SimulatorAct = keyof Words["simulator"]["could_not"];
 /** A fault in words, with what a person can do about it. `kind`, `code` and `sentence` are those of `ask.ts`; the server's own words come first where it has any. */
 export function fault_text(fault: { kind: "denied" | "absent" | "refused" | "unreachable" | "late" | "malformed"; status: number; code: string; sentence: string }): string {
   const { faults } = words;
+  // What people do most is refused in their own language.
+  const ours = fault.status === 429 ? faults.too_often : known(faults.ours, fault.code);
+  if (ours !== undefined && (fault.kind === "refused" || fault.kind === "denied")) return ours;
   if (fault.kind !== "refused") return faults[fault.kind];
   const said = fault.sentence.trim() || known(faults.codes, fault.code) || faults.refused(String(fault.status));
   // A sentence begins with a word; the name of a file stays as it is.

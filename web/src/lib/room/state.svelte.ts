@@ -1,9 +1,9 @@
 /** The room page's state: what stands where, which time is shown, what is marked. Samples are not in it. */
 
 import { app } from "../app.svelte";
-import { keep, kept } from "../kept";
+import { keep, keep_among, kept } from "../kept";
 import { in_order, matches } from "../roster";
-import { HASH, query_of, type View } from "../route";
+import { hash_of, query_of, type Place } from "../route";
 import type { Stream } from "../stream/hub";
 import { key_of } from "../stream/messages";
 import { RING_SPAN_S, type Ring } from "../stream/ring";
@@ -11,8 +11,10 @@ import { all_of, moved, preset, read_layout, resized, with_options, with_panel, 
 import { decode_view, encode_view, WINDOWS_S, type WindowS } from "./link";
 import { read_markers, with_marker, type Marker } from "./markers";
 
-const LAYOUT_KEY = "sensocto.layout.lobby";
-const MARKERS_KEY = "sensocto.markers.lobby";
+const LAYOUT_KEY = "sensocto.layout";
+const MARKERS_KEY = "sensocto.markers";
+/** As many rooms' layouts are kept; then others make room. */
+const LAYOUTS_MAX = 100;
 const RAIL_KEY = "sensocto.rail";
 /** Whoever drags an edge is waited for before the address is written. */
 const SETTLE_MS = 250;
@@ -27,28 +29,31 @@ class RoomState {
   window_s = $state<WindowS>(10);
   /** The right edge of what is shown, by the server's clock; null: it is now. */
   at_ms = $state<number | null>(null);
-  markers = $state.raw<Marker[]>(read_markers(sessionStorage.getItem(MARKERS_KEY)));
+  markers = $state.raw<Marker[]>([]);
   /** The one panel that has all the room; null: none. */
   alone = $state<string | null>(null);
   /** What rings held when time was stopped: they run on, this stays. */
   private frozen: Map<string, Ring> | null = null;
-  private view: View = "lobby";
+  private place: Place = { view: "lobby", name: "" };
   private writing: ReturnType<typeof setTimeout> | null = null;
 
   readonly shown = $derived(in_order(app.sensors, this.sort).filter((sensor) => matches(sensor, this.filter)));
   /** Of a panel that draws samples one by one the server is asked for all it can carry. */
   readonly wants_all = $derived(all_of(this.layout).some(({ panel }) => panel !== "grid" && panel !== "values" && panel !== "raw"));
 
-  /** The page has come to a view of the room, or its address has changed: an address that says nothing is told what is shown. */
-  arrive(view: View): void {
-    if (view !== "lobby" && view !== "ecg") return;
-    this.view = view;
+  /** The page has come to a room, or its address has changed: an address that says nothing is told what is shown. */
+  arrive(place: Place): void {
+    if (!app.in_room) return;
+    const other = place.name !== this.place.name;
+    this.place = place;
+    this.markers = read_markers(sessionStorage.getItem(this.key(MARKERS_KEY)));
     const link = decode_view(new URLSearchParams(query_of(location.hash)).get("v") ?? "");
-    this.layout = link?.layout ?? (view === "ecg" ? preset("ecg") : (this.kept_layout() ?? preset("sensors")));
+    this.layout = link?.layout ?? (place.view === "ecg" ? preset("ecg") : (this.kept_layout() ?? preset("sensors")));
     this.alone = null;
     this.window_s = link?.window_s ?? this.window_s;
-    this.filter = link?.filter ?? this.filter;
-    if (link !== null && link.at_ms !== this.at_ms) this.go_to(link.at_ms);
+    this.filter = link?.filter ?? (other ? "" : this.filter);
+    // Another room is another past.
+    if (link !== null ? link.at_ms !== this.at_ms : other && this.at_ms !== null) this.go_to(link?.at_ms ?? null);
     if (link !== null && link.focused !== app.focused) app.focus(link.focused);
     app.asks_all(this.wants_all);
   }
@@ -56,7 +61,12 @@ class RoomState {
   /** This view, with its time and who is looked at, as an address. */
   link(): string {
     const { layout, window_s, at_ms, filter } = this;
-    return `${HASH[this.view]}?v=${encode_view({ layout, window_s, at_ms, focused: app.focused, filter })}`;
+    return `${hash_of(this.place)}?v=${encode_view({ layout, window_s, at_ms, focused: app.focused, filter })}`;
+  }
+
+  /** The lobby's are kept as they always were. */
+  private key(of: string): string {
+    return `${of}.${this.place.name || "lobby"}`;
   }
 
   use(name: Preset): void {
@@ -150,7 +160,7 @@ class RoomState {
 
   private keep_markers(): void {
     try {
-      sessionStorage.setItem(MARKERS_KEY, JSON.stringify(this.markers));
+      sessionStorage.setItem(this.key(MARKERS_KEY), JSON.stringify(this.markers));
     } catch {
       // Full, or not allowed: they are gone with the page.
     }
@@ -167,20 +177,20 @@ class RoomState {
   /** What the reader has made of the room is kept, and stands in the address. */
   private written_soon(): void {
     if (this.writing !== null) clearTimeout(this.writing);
-    const { view } = this;
+    const { place } = this;
     this.writing = setTimeout(() => {
       this.writing = null;
-      if (app.view === view) this.write(view);
+      if (app.place.view === place.view && app.place.name === place.name) this.write();
     }, SETTLE_MS);
   }
-  private write(view: View): void {
-    if (view === "lobby") keep(LAYOUT_KEY, JSON.stringify(this.layout));
+  private write(): void {
+    if (this.place.view !== "ecg") keep_among(this.key(LAYOUT_KEY), JSON.stringify(this.layout), `${LAYOUT_KEY}.`, LAYOUTS_MAX);
     history.replaceState(null, "", this.link());
   }
 
   private kept_layout(): Layout | null {
     try {
-      return read_layout(JSON.parse(kept(LAYOUT_KEY) ?? "null"));
+      return read_layout(JSON.parse(kept(this.key(LAYOUT_KEY)) ?? "null"));
     } catch {
       return null;
     }

@@ -10,7 +10,7 @@ import type { Group, GroupWish } from "./group";
 import type { HealthMessage } from "./health";
 import {
   key_of, Row, ROW_COLUMNS, wall_ms,
-  type Batch, type DetailRow, type Granted, type Level, type Quality, type Roster, type RosterSensor,
+  type Batch, type DetailRow, type Granted, type Lens, type Level, type Quality, type Roster, type RosterSensor,
   type Stats, type StreamCard, type ToPage, type ToWorker,
 } from "./messages";
 import type { Link } from "./phoenix";
@@ -65,17 +65,42 @@ export class Hub {
   private groups = new Map<string, { wish: GroupWish; group: Group }>();
   private listeners = new Set<Listener>();
   private worker: WorkerLike;
+  private origin = "";
+  private lens: Lens = { viewers_url: "", all: true, turn: 0 };
 
   constructor(worker: WorkerLike) {
     this.worker = worker;
     worker.onmessage = ({ data }) => this.hear(data);
   }
 
-  start(origin: string, bearer: string | null, quality: Quality): void {
+  /** `room`: its id, or null for the house as a whole. */
+  start(origin: string, bearer: string | null, quality: Quality, room: string | null): void {
+    this.origin = origin;
+    this.lens = this.lens_of(room);
     const socket = new URL("/socket/websocket?vsn=2.0.0", origin);
     socket.protocol = socket.protocol === "https:" ? "wss:" : "ws:";
-    const viewers_url = new URL("/api/viewers", origin).href;
-    this.worker.postMessage({ kind: "start", socket_url: socket.href, viewers_url, bearer, quality });
+    this.worker.postMessage({ kind: "start", socket_url: socket.href, bearer, quality, lens: this.lens });
+  }
+
+  /** Watches a room, or with null the house as a whole. Nobody is there until it has said who. */
+  look_at(room: string | null): void {
+    this.lens = this.lens_of(room);
+    this.renew();
+  }
+  /** The same, for whoever this page is by now. */
+  begin_again(): void {
+    this.lens = { ...this.lens, turn: this.lens.turn + 1 };
+    this.renew();
+  }
+  private renew(): void {
+    this.worker.postMessage({ kind: "lens", lens: this.lens });
+    this.sensors.clear();
+    this.total = 0;
+    for (const listener of this.listeners) listener.roster?.(false);
+  }
+  private lens_of(room: string | null): Lens {
+    const path = room === null ? "/api/viewers" : `/api/rooms/${encodeURIComponent(room)}/viewers`;
+    return { viewers_url: new URL(path, this.origin).href, all: room === null, turn: this.lens.turn + 1 };
   }
 
   listen(listener: Listener): () => void {
@@ -83,7 +108,7 @@ export class Hub {
     return () => void this.listeners.delete(listener);
   }
 
-  bearer(bearer: string): void {
+  bearer(bearer: string | null): void {
     this.worker.postMessage({ kind: "bearer", bearer });
   }
   attention(message: AttentionMessage): void {
@@ -209,6 +234,7 @@ export class Hub {
         for (const listener of this.listeners) listener.link?.(message.link);
         break;
       case "roster":
+        if (message.turn !== this.lens.turn) break;
         this.take_roster(message.roster);
         {
           const { full, sensors, gone } = message.roster;

@@ -96,9 +96,19 @@ export interface DetailRow {
   payload: string;
 }
 
+/** What is watched, and where a token for it is asked for. */
+export interface Lens {
+  viewers_url: string;
+  /** The house as a whole; otherwise the address says what. */
+  all: boolean;
+  /** Grows with each change: what is said of an earlier one comes too late. */
+  turn: number;
+}
+
 export type ToWorker =
-  | { kind: "start"; socket_url: string; viewers_url: string; bearer: string | null; quality: Quality }
-  | { kind: "bearer"; bearer: string }
+  | { kind: "start"; socket_url: string; bearer: string | null; quality: Quality; lens: Lens }
+  | { kind: "bearer"; bearer: string | null }
+  | { kind: "lens"; lens: Lens }
   | { kind: "watch"; keys: string[] }
   | { kind: "detail"; sensor_id: string | null }
   | { kind: "attention"; message: AttentionMessage }
@@ -110,7 +120,7 @@ export type ToWorker =
 
 export type ToPage =
   | { kind: "link"; link: Link; joins: number }
-  | { kind: "roster"; roster: Roster }
+  | { kind: "roster"; roster: Roster; turn: number }
   | { kind: "quality"; granted: Granted }
   | { kind: "cards"; cards: StreamCard[] }
   | { kind: "batch"; batch: Batch }

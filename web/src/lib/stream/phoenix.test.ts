@@ -91,6 +91,29 @@ describe("a viewer's channel", () => {
     expect(t.binaries).toEqual([["frame", [9, 8, 7]]]);
   });
 
+  it("looks at something else at once, and an answer of before comes too late", async () => {
+    const t = set_up([token("a"), token("b")]);
+    t.channel.start();
+    t.channel.anew();
+    await soon();
+    t.sockets[0]!.onopen?.();
+    await t.sockets[0]!.reply("ok");
+    expect([t.sockets.length, t.sockets[0]!.sent[0]![2], t.links.at(-1)]).toEqual([1, "viewer:data:b", "live"]);
+    t.channel.anew();
+    await soon();
+    expect([t.sockets.length, t.minted(), t.links.at(-1)]).toEqual([2, 3, "connecting"]);
+  });
+
+  it("asks no more where there is nothing to see, until it is told to", async () => {
+    const t = set_up([{ ok: false, why: "absent" }, token("a")]);
+    t.channel.start();
+    await soon(60_000);
+    expect([t.minted(), t.links]).toEqual([1, ["connecting", "absent"]]);
+    t.channel.anew();
+    await soon();
+    expect(t.sockets.length).toBe(1);
+  });
+
   it("comes back with the same token after the line drops, later each time", async () => {
     const t = set_up([token("a")]);
     t.channel.start();

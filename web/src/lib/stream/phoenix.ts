@@ -13,7 +13,7 @@ export const BACKOFF_MS_MAX = 5_000;
 /** Only a channel that held this long makes the next pause short again. */
 export const SETTLED_MS = 5_000;
 
-export type Link = "connecting" | "live" | "reconnecting" | "denied" | "closed";
+export type Link = "connecting" | "live" | "reconnecting" | "denied" | "absent" | "closed";
 
 export interface SocketLike {
   binaryType: string;
@@ -34,7 +34,7 @@ export interface Environment {
 }
 
 /** A token to join with, or why there is none. */
-export type Mint = { ok: true; topic: string } | { ok: false; why: "denied" | "failed" };
+export type Mint = { ok: true; topic: string } | { ok: false; why: "denied" | "absent" | "failed" };
 
 export interface Handlers {
   mint(): Promise<Mint>;
@@ -71,6 +71,8 @@ export class ViewerChannel {
   private joined = false;
   private ref = 0;
   private attempt = 0;
+  /** Counts connections that were begun; an answer to an earlier one comes too late. */
+  private turn = 0;
   private pending = new Map<string, { done: (reply: Reply) => void; timer: unknown }>();
   private retry: unknown = null;
   private beat: unknown = null;
@@ -101,6 +103,19 @@ export class ViewerChannel {
     if (this.retry !== null) this.env.clear_timer(this.retry);
     this.retry = null;
     this.handlers.link("closed");
+  }
+
+  /** With a token of another kind, at once. */
+  anew(): void {
+    this.stopped = false;
+    this.topic = null;
+    this.attempt = 0;
+    this.was_live = false;
+    this.drop();
+    if (this.retry !== null) this.env.clear_timer(this.retry);
+    this.retry = null;
+    this.handlers.link("connecting");
+    void this.connect();
   }
 
   /** Goes on at once instead of waiting out the pause: the network is said to be back. */
@@ -141,14 +156,16 @@ export class ViewerChannel {
   }
 
   private async connect(): Promise<void> {
+    const turn = ++this.turn;
     if (this.topic === null) {
       const mint = await this.handlers.mint();
-      if (this.stopped) return;
+      if (this.stopped || turn !== this.turn) return;
       if (!mint.ok) {
-        if (mint.why === "denied") {
+        if (mint.why === "failed") this.again();
+        else {
           this.stopped = true;
-          this.handlers.link("denied");
-        } else this.again();
+          this.handlers.link(mint.why);
+        }
         return;
       }
       this.topic = mint.topic;

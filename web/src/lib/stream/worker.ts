@@ -3,7 +3,7 @@
 import { Decoder, FrameError, VERSION } from "./decode";
 import { decode_group, read_group_event } from "./group";
 import { Groups } from "./groups";
-import { wall_ms, type Batch, type Quality, type Roster, type ToPage, type ToWorker } from "./messages";
+import { wall_ms, type Batch, type Lens, type Quality, type Roster, type ToPage, type ToWorker } from "./messages";
 import type { AttentionMessage } from "./attention";
 import { reason_of, ViewerChannel, type Mint, type SocketLike } from "./phoenix";
 import { Store } from "./store";
@@ -20,7 +20,7 @@ const scope = self as unknown as {
 const store = new Store();
 const decoder = new Decoder();
 let channel: ViewerChannel | null = null;
-let viewers_url = "";
+let lens: Lens = { viewers_url: "", all: true, turn: 0 };
 let bearer: string | null = null;
 let quality: Quality = "auto-low";
 let attention: AttentionMessage | null = null;
@@ -44,9 +44,12 @@ async function mint(): Promise<Mint> {
   try {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (bearer !== null) headers["authorization"] = `Bearer ${bearer}`;
-    const body = JSON.stringify({ sensors: "all", quality, visible: attention?.visible ?? [] });
-    const answer = await fetch(viewers_url, { method: "POST", headers, body, cache: "no-store" });
+    const wishes = { quality, visible: attention?.visible ?? [] };
+    const body = JSON.stringify(lens.all ? { sensors: "all", ...wishes } : wishes);
+    const answer = await fetch(lens.viewers_url, { method: "POST", headers, body, cache: "no-store" });
     if (answer.status === 401) return { ok: false, why: "denied" };
+    // Of a room that is not there, or not for this one to see.
+    if (!lens.all && (answer.status === 403 || answer.status === 404)) return { ok: false, why: "absent" };
     if (!answer.ok) return { ok: false, why: "failed" };
     const { topic } = (await answer.json()) as { topic: string };
     return { ok: true, topic };
@@ -70,7 +73,7 @@ function hear_event(event: string, payload: unknown): void {
     const roster = payload as Roster;
     if (roster.full) store.keep_only(new Set(roster.sensors.map((sensor) => sensor.sensor_id)));
     else if (roster.gone?.length > 0) store.leave(new Set(roster.gone));
-    say({ kind: "roster", roster });
+    say({ kind: "roster", roster, turn: lens.turn });
   } else if (event === "quality_changed") {
     const { level, reason, focused = "" } = payload as { level: string; reason: string; focused?: string };
     say({ kind: "quality", granted: { level, reason, focused } });
@@ -163,12 +166,16 @@ function start(socket_url: string): void {
 scope.onmessage = ({ data }) => {
   switch (data.kind) {
     case "start":
-      ({ viewers_url, bearer, quality } = data);
+      ({ lens, bearer, quality } = data);
       start(data.socket_url);
       break;
     case "bearer":
       bearer = data.bearer;
       channel?.start();
+      break;
+    case "lens":
+      lens = data.lens;
+      channel?.anew();
       break;
     case "watch":
       store.watch(data.keys);

@@ -1,10 +1,11 @@
 /** The catalogue: every message of the page, in English. Arguments are numbered: {0} is the first. */
 
 import { faults, limits, page, time, types, units } from "./page";
+import { people, rooms } from "./people";
 import { room } from "./room";
 import { about, settings } from "./settings";
 import { simulator } from "./simulator";
 import { resource_short, system } from "./system";
 import { session, together } from "./together";
 
-export const en = { page, limits, faults, time, units, types, room, settings, about, together, session, simulator, system, resource_short } as const;
+export const en = { page, limits, faults, time, units, types, room, people, rooms, settings, about, together, session, simulator, system, resource_short } as const;
