@@ -339,6 +339,37 @@ await it("whose gaze is drawn comes sample by sample, as heat, as a path, and as
   await t.close();
 });
 
+// The mock measures no hearts.
+if (process.env.SENSOCTO_URL || process.env.SENSOCTO_BIN) await it("who breathes is compared on a circle, and hearts by their intervals, as a plot and as a table", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "together");
+  await until(page, () => /^(soon|together|distances|apart)$/.test(document.querySelector("[data-panel=group] [data-verdict]")?.dataset.verdict ?? ""));
+  await lit(page, "group");
+  // A heart's figures are there when it has been listened to for a minute.
+  await page.waitForFunction(() => {
+    const shown = [...document.querySelectorAll("[data-panel=hrv] li button")];
+    return shown.length > 1 && /^\d+$/.test(shown[0].querySelector("strong").textContent);
+  }, null, { timeout: 180_000, polling: 250 });
+  await lit(page, "hrv");
+  const [rmssd, rate] = await page.evaluate(() => document.querySelector("[data-panel=hrv] .figures").textContent.match(/\d+/g).map(Number));
+  must(rmssd > 5 && rmssd < 200 && rate > 40 && rate < 160, `${rmssd} ms and ${rate} a minute are a heart's`);
+  const [first, second] = await page.evaluate(() => [...document.querySelectorAll("[data-panel=hrv] li button")].map(({ dataset }) => dataset.sensor));
+  await page.focus("[data-panel=hrv] li button[aria-pressed=true]");
+  await page.keyboard.press("ArrowDown");
+  await until(page, ([was, is]) => was !== is && document.activeElement.dataset.sensor === is && document.activeElement.getAttribute("aria-pressed") === "true", [first, second]);
+  const tachogram = await page.evaluate(() => seen(document.querySelector("[data-panel=hrv] canvas")).hash);
+  await page.click('[data-panel=hrv] .segments button:has-text("Poincaré")');
+  await until(page, (was) => seen(document.querySelector("[data-panel=hrv] canvas")).hash !== was && seen(document.querySelector("[data-panel=hrv] canvas")).lit > 200, tachogram);
+  await axe(page, "group and hearts");
+  for (const panel of ["group", "hrv"]) await page.click(`[data-panel=${panel}] [aria-label$='as a table']`);
+  await until(page, () => ["group", "hrv"].every((panel) => document.querySelectorAll(`[data-panel=${panel}] tbody tr`).length > 1));
+  await axe(page, "group and hearts as tables");
+  must(t.account.complaints.length === 0, t.account.complaints.join("\n"));
+  await t.close();
+});
+
 await it("all figures are told, of every signal, and how whole they are", async () => {
   const t = await open(server.url);
   const { page } = t;
@@ -357,10 +388,10 @@ for (const theme of ["dark", "light"]) {
     const t = await open(server.url, { theme, size: [1440, 900] });
     const { page } = t;
     await live(page);
-    for (const preset of ["overview", "ecg", "breathing", "hearts", "motion", "places", "gaze", "raw"]) {
+    for (const preset of ["overview", "ecg", "breathing", "hearts", ...(process.env.SENSOCTO_BIN ? ["together"] : []), "motion", "places", "gaze", "raw"]) {
       await arrange(page, preset);
       await until(page, () => [...document.querySelectorAll("[data-panel]:not([data-panel=raw]):not([data-panel=values])")].every((panel) => panel.querySelector("canvas") !== null && seen(panel.querySelector("canvas"), 0, 0, 600, 300).lit > 200));
-      await until(page, (n) => __sensocto.totals.frames > n + 30, await page.evaluate(() => __sensocto.totals.frames));
+      await until(page, (n) => __sensocto.totals.frames > n + 8, await page.evaluate(() => __sensocto.totals.frames));
       if (theme === "light") await axe(page, preset);
       await page.screenshot({ path: join(shots, `room-${preset}-${theme}-wide.png`) });
     }
@@ -375,14 +406,14 @@ for (const theme of ["dark", "light"]) {
     await page.tap("[data-preset=overview]");
     await until(page, () => document.querySelectorAll("[role=tab]").length === 4 && document.querySelectorAll("[data-panel]").length === 1);
     await page.waitForSelector("[data-panel=graph] canvas");
-    await until(page, (n) => __sensocto.totals.frames > n + 20, await page.evaluate(() => __sensocto.totals.frames));
+    await until(page, (n) => __sensocto.totals.frames > n + 8, await page.evaluate(() => __sensocto.totals.frames));
     await axe(page, "phone");
     must(await page.evaluate(() => document.documentElement.scrollWidth <= 390), "nothing runs out of the page");
     await page.screenshot({ path: join(shots, `room-graph-${theme}-narrow.png`) });
     await page.focus("[role=tab][aria-selected=true]");
     await page.keyboard.press("ArrowRight");
     await lit(page, "waves");
-    await until(page, (n) => __sensocto.totals.frames > n + 20, await page.evaluate(() => __sensocto.totals.frames));
+    await until(page, (n) => __sensocto.totals.frames > n + 8, await page.evaluate(() => __sensocto.totals.frames));
     await page.screenshot({ path: join(shots, `room-waves-${theme}-narrow.png`) });
     await page.tap(".rail-switch");
     await until(page, () => document.querySelectorAll(".rail li").length > 3);

@@ -20,8 +20,10 @@ export const LOADS: Record<PanelKind, () => Promise<{ default: Component<PanelPr
   map: () => import("./map/Map.svelte"),
   motion: () => import("./waves/Motion.svelte"),
   gaze: () => import("./gaze/Gaze.svelte"),
+  group: () => import("./group/Group.svelte"),
+  hrv: () => import("./hrv/Hrv.svelte"),
   raw: () => import("./raw/Raw.svelte"),
 };
 
 /** These are a table by themselves, or of tiles that are read. */
-export const HAS_TABLE: ReadonlySet<PanelKind> = new Set<PanelKind>(["waves", "values", "graph", "map", "motion", "gaze"]);
+export const HAS_TABLE: ReadonlySet<PanelKind> = new Set<PanelKind>(["waves", "values", "graph", "map", "motion", "gaze", "group", "hrv"]);

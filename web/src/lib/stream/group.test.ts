@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { bytes, join, kind_of } from "./by_hand";
-import { decode_group, Group, MEASURABLE, read_group_event, Reading, READING_COLUMNS, Readings, READINGS_MAX, WHYS } from "./group";
+import { BEATS_MAX, decode_group, Group, MEASURABLE, read_group_event, Reading, READING_COLUMNS, Readings, READINGS_MAX, WHYS } from "./group";
 import { Groups, type Answer } from "./groups";
 import { Hub, type WorkerLike } from "./hub";
 import type { ToPage, ToWorker } from "./messages";
@@ -79,7 +79,7 @@ describe("what the server says of a group in words", () => {
   it("is how hearts beat", () => {
     const hearts = [{ member: 2, rate_bpm: 61.5, rmssd_ms: 40, sdnn_ms: 50, pnn50_pct: 12, window_s: 60, corrected_share: 0.02 }];
     expect(read_group_event("group_hearts", { group: "g", beats: [{ member: 2, t: T }], hearts })).toEqual({
-      event: "hearts", group: "g", hearts: [{ member: 2, rate_bpm: 61.5, rmssd_ms: 40, sdnn_ms: 50, window_s: 60, corrected_share: 0.02 }],
+      event: "hearts", group: "g", hearts: [{ member: 2, rate_bpm: 61.5, rmssd_ms: 40, sdnn_ms: 50, window_s: 60, corrected_share: 0.02 }], beats: [{ member: 2, t: T }],
     });
   });
   it.each([
@@ -87,7 +87,7 @@ describe("what the server says of a group in words", () => {
     ["group_members", { group: "g", members: ["a", 7] }], ["group_members", { group: "g", members: Array(1_025).fill("a") }],
     ["group_pairs", { group: "g" }], ["group_pairs", { group: "g", pairs: [null] }], ["group_pairs", { group: "g", pairs: [{ a: 0, b: 0 }] }],
     ["group_pairs", { group: "g", pairs: [{ a: -1, b: 2 }] }], ["group_pairs", { group: "g", pairs: Array(191).fill({ a: 0, b: 1 }) }],
-    ["group_hearts", { group: "g", hearts: [{ member: 1.5 }] }], ["group_hearts", { group: "g", hearts: {} }], ["group_what", { group: "g" }],
+    ["group_hearts", { group: "g", hearts: [{ member: 1.5 }] }], ["group_hearts", { group: "g", hearts: {} }], ["group_hearts", { group: "g", hearts: [], beats: [{ member: 1, t: NaN }] }], ["group_what", { group: "g" }],
   ])("is refused whole where it cannot be read: %s %j", (event, payload) => expect(read_group_event(event, payload)).toBeNull());
 });
 
@@ -118,12 +118,23 @@ describe("a group", () => {
     group.hear({ event: "members", group: "g", members: ["a", "b", "c"], left_out: 0 });
     expect([group.states, group.is_measurable(0), group.is_measurable(1), group.is_measurable(2), group.is_measurable(3)]).toEqual([3, true, false, true, false]);
   });
+  it("keeps each heart's last beats once, in turn", () => {
+    const group = new Group();
+    group.hear({ event: "members", group: "g", members: ["a", "b"], left_out: 0 });
+    const hear = (...beats: [number, number][]) => group.hear({ event: "hearts", group: "g", hearts: [], beats: beats.map(([member, t]) => ({ member, t })) });
+    hear([0, T], [1, T + 5], [0, T + 800]);
+    hear([0, T + 800], [0, T + 1_600], [0, T + 900]);
+    expect([group.beats.get(0), group.beats.get(1)]).toEqual([[T, T + 800, T + 1_600], [T + 5]]);
+    for (let k = 0; k < BEATS_MAX; k++) hear([1, T + 1_000 * (k + 1)]);
+    expect([group.beats.get(1)!.length, group.beats.get(1)![0]]).toEqual([BEATS_MAX, T + 1_000]);
+  });
+
   it("forgets pairs and hearts when others are in it, and only then", () => {
     const group = new Group();
     const members = (...ids: string[]) => group.hear({ event: "members", group: "g", members: ids, left_out: 0 });
     members("a", "b");
     group.hear({ event: "pairs", group: "g", pairs: [{ a: 0, b: 1, plv: 1, lag_s: 0, common_s: 60 }] });
-    group.hear({ event: "hearts", group: "g", hearts: [{ member: 1, rate_bpm: 60, rmssd_ms: 1, sdnn_ms: 1, window_s: 60, corrected_share: 0 }] });
+    group.hear({ event: "hearts", group: "g", hearts: [{ member: 1, rate_bpm: 60, rmssd_ms: 1, sdnn_ms: 1, window_s: 60, corrected_share: 0 }], beats: [{ member: 1, t: T }] });
     members("a", "b");
     expect([group.pairs.length, group.hearts.size]).toEqual([1, 1]);
     members("b", "c");

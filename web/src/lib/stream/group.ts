@@ -14,6 +14,10 @@ export const MEMBERS_MAX = 1_024;
 /** Of twenty people: pairs of larger groups are not told. */
 export const PAIRS_MAX = 190;
 const NAME_MAX = 256;
+/** Of each member: five minutes at a pulse of 100. */
+export const BEATS_MAX = 500;
+/** A second's beats of as many members as a group can have. */
+const BEATS_AT_ONCE_MAX = 8 * MEMBERS_MAX;
 /** The furthest moment that a date can hold. */
 const MOMENT_MAX = 8.64e15;
 /** A reading that is older than the newest by more than this is of a clock that was set back. */
@@ -67,10 +71,16 @@ export interface Heart {
   corrected_share: number;
 }
 
+export interface Beat {
+  member: number;
+  /** Unix ms, by the server's clock. */
+  t: number;
+}
+
 export type GroupEvent =
   | { event: "members"; group: string; members: string[]; left_out: number }
   | { event: "pairs"; group: string; pairs: Pair[] }
-  | { event: "hearts"; group: string; hearts: Heart[] };
+  | { event: "hearts"; group: string; hearts: Heart[]; beats: Beat[] };
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -158,7 +168,16 @@ export function read_group_event(event: string, payload: unknown): GroupEvent | 
         window_s: figure(heart["window_s"]), corrected_share: figure(heart["corrected_share"]),
       });
     }
-    return { event: "hearts", group, hearts };
+    const beats: Beat[] = [];
+    if (Array.isArray(said["beats"]) && said["beats"].length <= BEATS_AT_ONCE_MAX) {
+      for (const one of said["beats"]) {
+        const beat = fields(one);
+        const [whose, t] = [member(beat?.["member"]), figure(beat?.["t"])];
+        if (whose === null || !(Math.abs(t) <= MOMENT_MAX)) return null;
+        beats.push({ member: whose, t });
+      }
+    }
+    return { event: "hearts", group, hearts, beats };
   }
   return null;
 }
@@ -217,6 +236,8 @@ export class Group {
   pairs: Pair[] = [];
   /** By member. */
   readonly hearts = new Map<number, Heart>();
+  /** Of each member the moments of their last beats, ascending. */
+  readonly beats = new Map<number, number[]>();
   latency_ms = NaN;
   /** Why the server does not tell; empty when it does. */
   refused = "";
@@ -254,12 +275,22 @@ export class Group {
         this.members = event.members;
         this.pairs = [];
         this.hearts.clear();
+        this.beats.clear();
         break;
       case "pairs":
         this.pairs = event.pairs;
         break;
       case "hearts":
         for (const heart of event.hearts) this.hearts.set(heart.member, heart);
+        for (const { member, t } of event.beats) {
+          const known = this.beats.get(member);
+          if (known === undefined) this.beats.set(member, [t]);
+          // Told twice, or out of turn, it is no beat more.
+          else if (t > known.at(-1)!) {
+            known.push(t);
+            if (known.length > BEATS_MAX) known.shift();
+          }
+        }
         break;
     }
   }

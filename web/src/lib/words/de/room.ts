@@ -4,12 +4,12 @@ import type { en } from "../en";
 import type { Whole } from "../speak";
 
 export const room: Whole<(typeof en)["room"]> = {
-  panels: { grid: "Sensoren", waves: "Kurven", values: "Werte", graph: "Netz", map: "Karte", motion: "Bewegung", gaze: "Blick", raw: "Alle Zahlen" },
+  panels: { grid: "Sensoren", waves: "Kurven", values: "Werte", graph: "Netz", map: "Karte", motion: "Bewegung", gaze: "Blick", group: "Gruppe", hrv: "Herzvariabilität", raw: "Alle Zahlen" },
   panels_of: "Felder",
   panels_menu: "Felder",
   presets_of: "Den Raum einrichten für",
   presets: {
-    sensors: "Sensoren", overview: "Überblick", ecg: "Alle EKG", breathing: "Atmung", hearts: "Herzen", motion: "Bewegung", places: "Orte", gaze: "Blick", raw: "Alle Zahlen",
+    sensors: "Sensoren", overview: "Überblick", ecg: "Alle EKG", breathing: "Atmung", hearts: "Herzen", together: "Gemeinsam", motion: "Bewegung", places: "Orte", gaze: "Blick", raw: "Alle Zahlen",
   },
   add_of: "Ein Feld hinzufügen",
   full: "Ein Raum hat höchstens {0, number} Felder: schließen Sie zuerst eines.",
@@ -50,7 +50,7 @@ export const room: Whole<(typeof en)["room"]> = {
 
   signal: "Signal",
   look: "Wie es gezeigt wird",
-  looks: { strips: "Streifen", overlay: "Übereinander", pills: "Einzeln", ranking: "Gereiht", timeline: "Im Verlauf", heat: "Wärmebild", path: "Blickpfad" },
+  looks: { strips: "Streifen", overlay: "Übereinander", pills: "Einzeln", ranking: "Gereiht", timeline: "Im Verlauf", heat: "Wärmebild", path: "Blickpfad", tachogram: "Tachogramm", poincare: "Poincaré" },
   none_of: "Niemand hier sendet das: {0}.",
   more_rows: "{0, plural, one {# weiteres ist} other {# weitere sind}} nicht gezeigt: der Filter findet sie.",
   waves_label: "{0, plural, one {# Kurve} other {# Kurven}}, {1}, als Durchlauf gezeichnet",
@@ -96,4 +96,10 @@ export const room: Whole<(typeof en)["room"]> = {
   nobody_looks: "Niemand hier sendet, wohin er schaut.",
   whose: "Wessen Augen",
   gaze_label: "{0}: der Blick ruhte {1, plural, =0 {nirgends} one {einmal} other {#-mal}} in {3}, im Mittel {2}",
+
+  hrv_says: "{0}: RMSSD {1} ms, SDNN {2} ms über {4}, {3} der Schläge berichtigt",
+  hrv_nobody: "Mindestens zwei Leute mit EKG: der Server misst Herzen in Gruppen.",
+  newest_beat: "neuester Schlag",
+  this_interval: "dieser Abstand",
+  next_interval: "der nächste",
 };

@@ -1,12 +1,12 @@
 /** What the room page and its panels say. */
 
 export const room = {
-  panels: { grid: "Sensors", waves: "Waves", values: "Values", graph: "Graph", map: "Map", motion: "Motion", gaze: "Gaze", raw: "All figures" },
+  panels: { grid: "Sensors", waves: "Waves", values: "Values", graph: "Graph", map: "Map", motion: "Motion", gaze: "Gaze", group: "Group", hrv: "Heart variability", raw: "All figures" },
   panels_of: "Panels",
   panels_menu: "Panels",
   presets_of: "Arrange the room for",
   presets: {
-    sensors: "Sensors", overview: "Overview", ecg: "All ECG", breathing: "Breathing", hearts: "Hearts", motion: "Motion", places: "Places", gaze: "Gaze", raw: "All figures",
+    sensors: "Sensors", overview: "Overview", ecg: "All ECG", breathing: "Breathing", hearts: "Hearts", together: "Together", motion: "Motion", places: "Places", gaze: "Gaze", raw: "All figures",
   },
   add_of: "Add a panel",
   full: "A room has {0, number} panels at most: close one first.",
@@ -47,7 +47,7 @@ export const room = {
 
   signal: "Signal",
   look: "How it is shown",
-  looks: { strips: "Strips", overlay: "Over each other", pills: "Each", ranking: "Ranked", timeline: "Over time", heat: "Heat map", path: "Scan path" },
+  looks: { strips: "Strips", overlay: "Over each other", pills: "Each", ranking: "Ranked", timeline: "Over time", heat: "Heat map", path: "Scan path", tachogram: "Tachogram", poincare: "Poincaré" },
   none_of: "Nobody here sends this: {0}.",
   more_rows: "{0, plural, one {# more is} other {# more are}} not shown: the filter finds them.",
   waves_label: "{0, plural, one {# trace} other {# traces}} of {1}, drawn as a sweep",
@@ -93,4 +93,10 @@ export const room = {
   nobody_looks: "Nobody here sends where they look.",
   whose: "Whose eyes",
   gaze_label: "{0}: eyes rested {1, plural, =0 {nowhere} one {once} other {# times}} in {3}, {2} on average",
+
+  hrv_says: "{0}: RMSSD {1} ms, SDNN {2} ms over {4}, {3} of the beats corrected",
+  hrv_nobody: "Two people with an ECG at least: the server measures hearts by groups.",
+  newest_beat: "newest beat",
+  this_interval: "this interval",
+  next_interval: "the next one",
 } as const;
