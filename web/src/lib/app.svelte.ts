@@ -20,7 +20,7 @@ const QUALITY: Quality = "auto-low";
 /** Views of panels. */
 const ROOMS: ReadonlySet<View> = new Set<View>(["lobby", "ecg", "room"]);
 /** Views of whatever the last room had in it. */
-const LENSLESS: ReadonlySet<View> = new Set<View>(["rooms", "join", "account", "settings", "about"]);
+const LENSLESS: ReadonlySet<View> = new Set<View>(["rooms", "join", "account", "sensor", "device", "settings", "about"]);
 
 /** What a person may ask for instead; `auto` is what the view needs. */
 export const CHOICES = ["auto", "high", "medium", "low", "minimal"] as const;
@@ -47,7 +47,9 @@ class App {
   tick = $state(0);
   focused = $state<string | null>(null);
   pinned = $state.raw<ReadonlySet<string>>(new Set());
+  /** The newest payloads of the sensor that is read in detail. */
   detail = $state.raw<DetailRow[]>([]);
+  private detailed: string | null = null;
   denied = $state(false);
   /** The access token that was typed into this tab, if one was. */
   private entered = $state(sessionStorage.getItem(BEARER_KEY));
@@ -89,7 +91,7 @@ class App {
         this.tick++;
       },
       detail: (sensor_id, rows) => {
-        if (sensor_id === this.focused) this.detail = rows;
+        if (sensor_id === this.detailed) this.detail = rows;
       },
     });
     this.frame.add("read", () => this.hub.read());
@@ -130,6 +132,11 @@ class App {
   /** What is shown is a room: panels, and one time. */
   get in_room(): boolean {
     return ROOMS.has(this.place.view);
+  }
+
+  /** Samples are shown, so that it is worth saying what comes. */
+  get receives(): boolean {
+    return this.in_room || this.place.view === "sensor";
   }
 
   /** Another view, which the back button leaves again. */
@@ -176,14 +183,20 @@ class App {
 
   private get wanted(): Quality {
     if (this.choice !== "auto") return this.choice;
-    return this.all && this.in_room ? "auto" : QUALITY;
+    return (this.all && this.in_room) || this.view === "sensor" ? "auto" : QUALITY;
   }
 
   focus(sensor_id: string | null): void {
     if (sensor_id === this.focused) return;
     this.focused = sensor_id;
-    this.detail = [];
     this.attention.focus(sensor_id);
+    this.read_detail(sensor_id);
+  }
+
+  /** Whose newest payloads are told, until it is another's or nobody's. */
+  read_detail(sensor_id: string | null): void {
+    this.detailed = sensor_id;
+    this.detail = [];
     this.hub.detail(sensor_id);
   }
 

@@ -1,14 +1,14 @@
 /** Which view an address means, and which address a view has. */
 
-export type View = "lobby" | "ecg" | "room" | "rooms" | "join" | "account" | "together" | "simulator" | "system" | "settings" | "about";
+export type View = "lobby" | "ecg" | "room" | "rooms" | "join" | "account" | "sensor" | "device" | "together" | "simulator" | "system" | "settings" | "about";
 
 export const HASH: Record<View, string> = {
-  lobby: "#/", ecg: "#/ecg", room: "#/room", rooms: "#/rooms", join: "#/join", account: "#/account",
+  lobby: "#/", ecg: "#/ecg", room: "#/room", rooms: "#/rooms", join: "#/join", account: "#/account", sensor: "#/sensor", device: "#/device",
   together: "#/together", simulator: "#/simulator", system: "#/system", settings: "#/settings", about: "#/about",
 };
 
 /** These are of something that has a name, such as a room's id; without it they are another. */
-const NAMED: Partial<Record<View, View>> = { room: "rooms", join: "rooms" };
+const NAMED: Partial<Record<View, View>> = { room: "rooms", join: "rooms", sensor: "lobby" };
 const NAME_CHARS_MAX = 256;
 
 /** A view, and what it is of; empty when it is of nothing in particular. */

@@ -1,5 +1,6 @@
 /** The catalogue: every message of the page, in English. Arguments are numbered: {0} is the first. */
 
+import { device } from "./device";
 import { faults, limits, page, time, types, units } from "./page";
 import { people, rooms } from "./people";
 import { room } from "./room";
@@ -8,4 +9,4 @@ import { simulator } from "./simulator";
 import { resource_short, system } from "./system";
 import { session, together } from "./together";
 
-export const en = { page, limits, faults, time, units, types, room, people, rooms, settings, about, together, session, simulator, system, resource_short } as const;
+export const en = { page, limits, faults, time, units, types, room, people, rooms, device, settings, about, together, session, simulator, system, resource_short } as const;
