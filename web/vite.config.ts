@@ -10,5 +10,6 @@ export default defineConfig({
   worker: { format: "es" },
   // The host stays the page's, so that the server sees orders from a page of its own.
   server: { proxy: { "/api": { target: server }, "/metrics": { target: server }, "/socket": { target: server, ws: true } } },
-  test: { include: ["src/**/*.test.ts"], environment: "node" },
+  // A slow machine is no fault.
+  test: { include: ["src/**/*.test.ts"], environment: "node", testTimeout: 60_000 },
 });
