@@ -145,6 +145,66 @@ await it("a language that cannot be fetched leaves the page as it is, and says s
   await t.close();
 });
 
+await it("Ctrl and K finds views, panels and sensors, and does what is chosen; the focus goes back", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await page.focus("#filter");
+  await page.keyboard.press("Control+k");
+  await until(page, () => document.activeElement?.getAttribute("role") === "combobox");
+  await axe(page, "palette");
+  await page.screenshot({ path: join(shots, "palette-dark-wide.png") });
+  await page.keyboard.press("Escape");
+  await until(page, () => document.activeElement?.id === "filter" && document.querySelector("dialog") === null);
+  const panels = await page.evaluate(() => document.querySelectorAll("[data-panel]").length);
+  await page.keyboard.press("Control+k");
+  await until(page, () => document.activeElement?.getAttribute("role") === "combobox");
+  await page.keyboard.type("add waves");
+  await until(page, () => [...document.querySelectorAll("[role=option]")].map((one) => one.dataset.command).join() === "add-waves");
+  await page.keyboard.press("Enter");
+  await until(page, (n) => document.querySelectorAll("[data-panel]").length === n + 1, panels);
+  const name = await page.evaluate(() => __sensocto.sensors[0].sensor_name);
+  await page.keyboard.press("Control+k");
+  await until(page, () => document.activeElement?.getAttribute("role") === "combobox");
+  await page.keyboard.type(`sensor ${name}`.slice("sensor ".length));
+  await until(page, (is) => document.querySelector("[role=option][data-command^=sensor-] .name")?.textContent === is || [...document.querySelectorAll("[data-command^=sensor-]")].length > 0, name);
+  const id = await page.evaluate(() => document.querySelector("[role=option][aria-selected=true]").dataset.command);
+  must(id.startsWith("sensor-"), id);
+  await page.keyboard.press("Enter");
+  await until(page, (of) => location.hash === `#/sensor/${encodeURIComponent(of)}`, id.slice("sensor-".length));
+  await page.keyboard.press("Control+k");
+  await until(page, () => document.activeElement?.getAttribute("role") === "combobox");
+  await page.keyboard.type("light");
+  await until(page, () => document.querySelector("[aria-selected=true]")?.dataset.command === "theme-light");
+  await page.keyboard.press("Enter");
+  await until(page, () => document.documentElement.dataset.theme === "light");
+  await t.close();
+});
+
+await it("a question mark tells the keys, not while something is typed, and not where single keys are off", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  await page.focus("#filter");
+  await page.keyboard.press("?");
+  await until(page, () => document.querySelector("#filter").value === "?");
+  await page.fill("#filter", "");
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("?");
+  await until(page, () => document.querySelectorAll("dialog[open] kbd").length > 10);
+  await axe(page, "keys");
+  await page.screenshot({ path: join(shots, "keys-dark-wide.png") });
+  await page.keyboard.press("Escape");
+  await until(page, () => document.querySelector("dialog") === null);
+  await page.evaluate(() => (location.hash = "#/settings"));
+  await page.uncheck("input[name=keys]");
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("?");
+  await page.keyboard.press("Control+k");
+  await until(page, () => document.querySelector("dialog [role=combobox]") !== null && document.querySelectorAll("dialog").length === 1);
+  await t.close();
+});
+
 for (const [theme, size, name] of [["dark", [1440, 900], "wide"], ["light", [1440, 900], "wide"], ["dark", [390, 844], "narrow"], ["light", [390, 844], "narrow"]]) {
   await it(`a picture of Settings and About, ${theme} and ${name}`, async () => {
     const t = await open(server.url, { theme, size, hash: "#/settings" });

@@ -17,6 +17,7 @@ export let room_strings: Words["room"];
 export let people_strings: Words["people"];
 export let rooms_strings: Words["rooms"];
 export let device_strings: Words["device"];
+export let palette_strings: Words["palette"];
 export let settings_strings: Words["settings"];
 export let about_strings: Words["about"];
 export let together_strings: Words["together"];
@@ -36,7 +37,7 @@ let bytes: [Intl.NumberFormat, Intl.NumberFormat][] = [];
 export function speak(chosen: Language, own: Begun<typeof en> | null): void {
   language = chosen;
   words = speech(en, "en", own, chosen.locale);
-  ({ page: strings, room: room_strings, people: people_strings, rooms: rooms_strings, device: device_strings, settings: settings_strings, about: about_strings, together: together_strings, session: session_strings, simulator: simulator_strings, system: system_strings } = words);
+  ({ page: strings, room: room_strings, people: people_strings, rooms: rooms_strings, device: device_strings, palette: palette_strings, settings: settings_strings, about: about_strings, together: together_strings, session: session_strings, simulator: simulator_strings, system: system_strings } = words);
   const { locale } = chosen;
   collator = new Intl.Collator(locale, { numeric: true, sensitivity: "base" });
   digits = [0, 1, 2, 3].map((n) => new Intl.NumberFormat(locale, { minimumFractionDigits: n, maximumFractionDigits: n, useGrouping: false }));

@@ -4,6 +4,7 @@ import type { en } from "../en";
 import type { Whole } from "../speak";
 import { device } from "./device";
 import { faults, limits, page, time, types, units } from "./page";
+import { palette } from "./palette";
 import { people, rooms } from "./people";
 import { room } from "./room";
 import { about, settings } from "./settings";
@@ -11,4 +12,4 @@ import { simulator } from "./simulator";
 import { resource_short, system } from "./system";
 import { session, together } from "./together";
 
-export const de: Whole<typeof en> = { page, limits, faults, time, units, types, room, people, rooms, device, settings, about, together, session, simulator, system, resource_short };
+export const de: Whole<typeof en> = { page, limits, faults, time, units, types, room, people, rooms, device, palette, settings, about, together, session, simulator, system, resource_short };

@@ -2,6 +2,7 @@
 
 import { device } from "./device";
 import { faults, limits, page, time, types, units } from "./page";
+import { palette } from "./palette";
 import { people, rooms } from "./people";
 import { room } from "./room";
 import { about, settings } from "./settings";
@@ -9,4 +10,4 @@ import { simulator } from "./simulator";
 import { resource_short, system } from "./system";
 import { session, together } from "./together";
 
-export const en = { page, limits, faults, time, units, types, room, people, rooms, device, settings, about, together, session, simulator, system, resource_short } as const;
+export const en = { page, limits, faults, time, units, types, room, people, rooms, device, palette, settings, about, together, session, simulator, system, resource_short } as const;
