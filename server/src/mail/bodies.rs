@@ -1,19 +1,19 @@
-//! Breath and heart of one person together, of everybody of whom both are watched: fed with what
-//! groups say of their members, whoever asked for them. Respiratory sinus arrhythmia takes two
-//! minutes of both; it is found anew every five seconds, one person at a time.
+//! Breath and heart of one person together, of everybody of whom both are watched, on one sensor or by
+//! one device: fed with what groups say of their members, whoever asked for them. Respiratory sinus
+//! arrhythmia takes two minutes of both; it is found anew every five seconds, one person at a time.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use components::delivery::Deliveries;
+use components::delivery::{Deliveries, Notice};
 use components::group::{BreathingHeart, GroupNews, Signal};
 use engine::sense::grid::STEP_US;
 use engine::sense::heart::respiration::{self, CELLS_MIN};
 use engine::sense::phase::Filters;
 use rustc_hash::FxHashMap;
 
-/// People that are followed: 30 kB each. Those beyond have no figure.
+/// Hearts that are followed, and breaths: 15 kB each. Those beyond have no figure.
 pub(super) const BODY_COUNT_MAX: usize = 1_024;
 
 /// Cells of the grid until a figure is found anew: 5 s.
@@ -35,7 +35,11 @@ const INDEPENDENT_S: f64 = 10.0;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
-    bodies: FxHashMap<Arc<str>, Body>,
+    /// Of every sensor there is, by which device it comes.
+    connectors: FxHashMap<Arc<str>, Arc<str>>,
+    /// By sensor.
+    breaths: FxHashMap<Arc<str>, Track>,
+    hearts: FxHashMap<Arc<str>, Heart>,
     /// Whose turn it is.
     turns: VecDeque<Arc<str>>,
     filters: Filters,
@@ -44,9 +48,10 @@ pub(super) struct Bodies {
 }
 
 #[derive(Debug, Default)]
-struct Body {
-    breath: Track,
-    heart: Track,
+struct Heart {
+    track: Track,
+    /// The cell behind the last when it was last tried to find the figure.
+    tried: i64,
     found: Option<Found>,
 }
 
@@ -94,6 +99,18 @@ impl Track {
 }
 
 impl Bodies {
+    pub(super) fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::SensorCame { card } if !card.connector_id.is_empty() => {
+                self.connectors.insert(Arc::clone(&card.sensor_id), Arc::clone(&card.connector_id));
+            }
+            Notice::SensorGone { sensor_id } => {
+                self.connectors.remove(sensor_id);
+            }
+            _ => {}
+        }
+    }
+
     /// Takes up what a group says of its members.
     pub(super) fn hear(
         &mut self,
@@ -109,18 +126,34 @@ impl Bodies {
                 self.newest = cell;
             }
             for (sensor_id, value) in sensor_ids.iter().zip(row) {
-                let is_full = self.bodies.len() >= BODY_COUNT_MAX;
-                let body = match self.bodies.entry(Arc::clone(sensor_id)) {
-                    Entry::Occupied(body) => body.into_mut(),
-                    Entry::Vacant(_) if is_full || !value.is_finite() => continue,
-                    Entry::Vacant(place) => {
-                        self.turns.push_back(Arc::clone(sensor_id));
-                        place.insert(Body::default())
-                    }
-                };
-                let track = if signal.is_of_heart() { &mut body.heart } else { &mut body.breath };
-                track.put(cell, *value);
+                if let Some(track) = self.track(signal, sensor_id, value.is_finite()) {
+                    track.put(cell, *value);
+                }
             }
+        }
+    }
+
+    /// Where what this sensor says goes; somebody new is taken up for a value only.
+    fn track(
+        &mut self,
+        signal: Signal,
+        sensor_id: &Arc<str>,
+        has_value: bool,
+    ) -> Option<&mut Track> {
+        if !signal.is_of_heart() {
+            let may_come = has_value && self.breaths.len() < BODY_COUNT_MAX;
+            return match self.breaths.entry(Arc::clone(sensor_id)) {
+                Entry::Occupied(breath) => Some(breath.into_mut()),
+                Entry::Vacant(place) => may_come.then(|| place.insert(Track::default())),
+            };
+        }
+        let may_come = has_value && self.hearts.len() < BODY_COUNT_MAX;
+        match self.hearts.entry(Arc::clone(sensor_id)) {
+            Entry::Occupied(heart) => Some(&mut heart.into_mut().track),
+            Entry::Vacant(place) => may_come.then(|| {
+                self.turns.push_back(Arc::clone(sensor_id));
+                &mut place.insert(Heart::default()).track
+            }),
         }
     }
 
@@ -128,30 +161,56 @@ impl Bodies {
     pub(super) fn look(&mut self) {
         for _ in 0..LOOK_COUNT.min(self.turns.len()) {
             let Some(sensor_id) = self.turns.pop_front() else { return };
-            let Some(body) = self.bodies.get_mut(&sensor_id) else { continue };
-            if self.newest - body.breath.end.max(body.heart.end) > STALE_CELLS {
-                self.bodies.remove(&sensor_id);
+            let Some(heart) = self.hearts.get_mut(&sensor_id) else { continue };
+            let end = heart.track.end;
+            if self.newest - end > STALE_CELLS {
+                self.hearts.remove(&sensor_id);
                 continue;
             }
-            self.turns.push_back(sensor_id);
-            let end = body.breath.end.min(body.heart.end);
-            if body.found.is_some_and(|found| (0..RENEWED_CELLS).contains(&(end - found.end))) {
+            self.turns.push_back(Arc::clone(&sensor_id));
+            if (0..RENEWED_CELLS).contains(&(end - heart.tried)) {
                 continue;
             }
-            let windows = (body.breath.window(end), body.heart.window(end));
-            let (Some(breath), Some(heart)) = windows else { continue };
-            let figure = respiration::cardiorespiratory(&breath, &heart, &mut self.filters);
-            body.found = figure.map(|of| Found {
-                end,
-                figure: BreathingHeart {
-                    breath_hz: of.breath_hz,
-                    plv: of.plv,
-                    coherence: of.coherence,
-                    segments: of.segments as u32,
-                    peak_to_trough_ms: of.peak_to_trough_ms,
-                },
-            });
-            return;
+            heart.tried = end;
+            let found = self.find(&sensor_id);
+            if let (Some(found), Some(heart)) = (found, self.hearts.get_mut(&sensor_id)) {
+                heart.found = Some(found);
+                return;
+            }
+        }
+    }
+
+    fn find(&mut self, sensor_id: &Arc<str>) -> Option<Found> {
+        let newest = self.newest;
+        self.breaths.retain(|_, breath| newest - breath.end <= STALE_CELLS);
+        let heart = &self.hearts.get(sensor_id)?.track;
+        let breath = self.breath_of(sensor_id)?;
+        let end = breath.end.min(heart.end);
+        let (breath, heart) = (breath.window(end)?, heart.window(end)?);
+        let of = respiration::cardiorespiratory(&breath, &heart, &mut self.filters)?;
+        let figure = BreathingHeart {
+            breath_hz: of.breath_hz,
+            plv: of.plv,
+            coherence: of.coherence,
+            segments: of.segments as u32,
+            peak_to_trough_ms: of.peak_to_trough_ms,
+        };
+        Some(Found { end, figure })
+    }
+
+    /// The breath of whose heart this is: of the same sensor; else of the same device, if that has one
+    /// heart and one breath only. Of two nobody knows whose is whose.
+    fn breath_of(&self, sensor_id: &Arc<str>) -> Option<&Track> {
+        if let Some(breath) = self.breaths.get(sensor_id) {
+            return Some(breath);
+        }
+        let connector = self.connectors.get(sensor_id)?;
+        let is_here = |sensor_id: &Arc<str>| self.connectors.get(sensor_id) == Some(connector);
+        let hearts = self.hearts.keys().filter(|other| is_here(other)).count();
+        let mut breaths = self.breaths.iter().filter(|(other, _)| is_here(other));
+        match (hearts, breaths.next(), breaths.next()) {
+            (1, Some((_, breath)), None) => Some(breath),
+            _ => None,
         }
     }
 
@@ -161,7 +220,7 @@ impl Bodies {
         sensor_ids: &'a [Arc<str>],
     ) -> impl Iterator<Item = (u16, BreathingHeart)> + 'a {
         sensor_ids.iter().enumerate().filter_map(|(place, sensor_id)| {
-            let found = self.bodies.get(sensor_id)?.found?;
+            let found = self.hearts.get(sensor_id)?.found?;
             (self.newest - found.end <= STALE_CELLS).then_some((place as u16, found.figure))
         })
     }

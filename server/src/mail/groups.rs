@@ -55,6 +55,7 @@ pub(super) enum Said {
 impl GroupBook {
     pub(super) fn notice(&mut self, notice: &Notice, desk: &GroupDesk) {
         desk.notice(notice);
+        self.bodies.notice(notice);
         match notice {
             Notice::GroupMembers { group, sensor_ids, left_out } => {
                 let Some(plan) = desk.plan(*group) else { return };

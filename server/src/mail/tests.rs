@@ -407,6 +407,31 @@ fn a_marked_sample_is_followed_to_the_socket_that_writes_it() {
     assert!(later.stamps.is_empty());
 }
 
+/// A reading of nobody who can be measured.
+fn silent(cell: i64, members: usize) -> Reading {
+    let members = members as u16;
+    Reading { at_us: cell * 100_000, members, measurable: 0, order: None, smoothed: None }
+}
+
+/// So many readings of a group, to the first watcher there is.
+fn news(group: GroupId, reading_count: u32, members: usize) -> GroupNews {
+    GroupNews {
+        group,
+        readings_at: 0,
+        reading_count,
+        states_at: 0,
+        member_count: members as u32,
+        pairs_at: 0,
+        pair_count: 0,
+        hearts_at: 0,
+        heart_count: 0,
+        beats_at: 0,
+        beat_count: 0,
+        watchers_at: 0,
+        watcher_count: 1,
+    }
+}
+
 /// What a group says of two minutes and a half, second by second: of each member what `value` is.
 fn told(
     room: &mut Room,
@@ -418,37 +443,16 @@ fn told(
     let sensor_ids: Arc<[Arc<str>]> = members.iter().map(|id| (*id).into()).collect();
     let notice = Notice::GroupMembers { group, sensor_ids, left_out: 0 };
     room.tick(&Deliveries { notices: vec![notice], ..Deliveries::default() });
-    let reading = |cell: i64| Reading {
-        at_us: cell * 100_000,
-        members: members.len() as u16,
-        measurable: 0,
-        order: None,
-        smoothed: None,
-    };
     for second in 0..150i64 {
         let cells = 10 * second..10 * (second + 1);
         let mut deliveries = Deliveries::default();
         for cell in cells {
-            deliveries.readings.push(reading(cell));
+            deliveries.readings.push(silent(cell, members.len()));
             deliveries.states.extend(members.iter().map(|_| Err(Unmeasurable::TooShort)));
             deliveries.values.extend((0..members.len()).map(|at| value(at, cell as f64 * 0.1)));
         }
         deliveries.watchers.push(viewer);
-        deliveries.groups.push(GroupNews {
-            group,
-            readings_at: 0,
-            reading_count: 10,
-            states_at: 0,
-            member_count: members.len() as u32,
-            pairs_at: 0,
-            pair_count: 0,
-            hearts_at: 0,
-            heart_count: 0,
-            beats_at: 0,
-            beat_count: 0,
-            watchers_at: 0,
-            watcher_count: 1,
-        });
+        deliveries.groups.push(news(group, 10, members.len()));
         room.tick(&deliveries);
     }
 }
@@ -497,60 +501,53 @@ fn clients_of_the_original_hear_how_far_hearts_go_with_breaths() {
     assert_eq!(heard(BREATH_HZ, &["cy"]), None);
 }
 
-/// Whoever watches hearts the new way hears it of each person, with what it was found from.
+/// Whoever watches hearts the new way hears it of each person, with what it was found from: the breath
+/// of the same sensor, or of the same device where it can be nobody else's.
 #[test]
 fn of_each_heart_that_is_watched_it_is_told_what_breathing_does_to_it() {
     let mut bodies = bodies::Bodies::default();
-    let ids: [Arc<str>; 2] = ["ada".into(), "bo".into()];
-    let mut deliveries = Deliveries::default();
-    let news = |count: u32| GroupNews {
-        group: GroupId(components::id::Handle { slot: 0, generation: 0 }),
-        readings_at: 0,
-        reading_count: count,
-        states_at: 0,
-        member_count: 2,
-        pairs_at: 0,
-        pair_count: 0,
-        hearts_at: 0,
-        heart_count: 0,
-        beats_at: 0,
-        beat_count: 0,
-        watchers_at: 0,
-        watcher_count: 0,
-    };
+    for (sensor_id, connector_id) in [
+        ("bo:ecg", "bo's phone"),
+        ("bo:belt", "bo's phone"),
+        ("cy:ecg", "a hub"),
+        ("di:ecg", "a hub"),
+        ("di:belt", "a hub"),
+    ] {
+        let (sensor_id, connector_id) = (sensor_id.into(), connector_id.into());
+        let card = Arc::new(SensorCard { sensor_id, connector_id, ..SensorCard::default() });
+        bodies.notice(&Notice::SensorCame { card });
+    }
     let wave = |hz: f64, cell: i64| (std::f64::consts::TAU * hz * cell as f64 * 0.1).sin();
-    let hear = |bodies: &mut bodies::Bodies, signal, value: &dyn Fn(usize, i64) -> f64| {
-        deliveries.clear();
-        for cell in 0..1_300 {
-            let reading = Reading {
-                at_us: cell * 100_000,
-                members: 2,
-                measurable: 0,
-                order: None,
-                smoothed: None,
-            };
-            deliveries.readings.push(reading);
-            deliveries.states.extend([Err(Unmeasurable::TooShort); 2]);
-            deliveries.values.extend([value(0, cell), value(1, cell)]);
-        }
-        bodies.hear(signal, &ids, &news(1_300), &deliveries);
-    };
-    let mut hear = hear;
-    // Of bo a breath is missing in the middle: two minutes without a hole there are not.
-    hear(&mut bodies, Signal::Breath, &|at, cell| match (at, cell) {
-        (1, 700) => f64::NAN,
+    let hear =
+        |bodies: &mut bodies::Bodies, signal, ids: &[&str], value: &dyn Fn(&str, i64) -> f64| {
+            let ids: Vec<Arc<str>> = ids.iter().map(|id| (*id).into()).collect();
+            let mut deliveries = Deliveries::default();
+            for cell in 0..1_300 {
+                deliveries.readings.push(silent(cell, ids.len()));
+                deliveries.states.extend(ids.iter().map(|_| Err(Unmeasurable::TooShort)));
+                deliveries.values.extend(ids.iter().map(|id| value(id, cell)));
+            }
+            let group = GroupId(components::id::Handle { slot: 0, generation: 0 });
+            bodies.hear(signal, &ids, &news(group, 1_300, ids.len()), &deliveries);
+        };
+    // Of eve a breath is missing in the middle: two minutes without a hole there are not.
+    let belts = ["ada", "eve", "bo:belt", "di:belt"];
+    hear(&mut bodies, Signal::Breath, &belts, &|id, cell| match (id, cell) {
+        ("eve", 700) => f64::NAN,
         _ => wave(0.2, cell),
     });
+    let hearts = ["ada", "eve", "bo:ecg", "cy:ecg", "di:ecg"];
+    let ids: Vec<Arc<str>> = hearts.iter().map(|id| (*id).into()).collect();
     bodies.look();
-    assert_eq!(bodies.of(&ids).count(), 0, "a breath alone");
-    hear(&mut bodies, Signal::HeartLow, &|_, cell| 1_000.0 + 30.0 * wave(0.2, cell));
-    bodies.look();
-    bodies.look();
-    let [(0, ada)] = bodies.of(&ids).collect::<Vec<_>>()[..] else {
-        panic!("{:?}", bodies.of(&ids).collect::<Vec<_>>())
-    };
-    assert!(ada.plv > 0.999 && ada.coherence > 0.999, "{ada:?}");
-    assert!((ada.breath_hz - 0.2).abs() < 0.005, "{ada:?}");
-    assert!((ada.peak_to_trough_ms - 60.0).abs() < 2.0, "{ada:?}");
-    assert_eq!(ada.segments, 3);
+    assert_eq!(bodies.of(&ids).count(), 0, "breaths alone");
+    hear(&mut bodies, Signal::HeartLow, &hearts, &|_, cell| 1_000.0 + 30.0 * wave(0.2, cell));
+    (0..5).for_each(|_| bodies.look());
+    let of: Vec<_> = bodies.of(&ids).collect();
+    assert_eq!(of.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 2], "ada and bo");
+    for (_, of) in of {
+        assert!(of.plv > 0.999 && of.coherence > 0.999, "{of:?}");
+        assert!((of.breath_hz - 0.2).abs() < 0.005, "{of:?}");
+        assert!((of.peak_to_trough_ms - 60.0).abs() < 2.0, "{of:?}");
+        assert_eq!(of.segments, 3);
+    }
 }
