@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { axe, dist, finish, it, must, open, shots, until } from "./browser.mjs";
+import { WAIT_MS, axe, dist, finish, it, must, open, shots, until } from "./browser.mjs";
 import { start_mock } from "./mock-server.mjs";
 import { start_server } from "./server.mjs";
 
@@ -36,6 +36,17 @@ async function arrange(page, preset) {
 async function add(page, panel) {
   await page.click('button[popovertarget="panels-menu"]');
   await page.click(`[data-add=${panel}]`);
+}
+/** Where something is when it does not move any more: what comes late, such as the first figures in the header, shifts all below it. */
+async function settled(page, selector) {
+  await until(page, () => __sensocto.totals !== null && __sensocto.totals.frames > 20);
+  return page.waitForFunction((is) => {
+    const { x, y, width, height } = document.querySelector(is).getBoundingClientRect();
+    const at = [x, y, width, height].join(" ");
+    const counted = window.settling?.at === at ? window.settling.count + 1 : 0;
+    window.settling = { at, count: counted };
+    return counted >= 5 ? { x, y, width, height } : false;
+  }, selector, { timeout: WAIT_MS, polling: 100 }).then((found) => found.jsonValue());
 }
 /** An address is written a moment after the last change: that it differs from the one before is not that it is the last. */
 const written = (page) => until(page, () => location.hash === __sensocto.room.link);
@@ -111,7 +122,7 @@ await it("edges between panels are moved with the keyboard and with the pointer"
   await page.keyboard.press("ArrowRight");
   const after = await widths();
   must(after[0] > before[0] && after[1] < before[1] && Math.abs(after[0] + after[1] - before[0] - before[1]) < 1e-9, `${before} ${after}`);
-  const box = await page.locator("[role=separator][aria-orientation=horizontal]").boundingBox();
+  const box = await settled(page, "[role=separator][aria-orientation=horizontal]");
   const heights = () => page.evaluate(() => __sensocto.room.layout.rows.map(({ h }) => h));
   const high = await heights();
   await page.mouse.move(box.x + box.width / 2, box.y + 4);
@@ -120,7 +131,7 @@ await it("edges between panels are moved with the keyboard and with the pointer"
   await page.mouse.up();
   const low = await heights();
   must(low[0] < high[0] && low[1] > high[1], `${high} ${low}`);
-  const moved = await page.locator("[role=separator][aria-orientation=horizontal]").boundingBox();
+  const moved = await settled(page, "[role=separator][aria-orientation=horizontal]");
   must(Math.abs(moved.y - (box.y - 80)) < 6, `the edge is where the pointer is: ${moved.y} for ${box.y - 80}`);
   await t.close();
 });
