@@ -11,7 +11,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 export const dist = join(here, "..", "dist");
 export const shots = join(here, "..", "screenshots");
 const axe_source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-export const WAIT_MS = 15_000;
+export const WAIT_MS = 30_000;
 const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --use-fake-device-for-media-stream";
 
@@ -102,7 +102,20 @@ export async function open(url, { size = [1440, 900], theme = "dark", hash = "",
   return { page, account, close: () => context.close() };
 }
 
-export const until = (page, test, arg) => page.waitForFunction(test, arg, { timeout: WAIT_MS, polling: 100 });
+/** Waits until it is so. What is not there yet, so that the question itself fails, is not so. */
+export async function until(page, test, arg) {
+  const deadline = performance.now() + WAIT_MS;
+  for (let trouble = "it is not so"; ; ) {
+    try {
+      if (await page.evaluate(test, arg)) return;
+      trouble = "it is not so";
+    } catch (error) {
+      trouble = String(error).split("\n")[0];
+    }
+    if (performance.now() > deadline) throw new Error(`never: ${String(test).replace(/\s+/g, " ").slice(0, 240)} (${trouble})`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
 
 export async function axe(page, where) {
   await page.evaluate(axe_source);
