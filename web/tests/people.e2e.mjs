@@ -201,7 +201,12 @@ await it("an owner invites, promotes, sends away and pardons; the room is edited
   await page.click("dialog .yes");
   await until(other.page, () => __sensocto.rooms.standing === "sent_away" && document.querySelector("[data-standing=sent_away] h2") !== null);
   await axe(other.page, "sent away");
+  // The code that they know is worth nothing now; whoever runs the room sees the new one.
   await at(other.page, `#/join/${code}`);
+  await said(other.page, "main", "No room has this code");
+  await until(page, (old) => /^[A-Z0-9]{8}$/.test(document.querySelector("[data-code]")?.textContent ?? old) && document.querySelector("[data-code]")?.textContent !== old, code);
+  const renewed = await page.textContent("[data-code]");
+  await at(other.page, `#/join/${renewed}`);
   await said(other.page, "main", "You were sent away from this room");
   await until(page, (user) => document.querySelector(`[data-member="${user}"]`)?.dataset.role === "banned", hugo);
   await page.click(`[data-member="${hugo}"] [data-act=pardon]`);

@@ -228,6 +228,8 @@ class RoomsState {
     const path = `members/${encodeURIComponent(user_id)}`;
     const answer = await this.act("member", () => (how === "kick" ? app.server.ask("DELETE", this.path(path), yes) : this.post(`${path}/${how}`, yes)));
     if (answer.ok) await this.ask_members();
+    // Whoever is sent away knows the code: it is another now.
+    if (answer.ok && how === "kick" && this.code !== null) await this.ask_code();
     return answer.ok;
   }
   async take_out(sensor_id: string): Promise<void> {
