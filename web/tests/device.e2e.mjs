@@ -38,6 +38,10 @@ await it("one sensor in full: every signal comes whole, with what was asked, all
   const figures = await page.evaluate(() => [...document.querySelectorAll("[data-attribute=ecg] dd")].map((dd) => dd.textContent));
   must(figures[1] === "high" && /^\d+\/s$/.test(figures[2]) && figures[7] === "0", figures.join(", "));
   await until(page, () => document.querySelector("[data-attribute=ecg] pre").textContent.includes("payload"));
+  // It is heard: a tone that follows it, and ends with the page.
+  await page.click("[data-attribute=ecg] [data-act=listen]");
+  await until(page, () => __sensocto.sound?.attribute_id === "ecg" && __sensocto.sound.hz >= 220 && __sensocto.sound.hz <= 880);
+  await until(page, (was) => Math.abs(__sensocto.sound.hz - was) > 20, await page.evaluate(() => __sensocto.sound.hz));
   await axe(page, "a sensor in full");
   for (const [theme, width, height, name] of [["dark", 1440, 900, "wide"], ["light", 390, 844, "narrow"]]) {
     await page.emulateMedia({ colorScheme: theme });
@@ -49,7 +53,7 @@ await it("one sensor in full: every signal comes whole, with what was asked, all
   }
   await page.evaluate(() => (location.hash = "#/sensor/nobody"));
   await until(page, () => document.querySelector("main").textContent.includes("This sensor is not here"));
-  must((await page.evaluate(() => __sensocto.attention.visible.length)) === 0, "nothing is asked for any more");
+  await until(page, () => __sensocto.attention.visible.length === 0 && __sensocto.sound === null);
   complaints(t);
   await t.close();
 });

@@ -246,6 +246,16 @@ await it("digits mark moments, wherever one is; markers are gone to and removed;
   await t.close();
 });
 
+async function open_compared() {
+  const t = await open(server.url);
+  await live(t.page);
+  await arrange(t.page, "together");
+  return t;
+}
+/** Hearts are listened to for half a minute before anything is said of them: meanwhile other tests run. The mock measures none. */
+const measures_hearts = process.env.SENSOCTO_URL !== undefined || process.env.SENSOCTO_BIN !== undefined;
+const compared = measures_hearts && process.env.ONLY === undefined ? await open_compared() : null;
+
 await it("values are those of the stream, ranked by size, over time, and as a table", async () => {
   const t = await open(server.url);
   const { page } = t;
@@ -350,12 +360,9 @@ await it("whose gaze is drawn comes sample by sample, as heat, as a path, and as
   await t.close();
 });
 
-// The mock measures no hearts.
-if (process.env.SENSOCTO_URL || process.env.SENSOCTO_BIN) await it("who breathes is compared on a circle, and hearts by their intervals, as a plot and as a table", async () => {
-  const t = await open(server.url);
+if (measures_hearts) await it("who breathes is compared on a circle, and hearts by their intervals, as a plot and as a table", async () => {
+  const t = compared ?? (await open_compared());
   const { page } = t;
-  await live(page);
-  await arrange(page, "together");
   await until(page, () => /^(soon|together|distances|apart)$/.test(document.querySelector("[data-panel=group] [data-verdict]")?.dataset.verdict ?? ""));
   await lit(page, "group");
   // A heart's figures are there when it has been listened to for a minute.

@@ -5,6 +5,7 @@ import { Reading } from "./stream/group";
 import { room } from "./room/state.svelte";
 import { people } from "./people/state.svelte";
 import { rooms } from "./rooms/state.svelte";
+import { sound } from "./sound/state.svelte";
 import { system } from "./system/state.svelte";
 import { together } from "./together/state.svelte";
 
@@ -55,6 +56,10 @@ export const hook = Object.freeze({
       readings: readings.total, members: [...members], latency_ms, refused, pairs: structuredClone(pairs), hearts: [...hearts.values()],
       R: readings.value(last, Reading.R), measurable: readings.value(last, Reading.measurable),
     };
+  },
+  /** The signal that is heard, and the tone it has now. */
+  get sound() {
+    return sound.heard === null ? null : { ...sound.heard, hz: sound.hz };
   },
   get frames() {
     return app.frame.stats();
