@@ -68,6 +68,9 @@ pub enum Action {
     ListPublic,
     ListMine,
     Create,
+    /// To see and change what is one's own of devices.
+    OwnDevices,
+    MakeCredential,
     /// Of a room: what it is called and who is there.
     See,
     /// To receive what goes on there, and what its sensors measure.
@@ -99,10 +102,12 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::ListPublic,
         Self::ListMine,
         Self::Create,
+        Self::OwnDevices,
+        Self::MakeCredential,
         Self::See,
         Self::Watch,
         Self::Join,
@@ -146,10 +151,10 @@ pub(crate) fn can(who: Who, action: Action, what: What) -> Result<(), Denied> {
     }
     match (what, action) {
         (What::House, Action::ListPublic | Action::ReadChat) => Ok(()),
-        (What::House, Action::ListMine) => signed_in(who),
+        (What::House, Action::ListMine | Action::OwnDevices) => signed_in(who),
         (What::House, Action::ModerateChat) if who == Who::Administrator => Ok(()),
         // A guest costs nothing, and neither do a thousand of them.
-        (What::House, Action::Create | Action::WriteChat) => {
+        (What::House, Action::Create | Action::WriteChat | Action::MakeCredential) => {
             signed_in(who)?;
             if who == Who::Guest { Err(Denied::Forbidden("not_for_guests")) } else { Ok(()) }
         }

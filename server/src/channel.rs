@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use components::attention::Level;
 use components::budget::Pacing;
 use components::class::Class;
-use components::command::Command;
+use components::command::{Command, SensorCard};
 use components::id::FeedId;
 use components::ledger::Reason;
 use components::limits::BATCH_SAMPLE_COUNT_MAX;
@@ -26,14 +26,16 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
 use crate::address::{Address, Kind as Limited};
+use crate::belongings::{Bringer, ConnectorKind, ConnectorWords, Heard};
 use crate::bucket::Bucket;
 use crate::dead_letters::DeadLetter;
 use crate::device::{Events, SocketEvent};
+use crate::discovery::DiscoverySeat;
 use crate::gate::{Gate, Limit, Told};
 use crate::intake::Burst;
 use crate::outbox::Outbox;
 use crate::rooms::{Asker, First, RoomId, RoomSeat};
-use crate::socket::{Doors, FRAME_COST_BYTES, text_message};
+use crate::socket::{Comer, Doors, FRAME_COST_BYTES, text_message};
 use crate::viewer::{EventReply, SeatAddress, ViewerSeat};
 
 /// Time from a join's reply to the first `backpressure_config`. The three.js client attaches its
@@ -147,6 +149,7 @@ struct Connector {
     without_system_load: bool,
     /// It waits for an answer to everything it sends (H2).
     wants_acks: bool,
+    kind: ConnectorKind,
 }
 
 struct Channel {
@@ -164,18 +167,29 @@ enum Kind {
     Viewer(ViewerSeat),
     /// A room's, or a lobby's.
     Room(RoomSeat),
+    Discovery(DiscoverySeat),
 }
 
 struct Sensor {
     feed: FeedId,
     /// Where it is to measure, and on whose behalf.
     room: Option<(RoomId, Asker)>,
+    /// Whose it is, if it is somebody's, and what it comes by.
+    bringer: Option<(Bringer, ConnectorWords)>,
+    /// Once that is settled.
+    heard: Option<Arc<Heard>>,
     attributes: Attributes,
     joining: Option<Joining>,
     gate: Gate,
     config_due: Option<Instant>,
     /// It has heard a pacing.
     is_configured: bool,
+}
+
+/// Of a sensor that joins.
+struct Whose {
+    room: Option<(RoomId, Asker)>,
+    bringer: Option<(Bringer, ConnectorWords)>,
 }
 
 /// A join that waits for the engine's word.
@@ -457,7 +471,7 @@ impl Channels {
     ) -> After {
         let payload = message.payload.json();
         let Some(payload) = payload else { return After::Stays };
-        if matches!(channel.kind, Kind::Viewer(_) | Kind::Room(_)) {
+        if matches!(channel.kind, Kind::Viewer(_) | Kind::Room(_) | Kind::Discovery(_)) {
             self.cost += payload.get().len() / VIEWER_WORD_COST_BYTES;
             if let Err(limit) = self.attend(&message.event) {
                 self.answer(channel, message, Status::Error, &limited_body(limit));
@@ -468,6 +482,7 @@ impl Channels {
                 Kind::Room(seat) => {
                     seat.event(&message.event, message.reference.as_deref(), payload)
                 }
+                Kind::Discovery(seat) => seat.event(&message.event, payload),
                 _ => EventReply::Silent,
             };
             match reply {
@@ -660,6 +675,9 @@ impl Channels {
             }
             self.tell_stop(channel, message, stop);
             return After::Stays;
+        }
+        if let Some(heard) = &sensor.heard {
+            heard.stamp(self.now.into_std());
         }
         // One attribute too many refuses its own samples only; the device is told once.
         let mut refused = false;
@@ -906,8 +924,9 @@ impl Channels {
     fn join(&mut self, message: &Message<'_>) {
         self.cost += JOIN_COST;
         let topic = &*message.topic;
-        let routed =
-            ["sensocto:", "viewer:", "room:", "lobby:"].iter().any(|it| topic.starts_with(it));
+        let routed = ["sensocto:", "viewer:", "room:", "lobby:", "discovery:"]
+            .iter()
+            .any(|it| topic.starts_with(it));
         if !routed {
             return self.unmatched(message);
         }
@@ -945,6 +964,7 @@ impl Channels {
                         self.connector = Connector {
                             without_system_load: is("python") || is("unity"),
                             wants_acks: is("unity"),
+                            kind: ConnectorKind::from_name(&join.connector_type),
                         };
                         self.admit(message, Kind::Connector);
                     }
@@ -976,6 +996,15 @@ impl Channels {
             let (serial, seat) = self.seat(message);
             let joined = self.doors.rooms.join_lobby(whose, self.asker.clone(), seat);
             self.joined_room(message, serial, joined);
+        } else if topic == "discovery:sensors" {
+            let (serial, seat) = self.seat(message);
+            match self.doors.discovery.join(self.asker.clone(), seat) {
+                Ok(seat) => {
+                    self.reply(message.join_ref.as_deref(), message, Status::Ok, "{}");
+                    self.insert(message, serial, Kind::Discovery(seat));
+                }
+                Err(reason) => self.refuse_join(message, reason),
+            }
         } else {
             self.refuse_join(message, "invalid_topic");
         }
@@ -1037,18 +1066,21 @@ impl Channels {
                 }
             },
             Ok(SensorJoin::Device { card, attributes, token, room_id }) => {
-                match self.doors.device(token.as_deref()) {
-                    Err(_) => "unauthorized",
-                    Ok((owner, person)) => match self.doors.devices.open(card, owner, &self.events)
-                    {
-                        Err(error) => error.reason(),
-                        Ok(feed) => {
-                            let asker = self.doors.asker_of(person);
-                            let room = room_id.as_deref().and_then(RoomId::parse);
-                            let room = room.map(|id| (id, asker));
-                            return self.await_feed(message, feed, &attributes, room, replaced);
-                        }
-                    },
+                let words = ConnectorWords {
+                    id: Arc::clone(&card.connector_id),
+                    name: Arc::clone(&card.connector_name),
+                    kind: self.connector.kind,
+                };
+                match self.open_feed(card, token.as_deref()) {
+                    Err(reason) => reason,
+                    Ok((feed, Comer { asker, bringer, .. })) => {
+                        let room = room_id.as_deref().and_then(RoomId::parse);
+                        let whose = Whose {
+                            room: room.map(|id| (id, asker)),
+                            bringer: bringer.map(|bringer| (bringer, words)),
+                        };
+                        return self.await_feed(message, feed, &attributes, whose, replaced);
+                    }
                 }
             }
         };
@@ -1058,13 +1090,26 @@ impl Channels {
         }
     }
 
+    /// A feed for who may feed this sensor.
+    fn open_feed(
+        &self,
+        card: SensorCard,
+        token: Option<&str>,
+    ) -> Result<(FeedId, Comer), &'static str> {
+        let comer = self.doors.device(token).map_err(|_| "unauthorized")?;
+        self.doors.belongings.may_feed(&card.sensor_id, comer.bringer.as_ref())?;
+        let owner = Arc::clone(&comer.owner);
+        let feed = self.doors.devices.open(card, owner, &self.events);
+        Ok((feed.map_err(|error| error.reason())?, comer))
+    }
+
     /// Seats the channel; its reply waits for the engine's word on the feed.
     fn await_feed(
         &mut self,
         message: &Message<'_>,
         feed: FeedId,
         cards: &[device::AttributeCard<'_>],
-        room: Option<(RoomId, Asker)>,
+        Whose { room, bringer }: Whose,
         replaced: Option<Channel>,
     ) {
         let mut attributes = Attributes::default();
@@ -1104,6 +1149,8 @@ impl Channels {
         let sensor = Sensor {
             feed,
             room,
+            bringer,
+            heard: None,
             attributes,
             joining: Some(joining),
             gate: Gate::new(feed.0.slot, &self.doors.limits.sensor_samples, self.now),
@@ -1179,6 +1226,9 @@ impl Channels {
                 self.configs.remove(&(due, Arc::clone(&channel.topic)));
             }
             self.doors.devices.close(sensor.feed);
+            if sensor.heard.is_some() {
+                self.doors.belongings.leave(sensor.feed);
+            }
             if let (Some((room, _)), None) = (&sensor.room, &sensor.joining) {
                 self.doors.rooms.take_away(*room, sensor_id(&channel.topic));
             }
@@ -1229,6 +1279,12 @@ impl Channels {
                     sensor.attributes.refuse(&attribute_id);
                 }
             }
+            SocketEvent::Ended { feed } => {
+                let channel = self.feeds.get(&feed).cloned();
+                if let Some(channel) = channel.and_then(|topic| self.topics.remove(&topic)) {
+                    self.close(&channel);
+                }
+            }
             SocketEvent::Kicked { serial, why } => {
                 tracing::debug!(serial, ?why, "a viewer's channel is ended");
                 let found = self.topics.values().find(|channel| channel.serial == serial);
@@ -1253,6 +1309,9 @@ impl Channels {
         let due = self.now + FIRST_CONFIG_DELAY;
         let Some(topic) = self.feeds.get(&feed).cloned() else { return };
         let Some(mut channel) = self.topics.remove(&topic) else { return };
+        if let Err(reason) = self.settle(&mut channel) {
+            return self.turn_away(channel, reason);
+        }
         if let Kind::Sensor(sensor) = &mut channel.kind
             && let Some(joining) = sensor.joining.take()
         {
@@ -1275,6 +1334,36 @@ impl Channels {
             self.doors.topics.join(&topic, self.serial, self.version, &self.outbox);
         }
         self.topics.insert(topic, channel);
+    }
+
+    /// The engine has taken its feed: it is its bringer's from now on, if that is so still.
+    fn settle(&self, channel: &mut Channel) -> Result<(), &'static str> {
+        if let Kind::Sensor(sensor) = &mut channel.kind
+            && sensor.joining.is_some()
+            && let Some((bringer, connector)) = &sensor.bringer
+        {
+            let sensor_id = sensor_id(&channel.topic).into();
+            let admitted = self.doors.belongings.admit(sensor.feed, &sensor_id, bringer, connector);
+            sensor.heard = Some(admitted?);
+        }
+        Ok(())
+    }
+
+    /// A join that was on its way, and is refused.
+    fn turn_away(&mut self, mut channel: Channel, reason: &str) {
+        let Kind::Sensor(sensor) = &mut channel.kind else { return };
+        let joining = sensor.joining.take();
+        // It has not come into its room.
+        sensor.room = None;
+        let reference = joining.as_ref().and_then(|joining| joining.reference.as_deref());
+        let references = (channel.join_ref.as_deref(), reference);
+        let response = format!(r#"{{"reason":"{reason}"}}"#);
+        let topic = Arc::clone(&channel.topic);
+        self.frame(|out, vsn| {
+            phoenix::reply(out, vsn, references, &topic, Status::Error, &response);
+        });
+        self.out.extend(joining.into_iter().flat_map(|joining| joining.held));
+        self.release(&channel);
     }
 
     fn paced(&mut self, feed: FeedId, pacing: Pacing) {
@@ -1378,7 +1467,7 @@ impl Channel {
         match &self.kind {
             Kind::Connector | Kind::Test => true,
             Kind::Sensor(sensor) => sensor.joining.is_none(),
-            Kind::Viewer(_) | Kind::Room(_) => false,
+            Kind::Viewer(_) | Kind::Room(_) | Kind::Discovery(_) => false,
         }
     }
 }

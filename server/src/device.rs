@@ -46,6 +46,10 @@ pub enum SocketEvent {
     Answered {
         frame: Message,
     },
+    /// Whoever let it in does not any more.
+    Ended {
+        feed: FeedId,
+    },
     /// The channel with this serial number is to end.
     Kicked {
         serial: u64,
@@ -158,6 +162,12 @@ impl DeviceDesk {
         if self.lock().unseat(feed) {
             self.intake.farewell(Command::CloseFeed { feed });
         }
+    }
+
+    /// Closes a feed whose socket has not asked for it, and tells it.
+    pub fn revoke(&self, feed: FeedId) {
+        self.tell(feed, || SocketEvent::Ended { feed });
+        self.close(feed);
     }
 
     /// Carries a word of the engine to the socket it concerns.

@@ -13,11 +13,13 @@ use tokio::time::timeout;
 
 use crate::ages::Ages;
 use crate::auth::Mode;
+use crate::belongings::{self, Belongings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dead_letters::{self, DeadLetters};
 use crate::device::DeviceDesk;
 use crate::directory::{Directory, Hearers};
+use crate::discovery::{self, Discovery};
 use crate::gauge::{Board, Gauge};
 use crate::health::Pulse;
 use crate::history::{self, History, Tap};
@@ -96,9 +98,20 @@ impl House {
         people.on_end(Box::new(move |over| desk.end_sessions(over)));
         let desk = Arc::clone(&rooms);
         people.on_gone(Box::new(move |accounts| desk.forget(accounts)));
-        hydrate(&store, &viewers, &history, &people, &rooms).await;
+        let belongings = Belongings::new(
+            store.clone(),
+            Arc::clone(&people),
+            Arc::clone(&devices),
+            clock.clone(),
+        );
+        let own = Arc::clone(&belongings);
+        people.on_end(Box::new(move |over| own.end_sessions(over)));
+        let own = Arc::clone(&belongings);
+        people.on_gone(Box::new(move |accounts| own.forget(accounts)));
+        hydrate(&store, &viewers, &history, &people, &rooms, &belongings).await;
         tokio::spawn(Arc::clone(&people).keep_sweeping(shutdown.clone()));
         tokio::spawn(Arc::clone(&rooms).keep_sweeping(shutdown.clone()));
+        tokio::spawn(Arc::clone(&belongings).keep_sweeping(shutdown.clone()));
         let pulse = Arc::new(Pulse::default());
         let (simulator, simulation) = Simulator::new(
             config.data.join("scenarios"),
@@ -148,11 +161,23 @@ impl House {
         }
         tracing::info!(%address, auth = config.auth.mode.name(), "listening");
         let connections = Arc::new(DoorCounts::default());
+        let discovery = Discovery::new(
+            directory,
+            Arc::clone(&belongings),
+            Arc::clone(&rooms),
+            Arc::clone(&pulse),
+            config.auth.mode == Mode::Strict,
+        );
+        let found = Arc::clone(&discovery);
+        people.on_end(Box::new(move |over| found.end_sessions(over)));
+        tokio::spawn(Arc::clone(&discovery).keep_telling(shutdown.clone()));
         let doors = Arc::new(Doors {
             limits: config.socket_limits,
             auth: config.auth,
             people,
             rooms,
+            belongings,
+            discovery: Arc::clone(&discovery),
             origins: config.origins,
             intake,
             devices,
@@ -181,6 +206,8 @@ impl House {
                 .merge(system::router(Arc::clone(&doors)))
                 .merge(people::api::router(Arc::clone(&doors)))
                 .merge(rooms::api::router(Arc::clone(&doors)))
+                .merge(belongings::api::router(Arc::clone(&doors)))
+                .merge(discovery::api::router(discovery, Arc::clone(&doors)))
                 .merge(dead_letters::router(Arc::clone(&doors)))
                 .merge(store::api::router(Arc::clone(&doors)))
                 .merge(history::api::router(Arc::clone(&history), Arc::clone(&doors)));
@@ -249,6 +276,7 @@ async fn hydrate(
     history: &Arc<History>,
     people: &Arc<People>,
     rooms: &Arc<RoomDesk>,
+    belongings: &Arc<Belongings>,
 ) {
     if !store.is_kept() {
         tracing::warn!("nothing is kept: tokens end with this server; start with --data DIR");
@@ -256,6 +284,7 @@ async fn hydrate(
     let mut readiness = store.watch();
     let (viewers, history) = (Arc::clone(viewers), Arc::clone(history));
     let (people, rooms) = (Arc::clone(people), Arc::clone(rooms));
+    let belongings = Arc::clone(belongings);
     let (settled, settling) = oneshot::channel();
     tokio::spawn(async move {
         let mut settled = Some(settled);
@@ -264,10 +293,12 @@ async fn hydrate(
             let Ok(now) = now.map(|now| now.clone()) else { return };
             let (desk, past) = (Arc::clone(&viewers), Arc::clone(&history));
             let (accounts, halls) = (Arc::clone(&people), Arc::clone(&rooms));
+            let own = Arc::clone(&belongings);
             let all = move || {
                 let counts = (accounts.hydrate()?, desk.hydrate()?, past.hydrate()?);
                 desk.end_sessions(|session| !accounts.is_open(session));
                 halls.hydrate()?;
+                own.hydrate()?;
                 Ok::<_, ReadError>(counts)
             };
             let hydrated = match now {

@@ -22,7 +22,7 @@ use crate::gauge::Measured;
 use crate::groups::{Meter, ORDER_BOUNDS};
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
-use crate::{history, people, rooms, store};
+use crate::{belongings, history, people, rooms, store};
 
 /// Answers with everything that is counted.
 pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
@@ -35,6 +35,7 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     history::api::measure(&mut page, &doors.history.figures());
     store::api::measure(&mut page, &doors.store.report());
     people::api::measure(&mut page, &doors.people);
+    belongings::api::measure(&mut page, &doors.belongings);
     rooms::api::measure(&mut page, &doors.rooms);
     ages(&mut page, &doors.ages);
     groups(&mut page, &doors.viewers.groups().meters());

@@ -38,6 +38,7 @@ use record::{Features, Member, RoomRecord, TicketKeyRecord};
 use seats::Seat;
 pub(crate) use seats::{First, RoomSeat};
 use ticket::{TicketError, TicketKey};
+pub(crate) use told::moment;
 pub use words::{Mode, WordError};
 
 /// Rooms at once, and of one owner.
@@ -229,7 +230,7 @@ pub struct RoomDesk {
     messages: Table<MessageRecord>,
     people: Arc<People>,
     viewers: Arc<ViewerDesk>,
-    directory: Arc<Directory>,
+    pub(crate) directory: Arc<Directory>,
     clock: Clock,
 }
 

@@ -34,12 +34,14 @@ use tracing::Instrument;
 use crate::address::{Address, Kind as Limited};
 use crate::ages::{Ages, Stamp};
 use crate::auth::{Auth, Forbidden, Mode, Unauthorized};
+use crate::belongings::{Belongings, Bringer, Pass};
 use crate::bucket::{Bucket, Rate};
 use crate::can::Who;
 use crate::channel::Channels;
 use crate::crowd::Crowd;
 use crate::dead_letters::DeadLetters;
 use crate::device::{DeviceDesk, Events, SocketEvent};
+use crate::discovery::Discovery;
 use crate::gate::{HEARING_TIME, Limit};
 use crate::gauge::Board;
 use crate::history::History;
@@ -158,6 +160,8 @@ pub struct Doors {
     pub auth: Auth,
     pub people: Arc<People>,
     pub rooms: Arc<RoomDesk>,
+    pub belongings: Arc<Belongings>,
+    pub discovery: Arc<Discovery>,
     pub origins: Origins,
     pub intake: Arc<Intake>,
     pub devices: Arc<DeviceDesk>,
@@ -216,30 +220,55 @@ impl Doors {
             let who = if is_strict { Who::Nobody } else { Who::Visitor };
             return Asker { who, id: None, session: None };
         };
-        let who = match role {
-            people::Role::Guest => Who::Guest,
-            people::Role::Person => Who::Person,
-            people::Role::Administrator => Who::Administrator,
-        };
-        Asker { who, id: Some(id), session: Some(session) }
+        Asker { who: who(role), id: Some(id), session: Some(session) }
     }
 
-    /// Whose device it is: a person's access token, `guest:<id>:<access token>`, or a configured
-    /// token, as the mode has it.
-    pub(crate) fn device(
-        &self,
-        token: Option<&str>,
-    ) -> Result<(Arc<str>, Option<Person>), Unauthorized> {
+    /// Whose device it is: by a credential, a person's access token, `guest:<id>:<access token>`, or a
+    /// configured token, as the mode has it.
+    pub(crate) fn device(&self, token: Option<&str>) -> Result<Comer, Unauthorized> {
+        if let Some(token) = token.filter(|token| Belongings::is_credential(token)) {
+            let bringer = self.belongings.bringer(token).ok_or(Unauthorized)?;
+            let user = self.people.user(&bringer.account).ok_or(Unauthorized)?;
+            let asker = Asker { who: who(user.role), id: Some(user.id), session: None };
+            return Ok(Comer {
+                owner: Arc::clone(&bringer.account),
+                asker,
+                bringer: Some(bringer),
+            });
+        }
         let of_guest = token.and_then(|it| it.strip_prefix("guest:")?.split_once(':'));
         let person = match of_guest {
             Some((id, token)) => self.people.by_access(token).filter(|person| *person.id == *id),
             None => token.and_then(|token| self.people.by_access(token)),
         };
-        match person {
-            Some(person) => Ok((Arc::clone(&person.id), Some(person))),
-            None => Ok((self.auth.device(token)?, None)),
-        }
+        let owner = match &person {
+            Some(person) => Arc::clone(&person.id),
+            None => self.auth.device(token)?,
+        };
+        let bringer = person.as_ref().map(|person| Bringer {
+            account: Arc::clone(&person.id),
+            pass: Pass::Session(person.session),
+        });
+        Ok(Comer { owner, asker: self.asker_of(person), bringer })
     }
+}
+
+fn who(role: people::Role) -> Who {
+    match role {
+        people::Role::Guest => Who::Guest,
+        people::Role::Person => Who::Person,
+        people::Role::Administrator => Who::Administrator,
+    }
+}
+
+/// Whoever brings a device.
+pub(crate) struct Comer {
+    /// To the engine.
+    pub(crate) owner: Arc<str>,
+    /// To rooms.
+    pub(crate) asker: Asker,
+    /// If it is somebody's.
+    pub(crate) bringer: Option<Bringer>,
 }
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {

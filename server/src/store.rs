@@ -55,6 +55,9 @@ pub fn sections() -> Vec<Section> {
         Section::of::<crate::rooms::record::RoomRecord>(),
         Section::of::<crate::rooms::record::TicketKeyRecord>(),
         Section::of::<crate::rooms::chat::record::MessageRecord>(),
+        Section::of::<crate::belongings::record::CredentialRecord>(),
+        Section::of::<crate::belongings::record::SensorRecord>(),
+        Section::of::<crate::belongings::record::ConnectorRecord>(),
     ]
 }
 

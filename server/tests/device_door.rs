@@ -20,10 +20,12 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use server::address::{AddressLimits, Kind as Limited};
 use server::auth::{Auth, Mode, NamedToken};
+use server::belongings::Belongings;
 use server::bucket::Rate;
 use server::clock::Clock;
 use server::config::Given;
 use server::device::DeviceDesk;
+use server::discovery::Discovery;
 use server::gate::Limit;
 use server::gauge::Board;
 use server::health::Pulse;
@@ -120,6 +122,20 @@ impl Setup {
         }
         let people =
             People::start(PeopleConfig::default(), None, store.clone(), Clock::system()).unwrap();
+        let rooms = RoomDesk::new(
+            store.clone(),
+            Arc::clone(&people),
+            Arc::clone(&viewers),
+            Arc::default(),
+            Clock::system(),
+        );
+        let belongings = Belongings::new(
+            store.clone(),
+            Arc::clone(&people),
+            Arc::clone(&devices),
+            Clock::system(),
+        );
+        let pulse = Arc::new(Pulse::default());
         let doors = Arc::new(Doors {
             limits: self.limits,
             auth: Auth {
@@ -128,13 +144,15 @@ impl Setup {
                 viewer_tokens: vec![],
                 admin_tokens: vec![],
             },
-            rooms: RoomDesk::new(
-                store.clone(),
-                Arc::clone(&people),
-                Arc::clone(&viewers),
+            discovery: Discovery::new(
                 Arc::default(),
-                Clock::system(),
+                Arc::clone(&belongings),
+                Arc::clone(&rooms),
+                Arc::clone(&pulse),
+                false,
             ),
+            belongings,
+            rooms,
             people,
             origins: Origins { allowed: vec![Origin::parse("https://app.example.org").unwrap()] },
             intake: Arc::clone(&intake),
@@ -151,7 +169,6 @@ impl Setup {
             board: Board::default(),
             shutdown: shutdown.clone(),
         });
-        let pulse = Arc::new(Pulse::default());
         let router = server::http::router(
             Arc::clone(&doors),
             Arc::clone(&pulse),

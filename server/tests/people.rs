@@ -3,6 +3,10 @@
 
 #[path = "people/chat.rs"]
 mod chat;
+#[path = "people/devices.rs"]
+mod devices;
+#[path = "people/discovery.rs"]
+mod discovery;
 #[path = "people/rooms.rs"]
 mod rooms;
 #[path = "people/them.rs"]

@@ -141,8 +141,9 @@ fn every_cell_of_a_room_is_as_it_is_written_here() {
     }
     let listed: Vec<Action> = table.iter().map(|row| row.0).collect();
     for action in Action::ALL {
-        let of_others =
-            matches!(action, ListPublic | ListMine | Create | Promote | Demote | Kick | Pardon);
+        let of_house =
+            matches!(action, ListPublic | ListMine | Create | OwnDevices | MakeCredential);
+        let of_others = of_house || matches!(action, Promote | Demote | Kick | Pardon);
         assert_ne!(of_others, listed.contains(&action), "{action:?} is in a table");
         if of_others {
             // What is not of a room is refused there, to whoever it is.
@@ -161,6 +162,8 @@ fn of_the_house_one_may_list_create_and_talk() {
         (Action::ListPublic, "syyyy"),
         (Action::ListMine, "ssyyy"),
         (Action::Create, "ssgyy"),
+        (Action::OwnDevices, "ssyyy"),
+        (Action::MakeCredential, "ssgyy"),
         (Action::ReadChat, "syyyy"),
         (Action::WriteChat, "ssgyy"),
         (Action::ModerateChat, "snnny"),

@@ -1,9 +1,12 @@
 //! Viewers of a room: each sees what is measured there, and nothing else.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use components::command::SensorSet;
 
 use super::{Asker, Room, RoomDesk, RoomError, RoomId, SEAT_COUNT_MAX, lock};
-use crate::can::{Action, Denied};
+use crate::can::{Action, Denied, can};
 use crate::viewer::keeping::TokenId;
 use crate::viewer::words::Wishes;
 
@@ -34,6 +37,14 @@ impl RoomDesk {
         let (letters, token) = minted.map_err(RoomError::Desk)?;
         room.looks.push(Look { token, asker: asker.clone() });
         Ok(letters)
+    }
+
+    /// What is measured in the rooms where somebody may look on.
+    pub(crate) fn sensors_for(&self, asker: &Asker) -> BTreeSet<Arc<str>> {
+        let state = lock(&self.state);
+        let may = |room: &&Room| can(asker.who, Action::Watch, room.what(asker)).is_ok();
+        let sensors = state.rooms.values().filter(may).flat_map(Room::sensors);
+        sensors.map(Arc::from).collect()
     }
 
     /// They look at what is there now.

@@ -177,6 +177,8 @@ impl RoomDesk {
         if now == *before {
             return;
         }
+        self.directory.gone.notify_one();
+        self.directory.came.notify_one();
         let room_id = id.to_string();
         for sensor_id in now.difference(before) {
             let said = json!({ "room_id": room_id, "sensor": self.directory.told(sensor_id) });
@@ -217,6 +219,9 @@ impl RoomDesk {
     /// Everybody who looks on is judged again; whoever may not any more is let go before anything
     /// else is told.
     pub(super) fn recheck(&self, state: &mut State, id: RoomId) {
+        // So is who keeps a list of what is live.
+        self.directory.gone.notify_one();
+        self.directory.came.notify_one();
         let Some(room) = state.rooms.get_mut(&id) else { return };
         let may = |asker: &Asker, record: &RoomRecord| {
             can(asker.who, Action::Watch, record.what(asker.account())).is_ok()
@@ -235,6 +240,7 @@ impl RoomDesk {
     /// A room is no more.
     pub(super) fn close(&self, state: &mut State, id: RoomId) {
         let Some(mut room) = state.take(id) else { return };
+        self.directory.gone.notify_one();
         state.chat_bytes -= room.chat.bytes();
         let said = json!({ "room_id": id.to_string() }).to_string();
         for seat in &mut room.seats {
@@ -247,6 +253,6 @@ impl RoomDesk {
 }
 
 /// ISO 8601.
-fn moment(unix_ms: i64) -> Value {
+pub(crate) fn moment(unix_ms: i64) -> Value {
     jiff::Timestamp::from_millisecond(unix_ms).map_or(Value::Null, |it| it.to_string().into())
 }

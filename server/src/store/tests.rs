@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::record::{Unreadable, frozen, unknown_version};
 use super::*;
+use crate::belongings::record::{ConnectorRecord, CredentialRecord, SensorRecord};
 use crate::clock::Now;
 use crate::history::HistoryRecord;
 use crate::people::record::{AccountRecord, SessionRecord};
@@ -677,6 +678,21 @@ fn the_golden_bytes_of_every_release_are_read() {
         (version, MessageRecord::read(version, body).unwrap()),
         (1, MessageRecord::golden())
     );
+    let bytes = hex(include_str!("tests/golden/credential.v1.hex"));
+    let (version, _, body) = Section::of::<CredentialRecord>().open(&[7; 16], &bytes).unwrap();
+    assert_eq!(
+        (version, CredentialRecord::read(version, body).unwrap()),
+        (1, CredentialRecord::golden())
+    );
+    let bytes = hex(include_str!("tests/golden/sensor_owner.v1.hex"));
+    let (version, _, body) = Section::of::<SensorRecord>().open(b"id", &bytes).unwrap();
+    assert_eq!((version, SensorRecord::read(version, body).unwrap()), (1, SensorRecord::golden()));
+    let bytes = hex(include_str!("tests/golden/connector.v1.hex"));
+    let (version, _, body) = Section::of::<ConnectorRecord>().open(b"id", &bytes).unwrap();
+    assert_eq!(
+        (version, ConnectorRecord::read(version, body).unwrap()),
+        (1, ConnectorRecord::golden())
+    );
     let stamp = hex(include_str!("tests/golden/stamp.v1.hex"));
     let stamp = file::read_stamp(Path::new("golden"), Some(&stamp)).unwrap();
     let record::Stamp { revision, made_by, made_unix_ms } = stamp;
@@ -824,6 +840,15 @@ fn write_golden_files() {
     let message = MessageRecord::golden();
     let message = Section::of::<MessageRecord>().seal(&[7; 32], Revision(10), &body_of(&message));
     fs::write(folder.join("message.v1.hex"), hex(&message)).unwrap();
+    let credential = body_of(&CredentialRecord::golden());
+    let credential = Section::of::<CredentialRecord>().seal(&[7; 16], Revision(11), &credential);
+    fs::write(folder.join("credential.v1.hex"), hex(&credential)).unwrap();
+    let sensor = body_of(&SensorRecord::golden());
+    let sensor = Section::of::<SensorRecord>().seal(b"id", Revision(12), &sensor);
+    fs::write(folder.join("sensor_owner.v1.hex"), hex(&sensor)).unwrap();
+    let connector = body_of(&ConnectorRecord::golden());
+    let connector = Section::of::<ConnectorRecord>().seal(b"id", Revision(13), &connector);
+    fs::write(folder.join("connector.v1.hex"), hex(&connector)).unwrap();
     fs::write(folder.join("stamp.v1.hex"), hex(&stamp)).unwrap();
     let made = Folder::new("made");
     let bench = Bench::new(StoreConfig { sections: sections(), ..config(made.place()) });

@@ -1,5 +1,6 @@
 //! Somebody, and how they speak: over HTTP and as a Phoenix client.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -69,6 +70,8 @@ pub(crate) fn topic(path: &str) -> String {
 pub(crate) struct Client {
     pub(crate) ws: Ws,
     reference: u64,
+    /// By topic.
+    join_refs: HashMap<String, String>,
     kept: Vec<Value>,
 }
 
@@ -81,7 +84,7 @@ impl Client {
         let token = socket_token.map(|token| format!("&token={token}")).unwrap_or_default();
         let url = format!("ws://{address}/socket/websocket?vsn=2.0.0{token}");
         let ws = tokio_tungstenite::connect_async(url).await.unwrap().0;
-        Self { ws, reference: 0, kept: Vec::new() }
+        Self { ws, reference: 0, join_refs: HashMap::new(), kept: Vec::new() }
     }
 
     async fn next(&mut self) -> Value {
@@ -110,7 +113,10 @@ impl Client {
     pub(crate) async fn ask(&mut self, topic: &str, event: &str, payload: Value) -> Value {
         self.reference += 1;
         let reference = self.reference.to_string();
-        let join_ref = if event == "phx_join" { &reference } else { "1" };
+        if event == "phx_join" {
+            self.join_refs.insert(topic.to_owned(), reference.clone());
+        }
+        let join_ref = self.join_refs.get(topic);
         let frame = json!([join_ref, reference, topic, event, payload]).to_string();
         self.ws.send(Message::text(frame)).await.unwrap();
         self.until(|frame| frame[3] == "phx_reply" && frame[1] == *reference).await[4].clone()
