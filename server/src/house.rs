@@ -36,7 +36,7 @@ use crate::socket::{Counts, Doors};
 use crate::store::{self, ReadError, Readiness, Store, StoreConfig};
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
-use crate::{http, listen, system};
+use crate::{http, listen, openapi, system};
 
 /// The doors open without what the store holds rather than later than this.
 const HYDRATION_PATIENCE: Duration = Duration::from_secs(5);
@@ -206,6 +206,7 @@ impl House {
                 .merge(system::router(Arc::clone(&doors)))
                 .merge(people::api::router(Arc::clone(&doors)))
                 .merge(rooms::api::router(Arc::clone(&doors)))
+                .merge(openapi::router())
                 .merge(belongings::api::router(Arc::clone(&doors)))
                 .merge(discovery::api::router(discovery, Arc::clone(&doors)))
                 .merge(dead_letters::router(Arc::clone(&doors)))

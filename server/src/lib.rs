@@ -31,6 +31,7 @@ mod line;
 pub mod listen;
 pub mod mail;
 pub mod metrics;
+mod openapi;
 mod orders;
 pub mod origin;
 pub mod outbox;

@@ -7,6 +7,8 @@ mod chat;
 mod devices;
 #[path = "people/discovery.rs"]
 mod discovery;
+#[path = "people/openapi.rs"]
+mod openapi;
 #[path = "people/rooms.rs"]
 mod rooms;
 #[path = "people/them.rs"]
