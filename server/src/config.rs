@@ -18,6 +18,7 @@ use crate::intake::{CLASS_MIB_MAX, IntakeLimits};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
 use crate::people::{ACCOUNT_COUNT_MAX, GUEST_IDLE, PeopleConfig};
+use crate::proxies::{Net, Proxies};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
 use crate::socket::{SocketLimits, sensor_rate};
@@ -25,7 +26,7 @@ use crate::store::Place;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 37] = [
+pub const KEYS: [&str; 38] = [
     "listen",
     "data",
     "simulate",
@@ -33,6 +34,7 @@ pub const KEYS: [&str; 37] = [
     "auth",
     "allow_remote_unauthenticated",
     "origins",
+    "proxies",
     "device_tokens",
     "viewer_tokens",
     "admin_tokens",
@@ -84,6 +86,7 @@ pub struct Config {
     pub auth: Auth,
     pub people: PeopleConfig,
     pub origins: Origins,
+    pub proxies: Proxies,
     /// Feeds open at once.
     pub feed_count_max: usize,
     /// Viewer tokens out at once.
@@ -284,6 +287,9 @@ impl Given {
             data,
             auth,
             people,
+            proxies: Proxies(
+                self.last("proxies").map_or(Ok(Vec::new()), |setting| setting.nets())?,
+            ),
             origins: Origins {
                 allowed: self
                     .last("origins")
@@ -475,6 +481,14 @@ impl<'a> Setting<'a> {
                 })
             })
             .collect()
+    }
+
+    fn nets(&self) -> Result<Vec<Net>, ConfigError> {
+        let net = |text: &str| {
+            let what = format!("`{text}` is not an address, nor a net as 10.0.0.0/8");
+            Net::parse(text).ok_or_else(|| self.error(&what))
+        };
+        self.list()?.into_iter().map(net).collect()
     }
 
     /// A list of `{name, token}`; in the environment, `name:token` separated by commas. An error

@@ -179,6 +179,7 @@ impl House {
             belongings,
             discovery: Arc::clone(&discovery),
             origins: config.origins,
+            proxies: config.proxies,
             intake,
             devices,
             viewers,

@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::channel::unix_now;
 use crate::health::Pulse;
+use crate::listen::Peer;
 use crate::socket::{self, Doors};
 use crate::{metrics, store, viewer};
 
@@ -51,7 +52,7 @@ pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router, faults: Faults
         .route("/metrics", get(metrics::show).with_state(Arc::clone(&doors)))
         .merge(more)
         .merge(viewer::api::router(Arc::clone(&doors.viewers), may_watch))
-        .route("/socket/websocket", any(socket::open).with_state(doors));
+        .route("/socket/websocket", any(socket::open).with_state(Arc::clone(&doors)));
     #[cfg(feature = "autobahn")]
     let router = router.route("/echo", any(socket::echo));
     #[cfg(feature = "faults")]
@@ -61,6 +62,7 @@ pub fn router(doors: Arc<Doors>, pulse: Arc<Pulse>, more: Router, faults: Faults
         .method_not_allowed_fallback(|| async { error(StatusCode::METHOD_NOT_ALLOWED) })
         .layer(middleware::from_fn_with_state(faults, contain))
         .layer(middleware::from_fn(dress))
+        .layer(middleware::from_fn_with_state(doors, insist))
         .layer(middleware::from_fn(follow))
 }
 
@@ -180,6 +182,18 @@ async fn contain(State(faults): State<Faults>, request: Request, next: Next) -> 
         next.run(request).await
     });
     answer.catch_unwind().await.unwrap_or_else(|_| error(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+/// Who came by TLS once is to come so for a year (RFC 6797).
+async fn insist(State(doors): State<Arc<Doors>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.address);
+    let is_https = peer.is_some_and(|peer| doors.proxies.is_https(peer, request.headers()));
+    let mut response = next.run(request).await;
+    if is_https {
+        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
 }
 
 /// What holds for every request: a body bounded in bytes and time, and headers that keep a

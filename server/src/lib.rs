@@ -37,6 +37,7 @@ pub mod origin;
 pub mod outbox;
 pub mod people;
 mod pieces;
+pub mod proxies;
 pub mod pump;
 pub mod recorder;
 mod refusal;

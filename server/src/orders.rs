@@ -50,6 +50,7 @@ pub(crate) async fn let_administrators_in(
 ) -> Response {
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.address);
+    let peer = peer.map(|peer| doors.proxies.client(peer, headers));
     let problem = match doors.administrator(headers, peer) {
         Ok(()) if *request.method() == Method::GET || doors.origins.admit(headers) => {
             return next.run(request).await;

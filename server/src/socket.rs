@@ -50,6 +50,7 @@ use crate::listen::{Connection, DoorCounts, Peer, asked_to_end};
 use crate::origin::Origins;
 use crate::outbox::{Letter, OutboxReader, Outgoing, Passage, outbox};
 use crate::people::{self, People, Person, SessionId};
+use crate::proxies::Proxies;
 use crate::pump::PumpReport;
 use crate::rooms::{Asker, RoomDesk};
 use crate::store::Store;
@@ -163,6 +164,7 @@ pub struct Doors {
     pub belongings: Arc<Belongings>,
     pub discovery: Arc<Discovery>,
     pub origins: Origins,
+    pub proxies: Proxies,
     pub intake: Arc<Intake>,
     pub devices: Arc<DeviceDesk>,
     pub viewers: Arc<ViewerDesk>,

@@ -35,6 +35,7 @@ use server::intake::Intake;
 use server::listen::{self, ListenLimits};
 use server::origin::{Origin, Origins};
 use server::people::{People, PeopleConfig};
+use server::proxies::Proxies;
 use server::rooms::RoomDesk;
 use server::socket::{Counts, Doors, SocketLimits};
 use server::store::{Place, Store, StoreConfig, sections};
@@ -154,6 +155,7 @@ impl Setup {
             belongings,
             rooms,
             people,
+            proxies: Proxies::default(),
             origins: Origins { allowed: vec![Origin::parse("https://app.example.org").unwrap()] },
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),

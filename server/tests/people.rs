@@ -466,3 +466,38 @@ async fn an_account_is_there_after_a_restart_and_no_secret_is_in_the_folder() {
         }
     }
 }
+
+#[tokio::test]
+async fn behind_a_proxy_of_ours_everybody_is_who_came_to_it() {
+    let house = house(&[("proxies", "127.0.0.1")]).await;
+    let guest = |from: &'static str| {
+        let house = &house;
+        async move {
+            let said = format!("x-forwarded-for: {from}");
+            ask(house, "POST", "/api/auth/guest", &[&said], "{}").await.status
+        }
+    };
+    let mut came = 0;
+    while guest("198.51.100.1").await == 201 {
+        came += 1;
+        assert!(came < 100);
+    }
+    assert!(came >= 10, "{came}");
+    assert_eq!(guest("198.51.100.2").await, 201, "each for itself");
+    // What stands further left was written by whoever came, not by our proxy.
+    let mut refused = false;
+    for _ in 0..100 {
+        refused |= guest("203.0.113.9, 198.51.100.1").await == 429;
+    }
+    assert!(refused);
+    // Nobody sits at this machine who comes from elsewhere.
+    let path = "/api/system/dead-letters";
+    let from = "x-forwarded-for: 198.51.100.1";
+    assert_eq!(ask(&house, "GET", path, &[from], "").await.status, 403);
+    assert_eq!(ask(&house, "GET", path, &[], "").await.status, 200);
+    let hsts = "strict-transport-security";
+    let by_tls = ask(&house, "GET", "/health/live", &["x-forwarded-proto: https"], "").await;
+    assert!(by_tls.header(hsts).is_some());
+    assert!(ask(&house, "GET", "/health/live", &[], "").await.header(hsts).is_none());
+    house.close().await;
+}

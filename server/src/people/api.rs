@@ -58,10 +58,11 @@ async fn at_the_door(State(doors): Doorway, mut request: Request, next: Next) ->
         let problem = "pages of this origin may not give orders here; see the setting `origins`";
         return Refusal::new(StatusCode::FORBIDDEN, "origin_refused", problem).into_response();
     }
-    let Some(from) = request.extensions().get::<Peer>().map(|peer| peer.0.address) else {
+    let Some(peer) = request.extensions().get::<Peer>().map(|peer| peer.0.address) else {
         tracing::error!("a request came from a listener that is not ours");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
+    let from = doors.proxies.client(peer, headers);
     let door = match request.uri().path() {
         "/api/auth/sign-in" | "/api/me/password" => Some(Door::SignIn),
         "/api/auth/register" => Some(Door::Register),

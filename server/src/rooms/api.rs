@@ -60,11 +60,11 @@ pub fn router(doors: Arc<Doors>) -> Router {
 
 /// Where a code can be guessed, one address may try so often, and all together.
 async fn not_too_often(State(doors): Doorway, request: Request, next: Next) -> Response {
-    let Some(from) = request.extensions().get::<Peer>().map(|peer| peer.0.address) else {
+    let Some(peer) = request.extensions().get::<Peer>().map(|peer| peer.0.address) else {
         tracing::error!("a request came from a listener that is not ours");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let standing = knock(&doors, from);
+    let standing = knock(&doors, doors.proxies.client(peer, request.headers()));
     if standing.retry_seconds.is_some() {
         return standing.refuse();
     }
