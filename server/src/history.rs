@@ -6,6 +6,7 @@
 //! itself. Which sensors are kept is in the store. `docs/history.md` has the format and the promises.
 
 pub mod api;
+pub mod pending;
 pub mod segment;
 pub mod shelf;
 mod tap;
@@ -29,6 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::store::record::{Record, Revision, Unreadable, frozen, unknown_version};
 use crate::store::{Entry, Expect, ReadError, Refused, Store, Table};
+use pending::{EntryV1, Pending, erase_all};
 use segment::{Damaged, Rows, Summed, Tier, sum_up};
 use shelf::{Found, Shelf, reader};
 pub use tap::Tap;
@@ -199,6 +201,8 @@ pub struct History {
     turn: tokio::sync::Mutex<()>,
     shelves: Mutex<FxHashMap<SensorKey, Shelf>>,
     queue: Mutex<Queue>,
+    /// Locked behind the shelves, if both are.
+    pending: Mutex<Option<Pending>>,
     /// Followed between two ticks; one for each request that is being answered.
     orders: Mutex<Vec<Order>>,
     /// Whether there are any: looked at in every tick.
@@ -249,14 +253,16 @@ impl History {
     /// Begins, with nothing kept until it is [hydrated](Self::hydrate).
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// There is no thread to be had, or the folder cannot be read.
     pub fn start(
         folder: Option<PathBuf>,
         bytes_max: u64,
         store: Store,
         clock: Clock,
     ) -> std::io::Result<Arc<Self>> {
+        let pending = folder.clone().map(Pending::open).transpose()?;
         let history = Arc::new(Self {
+            pending: Mutex::new(pending),
             folder,
             bytes_max,
             table: store.table(),
@@ -293,7 +299,44 @@ impl History {
                 Err(problem) => tracing::error!(%problem, "a sensor's past cannot be kept"),
             }
         }
+        if let Err(error) = self.take_up_pending() {
+            tracing::error!(%error, "what a server that was killed had not sealed stays where it is");
+        }
         Ok(count)
+    }
+
+    /// Seals what a server that was killed has left pending.
+    fn take_up_pending(&self) -> std::io::Result<()> {
+        let over = {
+            let mut shelves = lock(&self.shelves);
+            let mut pending = lock(&self.pending);
+            let Some(pending) = &mut *pending else { return Ok(()) };
+            let (entries, damaged) = pending.inherited()?;
+            self.damaged.fetch_add(damaged, Ordering::Relaxed);
+            let now = self.clock.now().unix_ms;
+            let is_new = |key: &SensorKey, entry: &EntryV1| {
+                shelves.get(key).is_some_and(|shelf| !shelf.has_sealed(entry))
+            };
+            let new: Vec<_> = entries.iter().filter(|(key, entry)| is_new(key, entry)).collect();
+            let mut count = 0;
+            for (key, entry) in new {
+                if let Some(shelf) = shelves.get_mut(key) {
+                    count += shelf.take_up(entry, now).map_err(|(_, error)| error)?;
+                }
+            }
+            for shelf in shelves.values_mut() {
+                shelf.seal_all(now).map_err(|(_, error)| error)?;
+            }
+            if count > 0 || damaged > 0 {
+                tracing::info!(
+                    samples = count,
+                    damaged,
+                    "a server was killed: what it had not sealed"
+                );
+            }
+            pending.take_inherited()
+        };
+        erase_all(&over)
     }
 
     fn take_up(&self, key: SensorKey, policy: HistoryRecord) -> Result<(), HistoryError> {
@@ -374,7 +417,8 @@ impl History {
         // What still waits for it finds no shelf.
         let shelf = lock(&self.shelves).remove(&key);
         let mut shelf = shelf.ok_or(HistoryError::NotKept)?;
-        let erased = shelf.erase().map_err(io);
+        let pending = lock(&self.pending).as_ref().map_or(Ok(()), |pending| pending.forget(key));
+        let erased = pending.and_then(|()| shelf.erase()).map_err(io);
         if erased.is_err() {
             lock(&self.shelves).insert(key, shelf);
             self.order(Order::Keep(key));
@@ -544,10 +588,15 @@ impl History {
         }
         self.work(&scalar);
         let now = self.clock.now().unix_ms;
+        let mut is_sealed = true;
         for shelf in lock(&self.shelves).values_mut() {
-            let sealed = shelf.seal_all(now);
+            let sealed =
+                shelf.seal_all(now).and_then(|()| shelf.close().map_err(|error| (0, error)));
+            is_sealed &= sealed.is_ok();
             self.note(sealed);
-            self.note(shelf.close().map_err(|error| (0, error)));
+        }
+        if is_sealed && let Some(pending) = &mut *lock(&self.pending) {
+            self.note(erase_all(&pending.clear()).map_err(|error| (0, error)));
         }
     }
 
@@ -571,11 +620,36 @@ impl History {
                 }
             }
         }
+        // Before anybody can read it.
+        let mut over = self.note_new(&mut shelves, now);
         for shelf in shelves.values_mut() {
             self.note(shelf.seal_due(now));
             let retained = shelf.retain(now);
             self.note(retained.map(drop).map_err(|error| (0, error)));
         }
+        let mut pending = lock(&self.pending);
+        if let Some(pending) = pending.as_mut().filter(|pending| pending.is_full()) {
+            let sealed: Vec<_> = shelves.values_mut().map(|shelf| shelf.seal_all(now)).collect();
+            if sealed.iter().all(Result::is_ok) {
+                over.extend(pending.clear());
+            }
+            sealed.into_iter().for_each(|sealed| self.note(sealed));
+        }
+        drop((shelves, pending));
+        self.note(erase_all(&over).map_err(|error| (0, error)));
+    }
+
+    /// Puts on the disk what has come into memory; files that are over.
+    fn note_new(&self, shelves: &mut FxHashMap<SensorKey, Shelf>, now: i64) -> Vec<PathBuf> {
+        let mut pending = lock(&self.pending);
+        let Some(pending) = &mut *pending else { return Vec::new() };
+        for (key, shelf) in shelves {
+            shelf.note_new(|entry| pending.push(*key, &entry));
+        }
+        pending.flush(now).unwrap_or_else(|error| {
+            tracing::error!(%error, "a kill would lose what is not sealed yet");
+            Vec::new()
+        })
     }
 
     fn note(&self, outcome: Result<(), (u64, std::io::Error)>) {

@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use simulator::recording::columns::ROW_COUNT_MAX;
 
 use super::HistoryRecord;
+use super::pending::{End, EntryV1};
 use super::segment::{Place, Rows, Tier, place_at, seal};
 
 /// Rows that are sealed at once, and cells.
@@ -41,6 +42,8 @@ const EXTENSION: &str = "segments";
 
 struct Tail {
     rows: Rows,
+    /// Of them, those that are [pending](super::pending) on the disk.
+    noted: usize,
     /// When the first came, by our clock.
     began_unix_ms: i64,
 }
@@ -189,11 +192,59 @@ impl Shelf {
         }
         let tail = self.tails.entry(Arc::clone(attribute_id)).or_insert_with(|| Tail {
             rows: Rows::new(Arc::clone(shape)),
+            noted: 0,
             began_unix_ms: now_unix_ms,
         });
         tail.rows.stamps.push(stamp);
         tail.rows.cells.extend_from_slice(cells);
         outcome
+    }
+
+    /// Where the segments end.
+    fn end(&self) -> End {
+        self.files.last().map_or((0, 0), |kept| (kept.number, kept.bytes))
+    }
+
+    /// What has come into memory since this was last called, to be noted on the disk.
+    pub fn note_new(&mut self, mut note: impl FnMut(EntryV1)) {
+        let end = self.end();
+        for (attribute_id, Tail { rows, noted, .. }) in &mut self.tails {
+            let count = rows.stamps.len();
+            if *noted < count {
+                let cells = &rows.cells[*noted * rows.shape.width()..];
+                let skeleton = rows.shape.skeleton();
+                note(EntryV1::new(attribute_id, skeleton, end, &rows.stamps[*noted..], cells));
+                *noted = count;
+            }
+        }
+    }
+
+    /// Whether what was noted has been sealed since.
+    pub fn has_sealed(&self, entry: &EntryV1) -> bool {
+        self.files.iter().any(|kept| {
+            let of_it = |place: &&Place| *place.attribute_id == *entry.attribute_id;
+            let last = kept.places.iter().rev().find(of_it);
+            last.is_some_and(|place| (kept.number, place.end) > entry.end)
+        })
+    }
+
+    /// Takes up what a server that was killed has noted and not sealed; how many samples.
+    ///
+    /// # Errors
+    /// See [`take`](Self::take).
+    pub fn take_up(&mut self, entry: &EntryV1, now_unix_ms: i64) -> Result<u64, (u64, io::Error)> {
+        let shape = Arc::new(Shape::from_skeleton(&entry.skeleton));
+        let (width, count) = (shape.width(), entry.stamps.len());
+        if width == 0 || entry.cells.len() != count * width * 8 {
+            return Ok(0);
+        }
+        let attribute_id = Arc::from(&*entry.attribute_id);
+        let cells: Vec<u64> = entry.cells().collect();
+        for (stamp, cells) in entry.stamps.iter().zip(cells.chunks_exact(width)) {
+            let payload = Payload::Shaped { shape: &shape, cells };
+            self.take(&attribute_id, &shape, *stamp, payload, now_unix_ms)?;
+        }
+        Ok(count as u64)
     }
 
     /// Seals what has waited long enough.
@@ -358,7 +409,7 @@ impl Shelf {
 }
 
 /// Overwrites a file with nothing, sees that on the disk, and takes the file away.
-fn erase(path: &Path) -> io::Result<()> {
+pub(crate) fn erase(path: &Path) -> io::Result<()> {
     let mut file = match OpenOptions::new().write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,

@@ -305,3 +305,110 @@ fn what_waits_is_bounded_and_text_is_counted() {
     let too_much = archive.block_on(archive.history.keep("b", 1, 1 << 30, None));
     assert_eq!(too_much, Err(HistoryError::NoRoom { bytes_max: 1 << 30 }));
 }
+
+/// Ends without a word, and begins again in the same folder.
+fn killed(archive: Archive) -> Archive {
+    let folder = archive.folder.clone();
+    drop(archive);
+    Archive::again(folder)
+}
+
+fn pending_files(archive: &Archive) -> Vec<PathBuf> {
+    let items =
+        fs::read_dir(archive.folder.join("history")).unwrap().map(|item| item.unwrap().path());
+    let mut files: Vec<PathBuf> = items.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn what_was_shown_survives_a_kill_at_any_moment_and_comes_once() {
+    let mut archive = Archive::new("kills");
+    archive.keep("a");
+    archive.keep("b");
+    let sent = wave(20_000);
+    // Few, many, some that fill a segment; sealed by time and by count, or not at all.
+    let (mut at, mut kills) = (0, 0);
+    for (count, pass_ms) in
+        (0..48).map(|n: usize| ([1, 70, 700, 4_097][n % 4], [0, 50, 11_000, 61_000][n / 4 % 4]))
+    {
+        let until = (at + count).min(sent.len());
+        archive.offer("a", "x", &sent[at..until]);
+        archive.offer("b", "y", &sent[at..until]);
+        at = until;
+        archive.pass(pass_ms);
+        assert_eq!(archive.samples("a", "x", 0..i64::MAX), sent[..at]);
+        if count != 70 {
+            archive = killed(archive);
+            kills += 1;
+            assert_eq!(archive.samples("a", "x", 0..i64::MAX), sent[..at], "after {kills} kills");
+            assert_eq!(archive.samples("b", "y", 0..i64::MAX), sent[..at]);
+        }
+    }
+    assert_eq!((kills, archive.history.figures().damaged), (36, 0));
+    // It is out of the queue, and nobody has seen it yet: that is what a kill may take.
+    archive.offer("a", "x", &[(9, 9.0)]);
+    archive = killed(archive);
+    assert_eq!(archive.samples("a", "x", 0..i64::MAX), sent[..at]);
+    archive.block_on(archive.history.delete("b")).unwrap();
+    archive = killed(archive);
+    assert_eq!(archive.history.about("b"), None);
+}
+
+#[test]
+fn of_what_was_cut_off_or_rots_before_it_was_sealed_the_rest_comes() {
+    let archive = Archive::new("torn");
+    archive.keep("a");
+    let sent = wave(60);
+    for part in sent.chunks(20) {
+        archive.offer("a", "x", part);
+        archive.work();
+    }
+    let folder = archive.folder.clone();
+    let file = pending_files(&archive).pop().unwrap();
+    let whole = fs::read(&file).unwrap();
+    drop(archive);
+    let kept = |bytes: &[u8]| {
+        for other in fs::read_dir(folder.join("history")).unwrap().map(|item| item.unwrap().path())
+        {
+            let _ = fs::remove_dir_all(&other).or_else(|_| fs::remove_file(&other));
+        }
+        fs::write(&file, bytes).unwrap();
+        let archive = Archive::again(folder.clone());
+        assert_eq!(pending_files(&archive), Vec::<PathBuf>::new(), "it is sealed, and gone");
+        (archive.samples("a", "x", 0..i64::MAX), archive.history.figures().damaged)
+    };
+    assert_eq!(kept(&whole), (sent.clone(), 0));
+    for cut in (0..whole.len()).step_by(61) {
+        let entries = [0, 20, 40, 60];
+        let (rows, damaged) = kept(&whole[..cut]);
+        assert!(entries.contains(&rows.len()) && rows == sent[..rows.len()], "cut at {cut}");
+        assert_eq!(damaged, 0, "a kill cuts");
+    }
+    for bit in (0..whole.len() * 8).step_by(331) {
+        let mut rotten = whole.clone();
+        rotten[bit / 8] ^= 1 << (bit % 8);
+        let (rows, damaged) = kept(&rotten);
+        let length_is_longer = rows.len() < 60 && damaged == 0;
+        assert!(rows.iter().all(|row| sent.contains(row)), "bit {bit}: nothing wrong is served");
+        assert!(damaged > 0 || length_is_longer, "bit {bit}: {} rows", rows.len());
+    }
+}
+
+#[test]
+fn what_is_sealed_does_not_stay_pending_for_ever() {
+    let archive = Archive::new("turns");
+    archive.keep("a");
+    let sent = wave(2_000);
+    let mut most = 0;
+    for part in sent.chunks(10) {
+        archive.offer("a", "x", part);
+        archive.pass(5_000);
+        most = most.max(pending_files(&archive).len());
+    }
+    assert_eq!(most, 2, "the one that is written to, and the one before");
+    let oldest = pending_files(&archive).remove(0);
+    assert!(!oldest.ends_with("0000000001.pending"), "{oldest:?}");
+    assert_eq!(archive.samples("a", "x", 0..i64::MAX), sent);
+    assert_eq!(killed(archive).samples("a", "x", 0..i64::MAX), sent);
+}
