@@ -258,7 +258,12 @@ impl Pending {
 /// # Errors
 /// Why the first of those cannot be that are left.
 pub fn erase_all(paths: &[PathBuf]) -> io::Result<()> {
-    paths.iter().map(|path| erase(path)).fold(Ok(()), |all, one| all.and(one))
+    // All of them, also behind one that could not be.
+    let mut outcome = Ok(());
+    for path in paths {
+        outcome = outcome.and(erase(path));
+    }
+    outcome
 }
 
 /// Fills in the front that an entry has room for.
