@@ -7,7 +7,7 @@ use crate::attention::Battery;
 use crate::attribute::AttributeType;
 use crate::class::Class;
 use crate::group::GroupPlan;
-use crate::id::{FeedId, GroupId, ViewerId};
+use crate::id::{FeedId, GroupId, RoomId, ViewerId};
 use crate::ledger::Reason;
 use crate::load::Load;
 use crate::pressure::{Pressures, SocketReport};
@@ -104,6 +104,23 @@ pub enum Command {
     },
     CloseViewer {
         viewer: ViewerId,
+    },
+
+    /// What is measured in a room, which comes to be if it is not there. The lenses of all who look
+    /// into it are on that from this tick on.
+    SetRoom {
+        room: RoomId,
+        sensors: Arc<[Box<str>]>,
+    },
+    /// The viewer's lens is whatever is measured in the room, until it is told otherwise; nothing,
+    /// if there is no such room.
+    EnterRoom {
+        viewer: ViewerId,
+        room: RoomId,
+    },
+    /// Nobody is to look into the room any more: whoever does sees nothing from this tick on.
+    CloseRoom {
+        room: RoomId,
     },
 
     /// Makes a group. It lives while somebody watches it, and a little longer. Answered by

@@ -417,6 +417,8 @@ pub struct TickReport {
     pub health: Vec<SystemHealth>,
     pub sensor_count: usize,
     pub viewer_count: usize,
+    /// Rooms that somebody looks into.
+    pub room_count: usize,
     /// Bytes held by all rings.
     pub ring_bytes: i64,
     /// Samples in the store: received at the door, kept in rings, dropped by reason.

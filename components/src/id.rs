@@ -29,6 +29,10 @@ pub struct ViewerId(pub Handle);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct GroupId(pub Handle);
 
+/// One room that somebody looks into. Given out by the door, as [`FeedId`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RoomId(pub Handle);
+
 /// A sensor's name, interned by the engine. Lives while the sensor does or a viewer asks for it,
 /// so that a viewer's claim on a sensor that is away still holds when it returns.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

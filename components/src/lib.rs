@@ -11,6 +11,7 @@
 //! - **Quality**: how often and in what form a lens delivers ([`viewer::Quality`]).
 //! - **Group**: people looked at together; its **readings** say how their rhythms lie to each
 //!   other ([`group`]).
+//! - **Room**: what is measured together, and looked into as one ([`room`]).
 //! - **Class**: which kind of thing an attribute is about, for shares and queues ([`class`]).
 //! - **Pressure**: how much of each resource is used, as measured at the edge ([`pressure`]).
 //! - **Load**: how hard-pressed the machine is, as judged from that ([`load`]).
@@ -35,6 +36,7 @@ pub mod limits;
 pub mod load;
 pub mod pressure;
 pub mod ring;
+pub mod room;
 pub mod sample;
 pub mod sensor;
 pub mod shape;

@@ -8,9 +8,10 @@ use smallvec::SmallVec;
 
 use crate::attention::Level;
 use crate::budget::Grant;
-use crate::command::{Attention, SensorSet};
+use crate::command::Attention;
 use crate::delivery::Form;
 use crate::id::{SensorKey, StreamId, ViewerId};
+use crate::room::Lens;
 use crate::sample::EngineTime;
 
 /// `reference/core.md` 9.3, intervals as in the seed.
@@ -151,7 +152,7 @@ impl From<Quality> for QualityChoice {
 #[derive(Component, Debug)]
 pub struct Viewer {
     pub id: ViewerId,
-    pub sensors: SensorSet,
+    pub lens: Lens,
     pub attention: Attention,
     pub choice: QualityChoice,
     /// Its claims end here unless its connection shows signs of life.

@@ -21,13 +21,14 @@ use systems::conduct::pace::Reports;
 pub use systems::figures::{
     Bands, BioFigures, Decision, Figures, Flowed, Link, SensorFigures, ViewerFigures,
 };
+pub use systems::resume::Resumed;
 pub use systems::snapshot::SnapshotError;
 use systems::supervise::Supervision;
 pub use systems::supervise::fault_points;
 pub use systems::world::Settings;
 use systems::world::{
-    Attendance, Books, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel, SensorIndex,
-    Stopwatch, Timings, ViewerIndex,
+    Attendance, Books, Feeds, Fresh, Incoming, Memory, Now, Outgoing, Parallel, RoomIndex,
+    SensorIndex, Stopwatch, Timings, ViewerIndex,
 };
 
 /// Pure arithmetic on rhythms, for reports on what was delivered. It needs no engine.
@@ -64,6 +65,9 @@ impl Default for EngineConfig {
 pub struct Engine {
     app: App,
     pool: Option<ThreadPool>,
+    /// What the next tick says first.
+    greeting: Vec<Notice>,
+    ghosts: Vec<ViewerId>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -87,6 +91,7 @@ fn empty(settings: Settings, stopwatch: Stopwatch, parallel: Parallel, faults: F
         .init_resource::<SensorIndex>()
         .init_resource::<Feeds>()
         .init_resource::<ViewerIndex>()
+        .init_resource::<RoomIndex>()
         .init_resource::<Attendance>()
         .init_resource::<Fresh>()
         .init_resource::<Memory>()
@@ -121,7 +126,7 @@ impl Engine {
                 .or_else(|_| builder().build())
                 .expect("threads can be started")
         });
-        Self { app, pool }
+        Self { app, pool, greeting: Vec::new(), ghosts: Vec::new() }
     }
 
     /// The whole world in bytes. What [`restore`](Self::restore) makes of them goes on as this
@@ -142,6 +147,34 @@ impl Engine {
         let mut engine = Self::new(config);
         engine.replace(bytes)?;
         Ok(engine)
+    }
+
+    /// An engine that goes on with another process's world in this one, `now`: with the settings of
+    /// `config`, and with nobody connected. Viewers claim what they claimed until `grace_until`. The
+    /// first tick tells of all sensors there are, as if they came.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn resume(
+        config: EngineConfig,
+        bytes: &[u8],
+        now: EngineTime,
+        grace_until: EngineTime,
+    ) -> Result<(Self, Resumed), SnapshotError> {
+        let settings = config.settings.clone();
+        let mut engine = Self::restore(config, bytes)?;
+        let now = now.max(engine.now());
+        let mut resumed =
+            systems::resume::resume(engine.app.world_mut(), settings, now, grace_until);
+        engine.greeting = std::mem::take(&mut resumed.notices);
+        engine.ghosts.clone_from(&resumed.viewers);
+        Ok((engine, resumed))
+    }
+
+    /// Viewers that came with another process's world: the door can send them nothing, and says in
+    /// each tick that they are busy.
+    pub fn take_ghosts(&mut self) -> Vec<ViewerId> {
+        std::mem::take(&mut self.ghosts)
     }
 
     /// Puts the world in `bytes` in place of its own. After an error it has its own still. So a
@@ -178,6 +211,7 @@ impl Engine {
         *time = Now { time: now, before: time.time, tick: time.tick + 1 };
         std::mem::swap(&mut world.resource_mut::<Incoming>().0, inputs);
         world.resource_mut::<Outgoing>().0.clear();
+        world.resource_mut::<Outgoing>().0.notices.append(&mut self.greeting);
         let tick = world.resource::<Now>().tick;
         world.resource::<Faults>().begin_tick(tick);
         systems::supervise::wake(world);
@@ -208,6 +242,7 @@ impl Engine {
             health: world.resource::<Supervision>().health().cloned().collect(),
             sensor_count: world.resource::<SensorIndex>().live_count(),
             viewer_count: world.resource::<ViewerIndex>().count(),
+            room_count: world.resource::<RoomIndex>().count(),
             ring_bytes: world.resource::<Memory>().bytes,
             store: books.store,
             lens: books.lens,

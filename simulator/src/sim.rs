@@ -84,6 +84,9 @@ struct Wish {
     /// How many times as fast as the wall clock, from 0.1 to 100.
     #[arg(long, value_name = "X")]
     speed: Option<f64>,
+    /// The id of a room that its sensors are for; asks for a member's token.
+    #[arg(long, value_name = "ID")]
+    room: Option<String>,
 }
 
 /// A time of a recording, in milliseconds from its beginning.
@@ -105,7 +108,8 @@ impl Order {
     /// The path under `/api/simulator`, and what is said. `None`: it is only asked.
     fn request(&self) -> (&'static str, Option<Value>) {
         let wish = |wish: &Wish| {
-            Some(json!({ "scenario": wish.name, "seed": wish.seed, "speed": wish.speed }))
+            let Wish { name, seed, speed, room } = wish;
+            Some(json!({ "scenario": name, "seed": seed, "speed": speed, "room": room }))
         };
         match self {
             Self::List | Self::Health { now: false } => ("", None),

@@ -1,16 +1,21 @@
 //! Walks the whole world and holds the books against it. Costs time in proportion to the world:
 //! for tests, after every tick, and for whoever asks for the figures now and then.
 
+use std::sync::Arc;
+
 use bevy_ecs::prelude::*;
 use components::attention::Level;
 use components::budget::Grant;
 use components::ledger::{Ledger, Reason};
+use components::room::{Lens, Room};
 use components::sensor::{Attended, Sensor, Streams};
 use components::viewer::{Cursors, Viewer};
 
+use rustc_hash::FxHashSet;
+
 use crate::attend::levels::sensor_level;
 use crate::sense::gather::Gathering;
-use crate::world::{Attendance, Books, Memory, SensorIndex};
+use crate::world::{Attendance, Books, Memory, RoomIndex, SensorIndex};
 
 /// Both ledgers, complete: `kept` counted by walking, not by remembering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +28,44 @@ pub struct Audit {
 /// While the system that derives them is switched off, levels promise nothing.
 pub fn audit(world: &mut World) -> Result<Audit, String> {
     let counted = count(world)?;
+    rooms_are_shared(world)?;
     if world.resource::<Attendance>().is_settled() {
         levels_follow(world)?;
         claims_are_maximal(world)?;
     }
     Ok(counted)
+}
+
+/// Every room and whoever looks into it know of each other, and of the same sensors.
+pub(crate) fn rooms_are_shared(world: &mut World) -> Result<(), String> {
+    let mut looks = FxHashSet::default();
+    let mut viewers = world.query::<&Viewer>();
+    for viewer in viewers.iter(world) {
+        let Lens::Room(id, seen) = &viewer.lens else { continue };
+        let room = world.resource::<RoomIndex>().get(*id);
+        let Some(room) = room.and_then(|entity| world.get::<Room>(entity)) else {
+            return Err(format!("{:?} looks into {id:?}, which is not there", viewer.id));
+        };
+        if !Arc::ptr_eq(&room.sensors, seen) {
+            return Err(format!("{:?} sees {seen:?} in {id:?}, not {:?}", viewer.id, room.sensors));
+        }
+        looks.insert((*id, viewer.id));
+    }
+    let mut rooms = world.query::<(Entity, &Room)>();
+    for (entity, room) in rooms.iter(world) {
+        if world.resource::<RoomIndex>().get(room.id) != Some(entity) {
+            return Err(format!("{:?} is not in its place", room.id));
+        }
+        for viewer in &room.viewers {
+            if !looks.remove(&(room.id, *viewer)) {
+                return Err(format!("{:?} says that {viewer:?} looks on", room.id));
+            }
+        }
+    }
+    match looks.iter().next() {
+        Some((room, viewer)) => Err(format!("{room:?} does not know that {viewer:?} looks on")),
+        None => Ok(()),
+    }
 }
 
 /// Every level against the attendance book.
@@ -129,19 +167,14 @@ pub fn count(world: &mut World) -> Result<Audit, String> {
 
 /// Every level against the viewers' own words, without the attendance book in between.
 fn claims_are_maximal(world: &mut World) -> Result<(), String> {
-    use components::command::SensorSet;
     let mut truth: rustc_hash::FxHashMap<String, Level> = Default::default();
     let mut base = Level::None;
     let mut viewers = world.query::<(&Viewer, &Grant)>();
     for (viewer, grant) in viewers.iter(world) {
         let attention = &viewer.attention;
         let cap = attention.battery.cap();
-        let in_lens = |id: &str| match &viewer.sensors {
-            SensorSet::All => true,
-            SensorSet::Ids(ids) => ids.iter().any(|lens| &**lens == id),
-        };
         let mut claim = |id: &str, level: Level| {
-            if in_lens(id) {
+            if viewer.lens.has(id) {
                 let entry = truth.entry(id.to_owned()).or_default();
                 *entry = (*entry).max(level.min(cap));
             }
@@ -152,10 +185,9 @@ fn claims_are_maximal(world: &mut World) -> Result<(), String> {
         }
         let strong = attention.hovered.iter().chain(&attention.focused);
         strong.for_each(|target| claim(&target.sensor_id, Level::High));
-        match (&attention.visible, &viewer.sensors) {
-            (Some(visible), _) => visible.iter().for_each(|id| claim(id, Level::Medium)),
-            (None, SensorSet::Ids(ids)) => ids.iter().for_each(|id| claim(id, Level::Medium)),
-            (None, SensorSet::All) => base = base.max(Level::Medium.min(cap)),
+        match attention.visible.as_deref().or(viewer.lens.ids()) {
+            Some(ids) => ids.iter().for_each(|id| claim(id, Level::Medium)),
+            None => base = base.max(Level::Medium.min(cap)),
         }
     }
     let mut groups = world.query::<&Gathering>();

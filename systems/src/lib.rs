@@ -16,6 +16,7 @@ pub mod figures;
 pub mod intake;
 mod mend;
 pub mod reap;
+pub mod resume;
 pub mod route;
 pub mod sense;
 pub mod snapshot;

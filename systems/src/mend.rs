@@ -13,10 +13,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemState;
 use components::budget::Grant;
-use components::command::SensorSet;
 use components::delivery::ViewerEnd;
 use components::id::{FeedId, Handle, ViewerId};
 use components::ledger::Reason;
+use components::room::Lens;
 use components::sample::EngineTime;
 use components::sensor::{Sensor, Streams};
 use components::viewer::{Cursors, Viewer, Watch};
@@ -26,6 +26,7 @@ use crate::attend::claims;
 use crate::attend::grant::decide_all;
 use crate::attend::levels::derive_levels;
 use crate::audit::walk;
+use crate::intake::rooms;
 use crate::reap::{forget_stream, remove_sensor};
 use crate::route::choose::NewReaders;
 use crate::supervise::{Culprit, Supervision, Suspects};
@@ -47,11 +48,12 @@ pub(crate) fn mend(world: &mut World) {
     levels(world);
 }
 
-/// Who is where, of sensors, feeds and viewers.
+/// Who is where, of sensors, feeds, viewers and rooms.
 pub(crate) fn indices(world: &mut World) {
     feeds(world);
     sensors(world);
     viewers(world);
+    rooms::mend(world);
 }
 
 /// A feed that is held by no sensor, and is not on its way out either, was on its way somewhere: it
@@ -137,7 +139,7 @@ fn viewers(world: &mut World) {
 }
 
 fn fall_silent(viewer: &mut Viewer) {
-    viewer.sensors = SensorSet::Ids(Vec::new());
+    viewer.lens = Lens::none();
     viewer.attention = Default::default();
 }
 
@@ -151,6 +153,7 @@ fn let_go(world: &mut World, id: ViewerId) {
     if let Some(mut viewer) = world.get_mut::<Viewer>(entity) {
         fall_silent(&mut viewer);
     }
+    rooms::mend(world);
 }
 
 /// Viewers' words into grants and claims, these into cursors, cursors into readers.
@@ -255,7 +258,7 @@ fn levels(world: &mut World) {
 #[cfg(test)]
 mod tests {
     use bevy_ecs::system::RunSystemOnce;
-    use components::command::{Attention, Command, Inputs, SensorCard, Target};
+    use components::command::{Attention, Command, Inputs, SensorCard, SensorSet, Target};
     use components::fault::Faults;
     use components::sample::{Payload, Timestamp};
     use components::viewer::Quality;
@@ -270,7 +273,7 @@ mod tests {
     use crate::route::choose::choose_slices;
     use crate::route::cut::cut_slices;
     use crate::sense::gather::GroupIndex;
-    use crate::world::{Incoming, Outgoing, Parallel, Settings};
+    use crate::world::{Incoming, Outgoing, Parallel, RoomIndex, Settings};
 
     fn feed(slot: u32) -> FeedId {
         FeedId(Handle { slot, generation: 0 })
@@ -300,6 +303,7 @@ mod tests {
         world.init_resource::<SensorIndex>();
         world.init_resource::<Feeds>();
         world.init_resource::<ViewerIndex>();
+        world.init_resource::<RoomIndex>();
         world.init_resource::<Attendance>();
         world.init_resource::<Fresh>();
         world.init_resource::<Memory>();

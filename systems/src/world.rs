@@ -8,7 +8,7 @@ use components::attribute::{AttributeType, Limits};
 use components::class::Class;
 use components::command::Inputs;
 use components::delivery::Deliveries;
-use components::id::{FeedId, SensorKey, ViewerId};
+use components::id::{FeedId, RoomId, SensorKey, ViewerId};
 use components::ledger::{Ledger, Reason};
 use components::load::LoadLevel;
 use components::sample::EngineTime;
@@ -382,6 +382,27 @@ pub struct ViewerIndex {
     pub(crate) regraded: Vec<Entity>,
     /// Viewers that are to go at the end of this tick.
     pub leaving: std::collections::VecDeque<(Entity, components::delivery::ViewerEnd)>,
+}
+
+/// The rooms that somebody looks into.
+#[derive(Resource, Debug, Default)]
+pub struct RoomIndex(FxHashMap<RoomId, Entity>);
+
+impl RoomIndex {
+    pub fn get(&self, id: RoomId) -> Option<Entity> {
+        self.0.get(&id).copied()
+    }
+
+    pub(crate) fn put(&mut self, id: RoomId, entity: Option<Entity>) -> Option<Entity> {
+        match entity {
+            Some(entity) => self.0.insert(id, entity),
+            None => self.0.remove(&id),
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl ViewerIndex {

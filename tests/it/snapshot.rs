@@ -430,7 +430,7 @@ fn bytes_of_another_kind_are_told_apart() {
     let mut future = bytes.clone();
     future[8] = 200;
     let error = restore(&future).unwrap_err();
-    assert_eq!(error.to_string(), "the snapshot has format 200, and this build reads format 4");
+    assert_eq!(error.to_string(), "the snapshot has format 200, and this build reads format 5");
     for cut in (0..bytes.len()).step_by(97) {
         assert!(restore(&bytes[..cut]).is_err(), "cut at {cut}");
     }

@@ -21,7 +21,7 @@ use components::pressure::{Pressures, SocketReport};
 use components::sample::{Payload, Timestamp};
 use components::shape::{self, Shape};
 use components::viewer::QualityChoice;
-use engine::{Audit, Engine, EngineConfig, EngineTime, Inputs};
+use engine::{Audit, Engine, EngineConfig, EngineTime, Inputs, Resumed};
 use simulator::recording::Hash;
 
 /// Milliseconds between ticks: 250 a second, as in the server.
@@ -76,6 +76,7 @@ pub struct Lab {
     pub hash: Hash,
     /// Systems may panic: the test makes them. Otherwise one that does fails the test.
     pub panics_expected: bool,
+    ghosts: Vec<ViewerId>,
 }
 
 impl Default for Lab {
@@ -104,6 +105,7 @@ impl Lab {
             parts: Vec::new(),
             hash: Hash::default(),
             panics_expected: false,
+            ghosts: Vec::new(),
         }
     }
 
@@ -169,6 +171,31 @@ impl Lab {
     pub fn be_reborn(&mut self) {
         let bytes = self.engine.snapshot();
         self.engine.replace(&bytes).expect("our own bytes");
+    }
+
+    /// Another process goes on with this world, `away_ms` later. Nobody is connected to it; viewers of
+    /// before claim what they claimed for `grace_ms` more, and get nothing.
+    pub fn move_house(&mut self, away_ms: u64, grace_ms: u64) -> Resumed {
+        let bytes = self.engine.snapshot();
+        self.now_ms += away_ms;
+        let now = EngineTime::from_millis(self.now_ms);
+        let until = now.plus_millis(grace_ms);
+        let resumed = Engine::resume(EngineConfig::default(), &bytes, now, until);
+        let (engine, resumed) = resumed.expect("our own bytes");
+        self.engine = engine;
+        self.ghosts = self.engine.take_ghosts();
+        self.feeds.clear();
+        (self.feed_handles, self.viewer_handles, self.group_handles) = Default::default();
+        for _ in 0..resumed.feed_count {
+            self.feed_handles.take(usize::MAX);
+        }
+        for ghost in &self.ghosts {
+            assert_eq!(self.viewer_handles.take(usize::MAX), Some(ghost.0));
+        }
+        for (group, ..) in &resumed.groups {
+            assert_eq!(self.group_handles.take(usize::MAX), Some(group.0));
+        }
+        resumed
     }
 
     /// The device on `sensor` sends one sample; the attribute's type follows from its id.
@@ -302,6 +329,7 @@ impl Lab {
     /// One tick, audited.
     pub fn tick(&mut self) {
         self.now_ms += TICK_MS;
+        self.inputs.busy.extend(&self.ghosts);
         let deliveries = self.engine.tick(EngineTime::from_millis(self.now_ms), &mut self.inputs);
         self.hash.add(deliveries);
         self.notices.extend(deliveries.notices.iter().cloned());
@@ -311,7 +339,10 @@ impl Lab {
                 Notice::FeedClosed { feed } | Notice::FeedRefused { feed, .. } => {
                     self.feed_handles.give_back(feed.0);
                 }
-                Notice::ViewerClosed { viewer, .. } => self.viewer_handles.give_back(viewer.0),
+                Notice::ViewerClosed { viewer, .. } => {
+                    self.viewer_handles.give_back(viewer.0);
+                    self.ghosts.retain(|ghost| ghost != viewer);
+                }
                 Notice::GroupClosed { group } | Notice::GroupRefused { group } => {
                     self.group_handles.give_back(group.0);
                 }

@@ -42,42 +42,86 @@ pub fn pack(stamps: &[i64], cells: &[u64], width: usize) -> Vec<u8> {
     zstd::bulk::compress(&flat, LEVEL).expect("memory is all it needs")
 }
 
-/// Stamps, and cells row after row.
-///
-/// # Errors
-/// It is not a pack of `count` rows of `width` cells.
-pub fn unpack(pack: &[u8], count: usize, width: usize) -> Result<(Vec<i64>, Vec<u64>), BadPack> {
-    if count > ROW_COUNT_MAX {
-        return Err(BadPack(format!("{count} rows are more than there may be")));
+/// Unpacks one pack after the other, in the same room: making it anew costs as much as what it is for.
+pub struct Unpacker {
+    zstd: zstd::bulk::Decompressor<'static>,
+    flat: Vec<u8>,
+}
+
+impl Default for Unpacker {
+    fn default() -> Self {
+        let zstd = zstd::bulk::Decompressor::new().expect("memory is all it needs");
+        Self { zstd, flat: Vec::new() }
     }
-    let bytes_max = count * (ROW_BYTES_MAX + CELL_BYTES_MAX * width) + 16 * (width + 1);
-    let flat =
-        zstd::bulk::decompress(pack, bytes_max).map_err(|error| BadPack(error.to_string()))?;
-    let mut cursor = Cursor::new(&flat);
-    let bad = |malformed: super::bytes::Malformed| BadPack(format!("it {}", malformed.0));
-    let mut stamps = Vec::with_capacity(count);
-    let (mut stamp, mut pace) = (0i64, 0i64);
-    for _ in 0..count {
-        pace = pace.wrapping_add(cursor.signed().map_err(bad)?);
-        stamp = stamp.wrapping_add(pace);
-        stamps.push(stamp);
+}
+
+impl Unpacker {
+    /// Puts stamps, and cells row after row, behind those that are there.
+    ///
+    /// # Errors
+    /// It is not a pack of `count` rows of `width` cells; there is no more than before.
+    pub fn unpack(
+        &mut self,
+        pack: &[u8],
+        count: usize,
+        width: usize,
+        stamps: &mut Vec<i64>,
+        cells: &mut Vec<u64>,
+    ) -> Result<(), BadPack> {
+        let before = (stamps.len(), cells.len());
+        self.append(pack, count, width, stamps, cells).inspect_err(|_| {
+            stamps.truncate(before.0);
+            cells.truncate(before.1);
+        })
     }
-    let mut cells = vec![0; count * width];
-    for n in 0..width {
-        // Without a row there is no n-th cell to begin at.
-        let places = cells.get_mut(n..).unwrap_or_default();
-        lane::decode(&mut cursor, count, width, places).map_err(bad)?;
-    }
-    if cursor.is_empty() {
-        Ok((stamps, cells))
-    } else {
-        Err(BadPack("it goes on behind its end".into()))
+
+    fn append(
+        &mut self,
+        pack: &[u8],
+        count: usize,
+        width: usize,
+        stamps: &mut Vec<i64>,
+        cells: &mut Vec<u64>,
+    ) -> Result<(), BadPack> {
+        if count > ROW_COUNT_MAX {
+            return Err(BadPack(format!("{count} rows are more than there may be")));
+        }
+        let Self { zstd, flat } = self;
+        flat.clear();
+        flat.reserve(count * (ROW_BYTES_MAX + CELL_BYTES_MAX * width) + 16 * (width + 1));
+        zstd.decompress_to_buffer(pack, flat).map_err(|error| BadPack(error.to_string()))?;
+        let mut cursor = Cursor::new(flat);
+        let bad = |malformed: super::bytes::Malformed| BadPack(format!("it {}", malformed.0));
+        stamps.reserve(count);
+        let (mut stamp, mut pace) = (0i64, 0i64);
+        for _ in 0..count {
+            pace = pace.wrapping_add(cursor.signed().map_err(bad)?);
+            stamp = stamp.wrapping_add(pace);
+            stamps.push(stamp);
+        }
+        let from = cells.len();
+        cells.resize(from + count * width, 0);
+        for n in 0..width {
+            // Without a row there is no n-th cell to begin at.
+            let places = cells.get_mut(from + n..).unwrap_or_default();
+            lane::decode(&mut cursor, count, width, places).map_err(bad)?;
+        }
+        if cursor.is_empty() { Ok(()) } else { Err(BadPack("it goes on behind its end".into())) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn unpack(pack: &[u8], count: usize, width: usize) -> Result<(Vec<i64>, Vec<u64>), BadPack> {
+        // Behind what is there, which stays.
+        let (mut stamps, mut cells) = (vec![5], vec![6]);
+        let unpacked = Unpacker::default().unpack(pack, count, width, &mut stamps, &mut cells);
+        assert_eq!((stamps.remove(0), cells.remove(0)), (5, 6));
+        assert!(unpacked.is_ok() || stamps.is_empty() && cells.is_empty());
+        unpacked.map(|()| (stamps, cells))
+    }
 
     #[test]
     fn rows_come_back_and_a_steady_pace_costs_nothing() {

@@ -14,8 +14,8 @@ use super::RecordingError;
 /// The format that is written, and the newest that is read.
 ///
 /// 2 has groups; what is of 1 has none, and is otherwise the same. 3 says of which class the samples
-/// were that a door turned away.
-pub const FORMAT: u32 = 3;
+/// were that a door turned away. 4 has rooms; what is of 3 has none, and is otherwise the same.
+pub const FORMAT: u32 = 4;
 
 /// How a recording began.
 #[derive(Debug, Clone)]

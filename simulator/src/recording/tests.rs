@@ -9,7 +9,7 @@ use components::cell::Cell;
 use components::class::Class;
 use components::command::{Attention, Command, Inputs, SensorCard, SensorSet, Target};
 use components::group::{GroupPlan, Signal, Tier};
-use components::id::{FeedId, GroupId, Handle, ViewerId};
+use components::id::{FeedId, GroupId, Handle, RoomId, ViewerId};
 use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
 use components::sample::{EngineTime, Payload, Timestamp};
@@ -25,6 +25,10 @@ fn feed(slot: u32) -> FeedId {
 
 fn group(slot: u32) -> GroupId {
     GroupId(Handle { slot, generation: slot % 4 })
+}
+
+fn room(slot: u32) -> RoomId {
+    RoomId(Handle { slot, generation: slot % 4 })
 }
 
 fn viewer(slot: u32) -> ViewerId {
@@ -97,6 +101,10 @@ fn every_command() -> Vec<Command> {
             sensor_id: "ada".into(),
             words: r#"{"command":"vibrate","ms":1.5}"#.into(),
         },
+        Command::SetRoom { room: room(4), sensors: ["ada".into(), "b\\".into()].into() },
+        Command::SetRoom { room: room(5), sensors: [].into() },
+        Command::EnterRoom { viewer: viewer(1), room: room(4) },
+        Command::CloseRoom { room: room(u32::MAX) },
         Command::CloseViewer { viewer: viewer(u32::MAX) },
         Command::OpenGroup {
             group: group(3),
@@ -377,7 +385,7 @@ fn what_is_no_recording_is_told_so() {
     other.finish().unwrap();
     assert_eq!(
         told(&other.into_inner().into_inner()),
-        "a recording of format 4, which is newer than this version understands (it knows up to 3)"
+        "a recording of format 5, which is newer than this version understands (it knows up to 4)"
     );
 }
 

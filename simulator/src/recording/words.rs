@@ -7,7 +7,7 @@ use components::attribute::AttributeType;
 use components::class::Class;
 use components::command::{Attention, Command, Refused, SensorCard, SensorSet, Target};
 use components::group::{GroupPlan, Signal, Tier};
-use components::id::{FeedId, GroupId, Handle, ViewerId};
+use components::id::{FeedId, GroupId, Handle, RoomId, ViewerId};
 use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
 use components::pressure::{Pressures, Resource, SocketReport};
@@ -125,6 +125,18 @@ pub(super) enum Word<'a> {
     },
     CloseViewer {
         viewer: Pair,
+    },
+    SetRoom {
+        room: Pair,
+        #[serde(borrow)]
+        sensors: Vec<Cow<'a, str>>,
+    },
+    EnterRoom {
+        viewer: Pair,
+        room: Pair,
+    },
+    CloseRoom {
+        room: Pair,
     },
     ReportHealth {
         viewer: Pair,
@@ -314,6 +326,14 @@ impl<'a> Word<'a> {
                 words: text(words),
             },
             Command::CloseViewer { viewer } => Self::CloseViewer { viewer: pair(viewer.0) },
+            Command::SetRoom { room, sensors } => Self::SetRoom {
+                room: pair(room.0),
+                sensors: sensors.iter().map(|id| text(id)).collect(),
+            },
+            Command::EnterRoom { viewer, room } => {
+                Self::EnterRoom { viewer: pair(viewer.0), room: pair(room.0) }
+            }
+            Command::CloseRoom { room } => Self::CloseRoom { room: pair(room.0) },
             Command::ReportHealth { viewer, score } => {
                 Self::ReportHealth { viewer: pair(viewer.0), score: *score }
             }
@@ -410,6 +430,14 @@ impl<'a> Word<'a> {
                 words: words.into(),
             },
             Self::CloseViewer { viewer } => Command::CloseViewer { viewer: viewer_of(viewer) },
+            Self::SetRoom { room, sensors } => Command::SetRoom {
+                room: room_of(room),
+                sensors: sensors.into_iter().map(Box::from).collect(),
+            },
+            Self::EnterRoom { viewer, room } => {
+                Command::EnterRoom { viewer: viewer_of(viewer), room: room_of(room) }
+            }
+            Self::CloseRoom { room } => Command::CloseRoom { room: room_of(room) },
             Self::ReportHealth { viewer, score } => {
                 Command::ReportHealth { viewer: viewer_of(viewer), score }
             }
@@ -560,6 +588,10 @@ fn feed_of((slot, generation): Pair) -> FeedId {
 
 fn viewer_of((slot, generation): Pair) -> ViewerId {
     ViewerId(Handle { slot, generation })
+}
+
+fn room_of((slot, generation): Pair) -> RoomId {
+    RoomId(Handle { slot, generation })
 }
 
 fn group_of((slot, generation): Pair) -> GroupId {

@@ -11,7 +11,7 @@ use components::attention::{Battery, Level};
 use components::attribute::AttributeType;
 use components::command::{Attention, Command, Refused, SensorCard, SensorSet, Target};
 use components::delivery::{Deliveries, Form, Notice, Slice};
-use components::id::{FeedId, StreamId, ViewerId};
+use components::id::{FeedId, RoomId, StreamId, ViewerId};
 use components::ledger::Reason;
 use components::load::{Load, LoadLevel};
 use components::viewer::Quality;
@@ -104,6 +104,8 @@ struct Feed {
 #[derive(Debug)]
 struct Viewer {
     sensors: SensorSet,
+    /// Then `sensors` are what is measured there.
+    room: Option<RoomId>,
     attention: Attention,
     quality: Quality,
     lease_until: u64,
@@ -143,6 +145,8 @@ pub(super) struct Model {
     closing: VecDeque<(u64, FeedId)>,
     retiring: Vec<FeedId>,
     viewers: BTreeMap<ViewerId, Viewer>,
+    /// What is measured there.
+    rooms: BTreeMap<RoomId, Vec<Box<str>>>,
     busy: BTreeSet<ViewerId>,
     lives: u32,
     serials: u32,
@@ -175,6 +179,7 @@ impl Model {
             closing: VecDeque::new(),
             retiring: Vec::new(),
             viewers: BTreeMap::new(),
+            rooms: BTreeMap::new(),
             busy: BTreeSet::new(),
             lives: 0,
             serials: 0,
@@ -312,6 +317,7 @@ impl Model {
             Command::OpenViewer { viewer, sensors, quality } => {
                 let opened = Viewer {
                     sensors: sensors.clone(),
+                    room: None,
                     attention: Attention::default(),
                     quality: quality.ceiling(),
                     lease_until: self.now + self.settings.lease_ms * 1000,
@@ -321,8 +327,22 @@ impl Model {
             }
             Command::SetSensors { viewer, sensors } => {
                 if let Some(viewer) = self.viewers.get_mut(viewer) {
-                    viewer.sensors = sensors.clone();
+                    (viewer.room, viewer.sensors) = (None, sensors.clone());
                 }
+            }
+            Command::SetRoom { room, sensors } => {
+                self.rooms.insert(*room, sensors.to_vec());
+                self.look_into(*room);
+            }
+            Command::EnterRoom { viewer, room } => {
+                if let Some(viewer) = self.viewers.get_mut(viewer) {
+                    viewer.room = Some(*room);
+                }
+                self.look_into(*room);
+            }
+            Command::CloseRoom { room } => {
+                self.rooms.remove(room);
+                self.look_into(*room);
             }
             Command::SetQuality { viewer, quality } => {
                 if let Some(viewer) = self.viewers.get_mut(viewer) {
@@ -359,6 +379,16 @@ impl Model {
             Command::SetLoad(load) => self.load = *load,
             // Nothing is measured here: what it would change, it does not.
             Command::ReportHealth { .. } | Command::ReportSockets(_) | Command::Press(_) => {}
+        }
+    }
+
+    /// Whoever does so sees what is there now, and nothing where there is no such room: not even one
+    /// that comes to be later.
+    fn look_into(&mut self, room: RoomId) {
+        let sensors = self.rooms.get(&room);
+        for viewer in self.viewers.values_mut().filter(|viewer| viewer.room == Some(room)) {
+            viewer.sensors = SensorSet::Ids(sensors.cloned().unwrap_or_default());
+            viewer.room = sensors.map(|_| room);
         }
     }
 

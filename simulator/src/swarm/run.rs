@@ -8,7 +8,7 @@ use components::cell::Cell;
 use components::class::Class;
 use components::command::{Attention, Command, SensorCard, SensorSet};
 use components::delivery::{Deliveries, Notice};
-use components::id::{FeedId, Handles, ViewerId};
+use components::id::{FeedId, Handle, Handles, RoomId, ViewerId};
 use components::load::Load;
 use components::sample::{Payload, Timestamp};
 use components::shape::{self, Shape};
@@ -16,7 +16,7 @@ use components::viewer::Quality;
 use engine::{Engine, EngineConfig, EngineTime, Inputs};
 
 use super::model::{Broken, Model, Sent};
-use super::script::{EPOCH_MS, Event, PayloadForm, World, payload};
+use super::script::{EPOCH_MS, Event, PayloadForm, ROOM_COUNT, World, payload};
 use crate::chance::hash;
 use crate::recording::Hash;
 
@@ -94,6 +94,8 @@ struct Run<'a> {
     devices: Vec<Device>,
     /// By number of the script.
     seats: Vec<Seat>,
+    /// By number of the script. One that is closed is another from then on.
+    rooms: [RoomId; ROOM_COUNT],
     shapes: BTreeMap<Vec<u8>, Arc<Shape>>,
     played: Played,
     hash: Hash,
@@ -130,6 +132,7 @@ impl<'a> Run<'a> {
             viewers: Handles::default(),
             devices: (0..world.devices.len()).map(|_| Device::default()).collect(),
             seats: (0..world.viewer_count).map(|_| Seat::default()).collect(),
+            rooms: std::array::from_fn(|slot| RoomId(Handle { slot: slot as u32, generation: 0 })),
             shapes: BTreeMap::new(),
             played: Played::default(),
             hash: Hash::default(),
@@ -174,6 +177,9 @@ impl<'a> Run<'a> {
         for seat in 0..self.seats.len() {
             self.follow(&Event::CloseViewer { viewer: seat });
         }
+        for room in 0..ROOM_COUNT {
+            self.follow(&Event::CloseRoom { room });
+        }
         for device in 0..self.devices.len() {
             self.follow(&Event::Retire { device });
         }
@@ -181,10 +187,10 @@ impl<'a> Run<'a> {
         // Feeds that were closed before linger on.
         self.tick(self.world.settings.linger_ms * 1000)?;
         let report = self.engine.report();
-        let left = (report.sensor_count, report.viewer_count, report.ring_bytes);
-        if left != (0, 0, 0) || self.feeds.count() + self.viewers.count() > 0 {
+        let left = (report.sensor_count, report.viewer_count, report.room_count, report.ring_bytes);
+        if left != (0, 0, 0, 0) || self.feeds.count() + self.viewers.count() > 0 {
             let sentence = format!(
-                "everyone left; there still are (sensors, viewers, bytes) {left:?}, {} feeds and {} viewers whose end was not told",
+                "everyone left; there still are (sensors, viewers, rooms, bytes) {left:?}, {} feeds and {} viewers whose end was not told",
                 self.feeds.count(),
                 self.viewers.count()
             );
@@ -335,6 +341,20 @@ impl<'a> Run<'a> {
                     let sensors = sensors.clone();
                     Command::SetSensors { viewer, sensors }
                 });
+            }
+            Event::SetRoom { room, sensors } => {
+                let (room, sensors) = (self.rooms[*room], sensors.as_slice().into());
+                self.say(Command::SetRoom { room, sensors });
+            }
+            Event::EnterRoom { viewer, room } => {
+                let room = self.rooms[*room];
+                self.of_viewer(*viewer, |viewer| Command::EnterRoom { viewer, room });
+            }
+            Event::CloseRoom { room } => {
+                let place = &mut self.rooms[*room];
+                let room = *place;
+                place.0.generation += 1;
+                self.say(Command::CloseRoom { room });
             }
             Event::SetQuality { viewer, quality } => {
                 self.of_viewer(*viewer, |viewer| Command::SetQuality {

@@ -24,6 +24,9 @@ pub(super) const EPOCH_MS: i64 = 1_750_000_000_000;
 /// Sensors of a world that is not crowded.
 const CALM_SENSOR_COUNT_MAX: usize = 12;
 
+/// Rooms that somebody may look into.
+pub(super) const ROOM_COUNT: usize = 3;
+
 /// A ring budget that no script comes near.
 pub(super) const ROOMY_BYTES: usize = 1 << 30;
 
@@ -134,6 +137,17 @@ pub enum Event {
     SetSensors {
         viewer: usize,
         sensors: SensorSet,
+    },
+    SetRoom {
+        room: usize,
+        sensors: Vec<Box<str>>,
+    },
+    EnterRoom {
+        viewer: usize,
+        room: usize,
+    },
+    CloseRoom {
+        room: usize,
     },
     SetQuality {
         viewer: usize,
@@ -422,7 +436,7 @@ impl World {
 type Draw = fn(&World, &mut Dice, &mut Vec<Event>);
 
 /// Every kind of event, and how often it happens beside the others.
-const KINDS: [(Draw, usize); 20] = [
+const KINDS: [(Draw, usize); 22] = [
     (|world, dice, script| script.push(world.send(world.device(dice), dice)), 30),
     // A device that says the same twice.
     (
@@ -548,6 +562,26 @@ const KINDS: [(Draw, usize); 20] = [
             script.push(Event::Load(Load { level, memory_protection: dice.once_in(4) }));
         },
         2,
+    ),
+    // Whoever is in a room stays more often than not while others come and sensors change.
+    (
+        |world, dice, script| {
+            let (room, sensors) = (dice.below(ROOM_COUNT), world.some_ids(dice));
+            script.push(Event::SetRoom { room, sensors });
+            if dice.once_in(5) {
+                script.push(Event::CloseRoom { room: dice.below(ROOM_COUNT) });
+            }
+        },
+        3,
+    ),
+    (
+        |world, dice, script| {
+            for _ in 0..dice.within(1, 3) {
+                let viewer = world.viewer(dice);
+                script.push(Event::EnterRoom { viewer, room: dice.below(ROOM_COUNT) });
+            }
+        },
+        3,
     ),
 ];
 

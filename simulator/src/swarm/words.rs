@@ -50,6 +50,11 @@ pub(super) fn tell(world: &World, event: &Event) -> String {
         Event::SetSensors { viewer, sensors } => {
             format!("viewer {viewer} asks for {}", set(sensors))
         }
+        Event::SetRoom { room, sensors } => {
+            format!("in room {room} is measured [{}]", sensors.join(" "))
+        }
+        Event::EnterRoom { viewer, room } => format!("viewer {viewer} looks into room {room}"),
+        Event::CloseRoom { room } => format!("room {room} is closed"),
         Event::SetQuality { viewer, quality } => {
             format!("viewer {viewer} asks for quality {}", quality.name())
         }

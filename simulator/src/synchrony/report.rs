@@ -45,6 +45,9 @@ pub struct Report {
     pub condition: &'static str,
     pub signal: &'static str,
     pub tier: &'static str,
+    /// The id of the room whose group it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
     /// The instant of the first step on the members' common clock: of live sessions unix time.
     pub begin_ms: i64,
     pub step_s: f64,
@@ -198,6 +201,7 @@ impl Report {
             condition: session.condition.name(),
             signal: session.signal.name(),
             tier: session.tier.name(),
+            room: session.room.clone(),
             begin_ms: session.begin_us().unwrap_or(0).div_euclid(1_000),
             step_s: 1.0 / GRID_HZ,
             steps,

@@ -60,6 +60,8 @@ pub struct Session {
     pub signal: Signal,
     pub tier: Tier,
     pub condition: Condition,
+    /// The id of the room whose group it is, of sessions in a room.
+    pub room: Option<String>,
     /// In the order of their states.
     pub people: Vec<String>,
     /// The instant of the first step, microseconds on the members' common clock.
@@ -84,6 +86,7 @@ impl Session {
             signal,
             tier,
             condition,
+            room: None,
             people,
             begin_us: None,
             steps: 0,

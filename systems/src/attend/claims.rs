@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::attention::{ClaimKind, Level};
 use components::budget::Grant;
-use components::command::{SensorSet, Target};
+use components::command::Target;
 use components::id::SensorKey;
 use components::viewer::{Cursors, Viewer, Watch};
 use smallvec::SmallVec;
@@ -104,15 +104,12 @@ pub(crate) fn resolve(viewer: &Viewer, grant: &Grant, sensors: &mut SensorIndex)
     let mut watch = Watch::default();
 
     // The lens, sorted, to tell what is outside it.
-    let lens: Option<Vec<&str>> = match &viewer.sensors {
-        SensorSet::All => None,
-        SensorSet::Ids(ids) => {
-            let mut ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            Some(ids)
-        }
-    };
+    let lens: Option<Vec<&str>> = viewer.lens.ids().map(|ids| {
+        let mut ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    });
     let in_lens = |id: &str| lens.as_ref().is_none_or(|ids| ids.binary_search(&id).is_ok());
 
     let mut claim = |key: SensorKey, attribute: Option<Arc<str>>, kind: ClaimKind| {

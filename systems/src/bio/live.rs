@@ -19,6 +19,7 @@ use components::ledger::Reason;
 use components::load::LoadLevel;
 use components::sample::EngineTime;
 use components::sensor::{Attended, Sensor, Stream, Streams};
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -32,10 +33,21 @@ use crate::conduct::divide::CurrentBudget;
 use crate::conduct::judge::{Advice, Judgement, Pressed};
 use crate::snapshot::bytes::{Read, Reader, Writer, broken};
 use crate::supervise::Supervision;
-use crate::world::{Books, Now, Outgoing, SensorIndex};
+use crate::world::{Books, Now, Outgoing, Parallel, SensorIndex};
 
 /// Streams whose past is known at once: those that somebody watches.
-pub const MIND_COUNT_MAX: usize = 16_384;
+pub const MIND_COUNT_MAX: usize = SHELF_COUNT * SHELF_MIND_COUNT_MAX;
+
+/// What is known of streams lies on shelves, which are looked at in parallel, and on each of them
+/// so much.
+const SHELF_COUNT: usize = 32;
+const SHELF_MIND_COUNT_MAX: usize = 512;
+
+/// Streams whose ids follow each other lie on one shelf, and on the next after so many.
+const SHELF_RUN: u32 = 8;
+
+/// Streams below which it is not worth waking others.
+const PARALLEL_LOOK_COUNT_MIN: usize = 256;
 
 /// A stream that nobody has watched for so long is forgotten.
 const FORGET_MS: u64 = 120_000;
@@ -77,6 +89,46 @@ struct Mind {
     at: EngineTime,
 }
 
+/// What is known of some streams.
+#[derive(Debug, Default)]
+struct Shelf(FxHashMap<StreamId, Mind>);
+
+impl Shelf {
+    /// Looks at what one stream brought since the last look.
+    fn look(
+        &mut self,
+        stream: &Stream,
+        now: EngineTime,
+        settings: &NoveltySettings,
+    ) -> Option<Alarm> {
+        let ring = &stream.ring;
+        let count = ring.count();
+        let is_full = self.0.len() >= SHELF_MIND_COUNT_MAX;
+        let mind = match self.0.entry(stream.id) {
+            Entry::Occupied(mind) => mind.into_mut(),
+            Entry::Vacant(_) if is_full || !is_observed(stream) => return None,
+            Entry::Vacant(place) => {
+                let seen = count.saturating_sub(1);
+                place.insert(Mind { detector: Detector::default(), seen, at: now })
+            }
+        };
+        if mind.seen == count {
+            return None;
+        }
+        let from = mind.seen.max(count.saturating_sub(OBSERVED_COUNT_MAX)).max(ring.oldest());
+        (mind.seen, mind.at) = (count, now);
+        let samples = ring
+            .words(from.min(count), count)
+            .filter_map(|words| Some((words[0] as i64 as f64 / 1000.0, Cell(words[1]).number()?)));
+        mind.detector.observe(settings, samples)
+    }
+}
+
+/// The shelf of a stream.
+fn shelf(stream: StreamId) -> usize {
+    (stream.0 / SHELF_RUN) as usize % SHELF_COUNT
+}
+
 /// Something that was unlike its past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -90,7 +142,7 @@ pub struct Event {
 /// Everything that is known. Written by the systems of this module alone.
 #[derive(Resource, Debug, Default)]
 pub struct Bio {
-    minds: FxHashMap<StreamId, Mind>,
+    shelves: [Shelf; SHELF_COUNT],
     /// Until when a stream is delivered whole.
     lifted: FxHashMap<StreamId, EngineTime>,
     pub event_count: u64,
@@ -142,35 +194,6 @@ impl Bio {
         level
     }
 
-    /// Looks at what one stream brought since the last look.
-    fn look(
-        &mut self,
-        stream: &Stream,
-        now: EngineTime,
-        settings: &NoveltySettings,
-    ) -> Option<Alarm> {
-        let ring = &stream.ring;
-        let count = ring.count();
-        let is_full = self.minds.len() >= MIND_COUNT_MAX;
-        let mind = match self.minds.entry(stream.id) {
-            Entry::Occupied(mind) => mind.into_mut(),
-            Entry::Vacant(_) if is_full || !is_observed(stream) => return None,
-            Entry::Vacant(place) => {
-                let seen = count.saturating_sub(1);
-                place.insert(Mind { detector: Detector::default(), seen, at: now })
-            }
-        };
-        if mind.seen == count {
-            return None;
-        }
-        let from = mind.seen.max(count.saturating_sub(OBSERVED_COUNT_MAX)).max(ring.oldest());
-        (mind.seen, mind.at) = (count, now);
-        let samples = ring
-            .words(from.min(count), count)
-            .filter_map(|words| Some((words[0] as i64 as f64 / 1000.0, Cell(words[1]).number()?)));
-        mind.detector.observe(settings, samples)
-    }
-
     /// Unix seconds, if the hour was ever told.
     fn unix_s(&self, now: EngineTime) -> Option<f64> {
         let measured = self.measured?;
@@ -196,14 +219,18 @@ pub struct Looks(pub(crate) Vec<(SensorKey, SmallVec<[SensorKey; 8]>)>);
 pub fn notice_novelty(
     now: Res<Now>,
     current: Res<CurrentBudget>,
+    parallel: Res<Parallel>,
     sensors: Query<(&Sensor, &Streams, &Attended)>,
     mut bio: ResMut<Bio>,
     mut out: ResMut<Outgoing>,
 ) {
     let bio = &mut *bio;
+    let now_time = now.time;
     if now.passes(1_000) {
-        bio.lifted.retain(|_, until| now.time < *until);
-        bio.minds.retain(|_, mind| now.time < mind.at.plus_millis(FORGET_MS));
+        bio.lifted.retain(|_, until| now_time < *until);
+        for Shelf(minds) in &mut bio.shelves {
+            minds.retain(|_, mind| now_time < mind.at.plus_millis(FORGET_MS));
+        }
     }
     let turn_us = LOOK_MS * 1_000 / TURN_COUNT;
     let (turn, turns) = (now.time.0 / turn_us, now.time.0 / turn_us - now.before.0 / turn_us);
@@ -211,30 +238,45 @@ pub fn notice_novelty(
     if turns == 0 || current.budget.load.level >= LoadLevel::High {
         return;
     }
-    let settings = NoveltySettings::default();
-    let mut alarms: SmallVec<[(StreamId, Event); 4]> = SmallVec::new();
+    // Runs of streams take turns, so that what is looked at together lies together.
+    let is_its_turn = |stream: &Stream| {
+        let run = u64::from(stream.id.0 / SHELF_RUN) / SHELF_COUNT as u64;
+        turn.wrapping_sub(run) % TURN_COUNT < turns
+    };
+    let mut due: [Vec<(&Sensor, &Stream)>; SHELF_COUNT] = std::array::from_fn(|_| Vec::new());
+    let mut due_count = 0;
     for (sensor, streams, attended) in &sensors {
         // Nobody reads what nobody watches: most sensors are passed by without a look at their streams.
         if attended.0 == Level::None {
             continue;
         }
         for stream in &streams.list {
-            let is_its_turn = (turn.wrapping_sub(stream.id.0.into())) % TURN_COUNT < turns;
-            if stream.readers == 0 || !stream.alive || !is_its_turn {
-                continue;
+            if is_its_turn(stream) && stream.readers > 0 && stream.alive {
+                due[shelf(stream.id)].push((sensor, stream));
+                due_count += 1;
             }
-            let Some(alarm) = bio.look(stream, now.time, &settings) else { continue };
-            let Some(card) = &stream.card else { continue };
+        }
+    }
+    let settings = NoveltySettings::default();
+    let look = |(shelf, due): (&mut Shelf, &Vec<(&Sensor, &Stream)>)| -> Vec<(StreamId, Event)> {
+        let event = |&(sensor, stream): &(&Sensor, &Stream)| {
+            let alarm = shelf.look(stream, now_time, &settings)?;
             let event = Event {
-                at: now.time,
+                at: now_time,
                 sensor_id: Arc::clone(&sensor.card.sensor_id),
-                attribute_id: Arc::clone(&card.attribute_id),
+                attribute_id: Arc::clone(&stream.card.as_ref()?.attribute_id),
                 z: alarm.z(),
                 boost_ms: (alarm.boost_s() * 1000.0) as u64,
             };
-            alarms.push((stream.id, event));
-        }
-    }
+            Some((stream.id, event))
+        };
+        due.iter().filter_map(event).collect()
+    };
+    let mut alarms: Vec<(StreamId, Event)> = if parallel.0 && due_count >= PARALLEL_LOOK_COUNT_MIN {
+        bio.shelves.par_iter_mut().zip(&due).flat_map_iter(look).collect()
+    } else {
+        bio.shelves.iter_mut().zip(&due).flat_map(look).collect()
+    };
     // In an order of their own, wherever sensors lie.
     alarms.sort_unstable_by_key(|(stream, _)| *stream);
     for (stream, event) in alarms {
@@ -340,7 +382,7 @@ fn forget(world: &mut World, system: &str, forget: impl FnOnce(&mut Bio)) -> boo
 
 pub(crate) fn restart_novelty(world: &mut World) {
     forget(world, "notice_novelty", |bio| {
-        bio.minds.clear();
+        bio.shelves = Default::default();
         bio.lifted.clear();
     });
 }
@@ -401,7 +443,7 @@ pub fn learn_looks(
 }
 
 pub(crate) fn write(bio: &Bio, out: &mut Writer) {
-    let mut minds: Vec<_> = bio.minds.iter().collect();
+    let mut minds: Vec<_> = bio.shelves.iter().flat_map(|Shelf(minds)| minds).collect();
     minds.sort_unstable_by_key(|(stream, _)| **stream);
     out.count(minds.len());
     for (stream, mind) in minds {
@@ -449,7 +491,7 @@ pub(crate) fn read(bytes: &mut Reader<'_>) -> Read<Bio> {
         let stream = StreamId(bytes.number32()?);
         let detector = Detector::read(bytes)?;
         let mind = Mind { detector, seen: bytes.total()?, at: EngineTime(bytes.total()?) };
-        bio.minds.insert(stream, mind);
+        bio.shelves[shelf(stream)].0.insert(stream, mind);
     }
     if mind_count > MIND_COUNT_MAX {
         return broken("more streams are observed than may be");

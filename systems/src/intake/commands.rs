@@ -9,13 +9,15 @@ use components::budget::Grant;
 use components::command::{Command, SensorCard, SensorSet};
 use components::delivery::{Notice, Refusal, ViewerEnd};
 use components::fault::Faults;
-use components::id::{FeedId, GroupId, ViewerId};
+use components::id::{FeedId, GroupId, RoomId, ViewerId};
 use components::limits;
 use components::ring::Ring;
+use components::room::Lens;
 use components::sample::EngineTime;
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::viewer::{Cursors, Viewer, Watch};
 
+use super::rooms;
 use crate::conduct::divide::{CurrentBudget, Flow, Share};
 use crate::conduct::judge::Pressed;
 use crate::conduct::pace::{Pace, Reports};
@@ -76,6 +78,7 @@ enum Giver {
     Leaving(FeedId),
     Viewer(ViewerId),
     Group(GroupId),
+    Room(RoomId),
     /// It will be said again (a lease, a pressure), or the world is a little behind and nothing else:
     /// a name, an attribute that stays, a word that a device does not hear.
     Nobody,
@@ -93,10 +96,12 @@ impl Giver {
             | Command::SetSensors { viewer, .. }
             | Command::SetQuality { viewer, .. }
             | Command::Attend { viewer, .. }
+            | Command::EnterRoom { viewer, .. }
             | Command::WatchGroup { viewer, .. }
             | Command::UnwatchGroup { viewer, .. }
             | Command::CloseViewer { viewer } => Self::Viewer(*viewer),
             Command::OpenGroup { group, .. } => Self::Group(*group),
+            Command::SetRoom { room, .. } | Command::CloseRoom { room } => Self::Room(*room),
             Command::ForgetAttribute { .. }
             | Command::RenameConnector { .. }
             | Command::Renew { .. }
@@ -140,6 +145,7 @@ fn lose(world: &mut World, giver: Giver) {
             gather::forget(world, group);
             notice(world, Notice::GroupRefused { group });
         }
+        Giver::Room(room) => rooms::lose(world, room),
         Giver::Nobody => {}
     }
 }
@@ -193,7 +199,7 @@ fn apply(world: &mut World, command: Command) {
                 .spawn((
                     Viewer {
                         id: viewer,
-                        sensors,
+                        lens: lens(sensors),
                         attention: Default::default(),
                         choice: quality,
                         lease_until,
@@ -212,8 +218,11 @@ fn apply(world: &mut World, command: Command) {
             change(world, viewer, |_| {});
         }
         Command::SetSensors { viewer, sensors } => {
-            change(world, viewer, |viewer| viewer.sensors = sensors);
+            rooms::turn(world, viewer, lens(sensors));
         }
+        Command::SetRoom { room, sensors } => rooms::set(world, room, sensors),
+        Command::EnterRoom { viewer, room } => rooms::enter(world, room, viewer),
+        Command::CloseRoom { room } => rooms::close(world, room),
         Command::SetQuality { viewer, quality } => {
             change(world, viewer, |viewer| viewer.choice = quality);
         }
@@ -451,9 +460,7 @@ fn let_go(world: &mut World, feed: FeedId, leaves_at: EngineTime) -> bool {
 fn tell_device(world: &mut World, viewer: ViewerId, sensor_id: &str, words: &Arc<str>) {
     let asker = world.resource::<ViewerIndex>().get(viewer);
     let Some(asker) = asker.and_then(|entity| world.get::<Viewer>(entity)) else { return };
-    if let SensorSet::Ids(ids) = &asker.sensors
-        && !ids.iter().any(|id| &**id == sensor_id)
-    {
+    if !asker.lens.has(sensor_id) {
         return;
     }
     let index = world.resource::<SensorIndex>();
@@ -464,12 +471,19 @@ fn tell_device(world: &mut World, viewer: ViewerId, sensor_id: &str, words: &Arc
     world.resource_mut::<Outgoing>().0.notices.extend(notices);
 }
 
+fn lens(sensors: SensorSet) -> Lens {
+    match sensors {
+        SensorSet::All => Lens::All,
+        SensorSet::Ids(ids) => Lens::Ids(ids.into()),
+    }
+}
+
 fn lease(world: &World) -> EngineTime {
     let lease = world.resource::<Settings>().lease_ms;
     world.resource::<Now>().time.plus_millis(lease)
 }
 
-fn change(world: &mut World, id: ViewerId, with: impl FnOnce(&mut Viewer)) {
+pub(super) fn change(world: &mut World, id: ViewerId, with: impl FnOnce(&mut Viewer)) {
     let Some(entity) = world.resource::<ViewerIndex>().get(id) else { return };
     let Some(mut viewer) = world.get_mut::<Viewer>(entity) else { return };
     with(&mut viewer);
@@ -479,19 +493,13 @@ fn change(world: &mut World, id: ViewerId, with: impl FnOnce(&mut Viewer)) {
     }
 }
 
-fn leave(world: &mut World, id: ViewerId, why: ViewerEnd) {
+pub(super) fn leave(world: &mut World, id: ViewerId, why: ViewerEnd) {
     let Some(entity) = world.resource::<ViewerIndex>().get(id) else { return };
+    // It claims nothing from this tick on, though it is taken apart only at its end.
+    rooms::turn(world, id, Lens::none());
+    change(world, id, |viewer| viewer.attention = Default::default());
     world.resource_mut::<ViewerIndex>().put(id, None);
     world.resource_mut::<ViewerIndex>().leaving.push_back((entity, why));
-    // It claims nothing from this tick on, though it is taken apart only at its end.
-    if let Some(mut viewer) = world.get_mut::<Viewer>(entity) {
-        viewer.sensors = SensorSet::Ids(Vec::new());
-        viewer.attention = Default::default();
-        if !viewer.changed {
-            viewer.changed = true;
-            world.resource_mut::<ViewerIndex>().changed.push(entity);
-        }
-    }
 }
 
 /// A viewer whose connection has shown no sign of life goes the way of one that left.

@@ -2,3 +2,4 @@
 
 pub mod commands;
 pub mod fill;
+pub(crate) mod rooms;

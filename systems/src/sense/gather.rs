@@ -81,6 +81,12 @@ impl GroupIndex {
     pub fn count(&self) -> usize {
         self.count
     }
+
+    /// Takes all groups out of their places, in order.
+    pub(crate) fn take_all(&mut self) -> Vec<Entity> {
+        self.count = 0;
+        std::mem::take(&mut self.slots).into_iter().flatten().map(|(_, entity)| entity).collect()
+    }
 }
 
 /// Filters that were designed so far, for all groups.

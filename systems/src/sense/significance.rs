@@ -529,7 +529,7 @@ mod tests {
             significance(&question, |_| true).unwrap().p_group
         };
         for (method, steps, trials) in
-            [(Method::PhaseRandomised, 1_200, 400), (Method::CircularShift, 3_000, 1_000)]
+            [(Method::PhaseRandomised, 1_200, 1_000), (Method::CircularShift, 3_000, 1_000)]
         {
             let alarms =
                 (0..trials).into_par_iter().filter(|trial| p(method, steps, *trial) <= 0.05);

@@ -30,7 +30,7 @@ pub const MAGIC: [u8; 8] = *b"SCTWORLD";
 
 /// Counts up when the form changes. Older and newer forms are refused: a recording is replayed by
 /// the build that made it, or by one whose worlds have the same form.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 const HEAD_BYTES: usize = 28;
 

@@ -7,13 +7,14 @@ use bevy_ecs::prelude::*;
 use components::attention::{Battery, Level};
 use components::attribute::AttributeType;
 use components::class::Class;
-use components::command::{Attention, SensorCard, SensorSet, Target};
+use components::command::{Attention, SensorCard, Target};
 use components::delivery::{StreamCard, ViewerEnd};
-use components::id::{FeedId, SensorKey, StreamId, ViewerId};
+use components::id::{FeedId, RoomId, SensorKey, StreamId, ViewerId};
 use components::ledger::{Ledger, Reason};
 use components::limits;
 use components::load::LoadLevel;
 use components::ring::{Ring, RingParts, TextParts};
+use components::room::{Lens, Room};
 use components::sample::{EngineTime, Text};
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::shape::Shape;
@@ -29,7 +30,8 @@ use crate::bio::live;
 use crate::conduct::divide::CurrentBudget;
 use crate::conduct::judge::Advice;
 use crate::world::{
-    Attendance, Books, Feed, Feeds, Fresh, Memory, Now, SensorIndex, Settings, ViewerIndex,
+    Attendance, Books, Feed, Feeds, Fresh, Memory, Now, RoomIndex, SensorIndex, Settings,
+    ViewerIndex,
 };
 
 /// Milliseconds that a setting may say: 35 years.
@@ -45,6 +47,7 @@ pub fn restore(world: &mut World, whole: &[u8]) -> Result<(), SnapshotError> {
     let sensors = sensors(world, bytes, &mut memory)?;
     world.resource_mut::<Memory>().bytes = memory;
     feeds(world, &sensors, bytes)?;
+    rooms(world, bytes)?;
     viewers(world, bytes)?;
     let key_count = world.resource::<SensorIndex>().keys().len();
     let fresh = fresh(key_count, bytes)?;
@@ -55,6 +58,7 @@ pub fn restore(world: &mut World, whole: &[u8]) -> Result<(), SnapshotError> {
     }
     claims(world)?;
     levels(world);
+    crate::audit::rooms_are_shared(world).map_err(SnapshotError::Broken)?;
     crate::audit::count(world).map_err(SnapshotError::Broken)?;
     world.clear_trackers();
     Ok(())
@@ -379,15 +383,45 @@ fn feeds(world: &mut World, sensors: &[Entity], bytes: &mut Reader<'_>) -> Read<
     Ok(())
 }
 
+fn rooms(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
+    for _ in 0..bytes.count(4)? {
+        let id = RoomId(bytes.handle()?);
+        let sensors = texts(bytes)?.into();
+        let count = bytes.count(2)?;
+        let mut viewers = Vec::with_capacity(count);
+        for _ in 0..count {
+            viewers.push(ViewerId(bytes.handle()?));
+        }
+        let entity = world.spawn(Room { id, sensors, viewers }).id();
+        if world.resource_mut::<RoomIndex>().put(id, Some(entity)).is_some() {
+            return broken("a room is there twice");
+        }
+    }
+    Ok(())
+}
+
 fn viewers(world: &mut World, bytes: &mut Reader<'_>) -> Read<()> {
     let count = bytes.count(12)?;
     let mut viewers = Vec::with_capacity(count);
     for _ in 0..count {
         let id = ViewerId(bytes.handle()?);
-        let sensors = if bytes.flag()? { SensorSet::All } else { SensorSet::Ids(texts(bytes)?) };
+        let lens = match bytes.byte()? {
+            0 => Lens::All,
+            1 => Lens::Ids(texts(bytes)?.into()),
+            2 => {
+                let room = RoomId(bytes.handle()?);
+                let there = world.resource::<RoomIndex>().get(room);
+                let there = there.and_then(|entity| world.get::<Room>(entity));
+                match there.filter(|there| there.viewers.contains(&id)) {
+                    Some(there) => Lens::Room(room, Arc::clone(&there.sensors)),
+                    None => return broken(format!("{id:?} looks into a room that does not know")),
+                }
+            }
+            other => return broken(format!("there is no lens {other}")),
+        };
         let viewer = Viewer {
             id,
-            sensors,
+            lens,
             attention: attention(bytes)?,
             choice: match bytes.byte()? {
                 0 => QualityChoice::Auto,

@@ -4,8 +4,9 @@ use bevy_ecs::prelude::*;
 use components::attention::Battery;
 use components::budget::Grant;
 use components::cell::Cell;
-use components::command::{Attention, SensorSet, Target};
+use components::command::{Attention, Target};
 use components::ledger::{Ledger, Reason};
+use components::room::{Lens, Room};
 use components::sensor::{Attended, Sensor, Stream, Streams};
 use components::viewer::{Cursors, Quality, QualityChoice, Viewer};
 use rustc_hash::FxHashMap;
@@ -27,6 +28,7 @@ pub fn write(world: &mut World) -> Vec<u8> {
     names(world, &mut out);
     let sensor_rows = sensors(world, &mut out);
     feeds(world, &sensor_rows, &mut out);
+    rooms(world, &mut out);
     viewers(world, &mut out);
     fresh(world.resource::<Fresh>(), &mut out);
     super::groups::write(world, &mut out);
@@ -197,6 +199,17 @@ fn used<T>(slots: &[Option<T>]) -> usize {
     slots.iter().rposition(Option::is_some).map_or(0, |last| last + 1)
 }
 
+fn rooms(world: &mut World, out: &mut Writer) {
+    let mut rooms = world.query::<&Room>();
+    out.count(rooms.iter(world).len());
+    for room in rooms.iter(world) {
+        out.handle(room.id.0);
+        texts(&room.sensors, out);
+        out.count(room.viewers.len());
+        room.viewers.iter().for_each(|viewer| out.handle(viewer.0));
+    }
+}
+
 fn viewers(world: &mut World, out: &mut Writer) {
     let mut viewers = world.query::<(Entity, &Viewer, &Cursors, &Grant, &Pace, &Share, &Flow)>();
     out.count(viewers.iter(world).len());
@@ -207,11 +220,15 @@ fn viewers(world: &mut World, out: &mut Writer) {
         rows.insert(entity, row as u64);
         debug_assert!(!viewer.busy, "it ends with the tick");
         out.handle(viewer.id.0);
-        match &viewer.sensors {
-            SensorSet::All => out.flag(true),
-            SensorSet::Ids(ids) => {
-                out.flag(false);
+        match &viewer.lens {
+            Lens::All => out.byte(0),
+            Lens::Ids(ids) => {
+                out.byte(1);
                 texts(ids, out);
+            }
+            Lens::Room(room, _) => {
+                out.byte(2);
+                out.handle(room.0);
             }
         }
         attention(&viewer.attention, out);
