@@ -6,15 +6,19 @@
 //! itself. Which sensors are kept is in the store. `docs/history.md` has the format and the promises.
 
 pub mod api;
+mod encode;
+mod numbers;
+pub(crate) mod pages;
+pub mod past;
 pub mod pending;
+pub mod room_api;
+pub mod rooms;
 pub mod segment;
 pub mod shelf;
 mod tap;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,13 +30,17 @@ use components::shape::Shape;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::rooms::RoomId;
 use crate::store::record::{Record, Revision, Unreadable, frozen, unknown_version};
-use crate::store::{Entry, Expect, ReadError, Refused, Store, Table};
+use crate::store::{Change, Entry, Expect, ReadError, Readiness, Refused, Store, Table};
+use crate::supervise::{STORAGE, Supervisor};
+pub use past::Past;
 use pending::{EntryV1, Pending, erase_all};
-use segment::{Damaged, Rows, Summed, Tier, sum_up};
-use shelf::{Found, Shelf, reader};
+use rooms::RoomPastRecord;
+use shelf::Shelf;
 pub use tap::Tap;
 
 /// Sensors that are kept at once.
@@ -46,6 +54,9 @@ const WAITING_SAMPLE_COUNT_MAX: usize = 1 << 20;
 
 /// Samples, or periods, in one answer.
 pub const ROW_COUNT_MAX: u64 = 1_000_000;
+
+/// Whoever asks hears within this time what has become of it.
+const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often what waits is looked at; nobody needs to be woken for it.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -72,6 +83,8 @@ pub struct HistoryRecord {
     /// The oldest give way.
     pub bytes_max: u64,
     pub since_unix_ms: i64,
+    /// The room because of which it is kept; `None`: somebody wants this sensor's kept.
+    pub room: Option<[u8; 16]>,
 }
 
 /// As the first release wrote it.
@@ -84,18 +97,34 @@ struct HistoryV1 {
 
 impl From<HistoryV1> for HistoryRecord {
     fn from(HistoryV1 { keep_hours, bytes_max, since_unix_ms }: HistoryV1) -> Self {
-        Self { keep_hours, bytes_max, since_unix_ms }
+        Self { keep_hours, bytes_max, since_unix_ms, room: None }
+    }
+}
+
+/// With rooms.
+#[derive(Deserialize)]
+struct HistoryV2 {
+    keep_hours: u32,
+    bytes_max: u64,
+    since_unix_ms: i64,
+    room: Option<[u8; 16]>,
+}
+
+impl From<HistoryV2> for HistoryRecord {
+    fn from(HistoryV2 { keep_hours, bytes_max, since_unix_ms, room }: HistoryV2) -> Self {
+        Self { keep_hours, bytes_max, since_unix_ms, room }
     }
 }
 
 impl Record for HistoryRecord {
     const TABLE: &'static str = "history";
     const SECTION: u16 = 3;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
 
     fn read(version: u16, body: &[u8]) -> Result<Self, Unreadable> {
         match version {
             1 => frozen::<HistoryV1>(body).map(Self::from),
+            2 => frozen::<HistoryV2>(body).map(Self::from),
             _ => Err(unknown_version(version)),
         }
     }
@@ -125,6 +154,7 @@ pub enum HistoryError {
     /// This sensor's past is not kept.
     NotKept,
     TooManySensors,
+    TooManyRooms,
     /// All sensors together may not take so much.
     NoRoom {
         bytes_max: u64,
@@ -134,6 +164,8 @@ pub enum HistoryError {
         rows: u64,
     },
     Refused(Refused),
+    /// The store cannot be asked now, and why.
+    NoStore(String),
     Io(String),
 }
 
@@ -143,6 +175,9 @@ impl fmt::Display for HistoryError {
             Self::NothingKept => f.write_str("nothing is kept: start with --data DIR"),
             Self::NotKept => f.write_str("the past of this sensor is not kept: PUT first"),
             Self::TooManySensors => write!(f, "{SENSOR_COUNT_MAX} sensors are kept already"),
+            Self::TooManyRooms => {
+                write!(f, "{} rooms are kept already", rooms::ROOM_COUNT_MAX)
+            }
             Self::NoRoom { bytes_max } => write!(
                 f,
                 "the sensors that are kept may take all of the {} MiB there are \
@@ -155,6 +190,7 @@ impl fmt::Display for HistoryError {
                  `to`, or give a `step`"
             ),
             Self::Refused(refused) => refused.fmt(f),
+            Self::NoStore(why) => write!(f, "the store cannot be asked now: {why}"),
             Self::Io(what) => write!(f, "the folder of the past: {what}"),
         }
     }
@@ -242,13 +278,6 @@ pub struct About {
     pub samples: u64,
 }
 
-/// Samples, in the order of time, by form; and damaged segments that were left out.
-#[derive(Debug)]
-pub struct Past<T> {
-    pub forms: Vec<(Arc<Shape>, T)>,
-    pub damaged: u64,
-}
-
 impl History {
     /// Begins, with nothing kept until it is [hydrated](Self::hydrate).
     ///
@@ -259,6 +288,7 @@ impl History {
         bytes_max: u64,
         store: Store,
         clock: Clock,
+        supervisor: &Supervisor,
     ) -> std::io::Result<Arc<Self>> {
         let pending = folder.clone().map(Pending::open).transpose()?;
         let history = Arc::new(Self {
@@ -281,7 +311,13 @@ impl History {
         });
         let keeper = Arc::clone(&history);
         let thread = std::thread::Builder::new().name("history".into());
-        *lock(&history.thread) = Some(thread.spawn(move || keeper.run())?);
+        let supervisor = supervisor.clone();
+        let run = move || {
+            let is_over = || keeper.ending.load(Ordering::Acquire);
+            let name = ("history", "task.history");
+            supervisor.keep_here(name, STORAGE, is_over, |round| keeper.run(round));
+        };
+        *lock(&history.thread) = Some(thread.spawn(run)?);
         Ok(history)
     }
 
@@ -294,8 +330,15 @@ impl History {
         let mut count = 0;
         for Entry { key, record, .. } in entries.into_iter().flatten() {
             let Ok(key) = <[u8; 32]>::try_from(&*key).map(SensorKey) else { continue };
+            // What is there for a room is taken further once its sensor is seen in it.
+            let is_wanted = record.room.is_none();
             match self.take_up(key, record) {
-                Ok(()) => count += 1,
+                Ok(()) => {
+                    count += 1;
+                    if is_wanted {
+                        self.order(Order::Keep(key));
+                    }
+                }
                 Err(problem) => tracing::error!(%problem, "a sensor's past cannot be kept"),
             }
         }
@@ -349,7 +392,6 @@ impl History {
         let shelf = Shelf::open(folder.join(key.folder()), policy).map_err(io)?;
         self.damaged.fetch_add(shelf.damaged, Ordering::Relaxed);
         shelves.insert(key, shelf);
-        self.order(Order::Keep(key));
         Ok(())
     }
 
@@ -374,9 +416,67 @@ impl History {
         if self.folder.is_none() {
             return Err(HistoryError::NothingKept);
         }
+        let wanted = HistoryRecord { keep_hours, bytes_max, since_unix_ms: 0, room: None };
+        self.want(SensorKey::of(sensor_id), wanted, at).await
+    }
+
+    /// The same, for as long as it is in a room; what somebody wants of the sensor itself stays as it is.
+    async fn keep_in_room(
+        self: &Arc<Self>,
+        sensor_id: &str,
+        room: RoomId,
+        RoomPastRecord { keep_hours, bytes_max }: RoomPastRecord,
+    ) -> Result<(), HistoryError> {
+        let _turn = self.turn.lock().await;
         let key = SensorKey::of(sensor_id);
+        let own = lock(&self.shelves).get(&key).map(|shelf| shelf.policy.clone());
+        let is_so = |own: &HistoryRecord| {
+            (own.room, own.keep_hours, own.bytes_max) == (Some(room.0), keep_hours, bytes_max)
+        };
+        match own {
+            Some(own) if own.room.is_none() => return Ok(()),
+            Some(own) if is_so(&own) => self.order(Order::Keep(key)),
+            _ => {
+                let room = Some(room.0);
+                let wanted = HistoryRecord { keep_hours, bytes_max, since_unix_ms: 0, room };
+                self.want(key, wanted, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It is not in the room any more: nothing more comes to what was kept because of it.
+    fn leave_room(&self, sensor_id: &str, room: RoomId) {
+        let key = SensorKey::of(sensor_id);
+        let shelves = lock(&self.shelves);
+        if shelves.get(&key).is_some_and(|shelf| shelf.policy.room == Some(room.0)) {
+            self.order(Order::Leave(key));
+        }
+    }
+
+    /// What was kept because of a room is overwritten and gone.
+    async fn delete_of_room(self: &Arc<Self>, room: RoomId) -> Result<(), HistoryError> {
+        let _turn = self.turn.lock().await;
+        let of_it = |(key, shelf): (&SensorKey, &Shelf)| {
+            (shelf.policy.room == Some(room.0)).then_some(*key)
+        };
+        let keys: Vec<SensorKey> = lock(&self.shelves).iter().filter_map(of_it).collect();
+        for key in keys {
+            self.give_up(key).await?;
+        }
+        Ok(())
+    }
+
+    /// `since_unix_ms` is filled in.
+    async fn want(
+        self: &Arc<Self>,
+        key: SensorKey,
+        mut record: HistoryRecord,
+        at: Option<Revision>,
+    ) -> Result<Revision, HistoryError> {
+        let bytes_max = record.bytes_max;
         let now = self.clock.now().unix_ms;
-        let since_unix_ms = {
+        record.since_unix_ms = {
             let shelves = lock(&self.shelves);
             let others = shelves.iter().filter(|(other, _)| **other != key);
             let booked: u64 = others.map(|(_, shelf)| shelf.policy.bytes_max).sum();
@@ -389,12 +489,11 @@ impl History {
             }
             there.map_or(now, |shelf| shelf.policy.since_unix_ms)
         };
-        let record = HistoryRecord { keep_hours, bytes_max, since_unix_ms };
         let expect = at.map_or(Expect::Any, Expect::At);
-        let kept = self.store.commit(vec![self.table.put(&key.0, &record, expect)]).await;
-        let revision = kept.map_err(HistoryError::Refused)?;
+        let revision = self.commit(self.table.put(&key.0, &record, expect)).await?;
         let history = Arc::clone(self);
         blocking(move || history.take_up(key, record)).await??;
+        self.order(Order::Keep(key));
         Ok(revision)
     }
 
@@ -404,12 +503,32 @@ impl History {
     /// Something is left, and it is kept still; it may be tried again.
     pub async fn delete(self: &Arc<Self>, sensor_id: &str) -> Result<(), HistoryError> {
         let _turn = self.turn.lock().await;
-        let key = SensorKey::of(sensor_id);
+        self.give_up(SensorKey::of(sensor_id)).await
+    }
+
+    async fn give_up(self: &Arc<Self>, key: SensorKey) -> Result<(), HistoryError> {
+        // What is erased must not be kept again by the next server.
+        self.ready()?;
         let history = Arc::clone(self);
         blocking(move || history.erase(key)).await??;
-        let gone = self.store.commit(vec![self.table.delete(&key.0, Expect::Any)]).await;
-        gone.map_err(HistoryError::Refused)?;
+        self.commit(self.table.delete(&key.0, Expect::Any)).await?;
         Ok(())
+    }
+
+    fn ready(&self) -> Result<(), HistoryError> {
+        match &*self.store.watch().borrow() {
+            Readiness::Failed(error) => Err(HistoryError::NoStore(error.to_string())),
+            Readiness::Hydrating | Readiness::Ready => Ok(()),
+        }
+    }
+
+    /// Nobody who asks waits for a disk that is not there.
+    async fn commit(&self, change: Change) -> Result<Revision, HistoryError> {
+        self.ready()?;
+        let committed = timeout(KEEP_PATIENCE, self.store.commit(vec![change])).await;
+        let late = "it takes too long: look at /health/ready, and whether it was done after all";
+        let committed = committed.map_err(|_| HistoryError::NoStore(late.into()))?;
+        committed.map_err(HistoryError::Refused)
     }
 
     fn erase(&self, key: SensorKey) -> Result<(), HistoryError> {
@@ -440,118 +559,6 @@ impl History {
         })
     }
 
-    fn find(
-        &self,
-        sensor_id: &str,
-        attribute_id: &str,
-        tier: Tier,
-        range: &Range<i64>,
-    ) -> Result<Found, HistoryError> {
-        let shelves = lock(&self.shelves);
-        let shelf = shelves.get(&SensorKey::of(sensor_id)).ok_or(HistoryError::NotKept)?;
-        let found = shelf.find(attribute_id, range);
-        let rows = found.places.iter().map(|(_, place)| place.weight(tier).1).sum();
-        if rows > ROW_COUNT_MAX { Err(HistoryError::TooMuch { rows }) } else { Ok(found) }
-    }
-
-    /// The samples of an attribute with stamps in `range`. Blocks.
-    ///
-    /// # Errors
-    /// See [`HistoryError`].
-    pub fn samples(
-        &self,
-        sensor_id: &str,
-        attribute_id: &str,
-        range: &Range<i64>,
-    ) -> Result<Past<Rows>, HistoryError> {
-        let found = self.find(sensor_id, attribute_id, Tier::Samples, range)?;
-        let mut past = Past { forms: Vec::new(), damaged: 0 };
-        let mut add = |rows: Rows| {
-            let Rows { shape, stamps, cells } = rows;
-            let width = shape.width();
-            let into = of_form(&mut past.forms, &shape, || Rows::new(Arc::clone(&shape)));
-            for (stamp, cells) in stamps.iter().zip(cells.chunks_exact(width.max(1))) {
-                if range.contains(stamp) {
-                    into.stamps.push(*stamp);
-                    into.cells.extend_from_slice(cells);
-                }
-            }
-        };
-        let mut damaged = 0;
-        self.each(&found, &mut damaged, |place, read| {
-            add(place.rows(read)?);
-            Ok(())
-        });
-        found.rows.into_iter().for_each(add);
-        past.damaged = damaged;
-        past.forms.iter_mut().for_each(|(_, rows)| in_order(rows));
-        past.forms.retain(|(_, rows)| !rows.stamps.is_empty());
-        Ok(past)
-    }
-
-    /// Minimum, maximum, sum and count of each leaf in periods of `step_ms` that begin in `range`.
-    /// From the minutes or seconds that were summed up where they fit. Blocks.
-    ///
-    /// # Errors
-    /// See [`HistoryError`].
-    pub fn summed(
-        &self,
-        sensor_id: &str,
-        attribute_id: &str,
-        range: &Range<i64>,
-        step_ms: i64,
-    ) -> Result<Past<Summed>, HistoryError> {
-        let fits = |period: i64| [step_ms, range.start, range.end].iter().all(|n| n % period == 0);
-        let tier = match () {
-            () if fits(60_000) => Tier::Minutes,
-            () if fits(1_000) => Tier::Seconds,
-            () => Tier::Samples,
-        };
-        let found = self.find(sensor_id, attribute_id, tier, range)?;
-        let mut past = Past { forms: Vec::new(), damaged: 0 };
-        let mut damaged = 0;
-        self.each(&found, &mut damaged, |place, read| {
-            let into = of_form(&mut past.forms, &place.shape, Summed::new);
-            match tier {
-                Tier::Samples => sum_up(&place.rows(read)?, step_ms, range, into),
-                _ => place.sums(tier, step_ms, range, read, into)?,
-            }
-            Ok(())
-        });
-        if let Some(rows) = &found.rows {
-            let into = of_form(&mut past.forms, &rows.shape, Summed::new);
-            sum_up(rows, step_ms, range, into);
-        }
-        past.damaged = damaged;
-        past.forms.retain(|(_, summed)| !summed.is_empty());
-        Ok(past)
-    }
-
-    /// Each segment, its file opened once; of those that are damaged, how many.
-    fn each(
-        &self,
-        found: &Found,
-        damaged: &mut u64,
-        mut visit: impl FnMut(
-            &segment::Place,
-            &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
-        ) -> Result<(), Damaged>,
-    ) {
-        let mut open: Option<(&Arc<std::path::Path>, File)> = None;
-        for (path, place) in &found.places {
-            if open.as_ref().is_none_or(|(there, _)| *there != path) {
-                // One that has just been given up is no damage.
-                open = File::open(path).ok().map(|file| (path, file));
-            }
-            let Some((_, file)) = &open else { continue };
-            if let Err(Damaged(what)) = visit(place, &mut reader(file)) {
-                tracing::error!(path = %path.display(), %what, "a segment is damaged and left out");
-                self.damaged.fetch_add(1, Ordering::Relaxed);
-                *damaged += 1;
-            }
-        }
-    }
-
     /// What is counted.
     pub fn figures(&self) -> Figures {
         let shelves = lock(&self.shelves);
@@ -580,10 +587,11 @@ impl History {
         self.lost[why as usize].fetch_add(count, Ordering::Relaxed);
     }
 
-    fn run(&self) {
+    fn run(&self, round: &dyn Fn()) {
         let scalar = Arc::new(Shape::scalar());
         while !self.ending.load(Ordering::Acquire) {
             std::thread::park_timeout(PERIOD);
+            round();
             self.work(&scalar);
         }
         self.work(&scalar);
@@ -669,35 +677,6 @@ impl History {
             }
         }
     }
-}
-
-/// The place for samples of a form, among those of other forms.
-fn of_form<'a, T>(
-    forms: &'a mut Vec<(Arc<Shape>, T)>,
-    shape: &Arc<Shape>,
-    make: impl FnOnce() -> T,
-) -> &'a mut T {
-    let at = match forms.iter().position(|(there, _)| there == shape) {
-        Some(at) => at,
-        None => {
-            forms.push((Arc::clone(shape), make()));
-            forms.len() - 1
-        }
-    };
-    &mut forms[at].1
-}
-
-/// Devices send late and twice; of one stamp, in the order in which they came.
-fn in_order(rows: &mut Rows) {
-    if rows.stamps.is_sorted() {
-        return;
-    }
-    let width = rows.shape.width();
-    let mut order: Vec<usize> = (0..rows.stamps.len()).collect();
-    order.sort_by_key(|&n| rows.stamps[n]);
-    rows.cells =
-        order.iter().flat_map(|&n| &rows.cells[n * width..(n + 1) * width]).copied().collect();
-    rows.stamps = order.iter().map(|&n| rows.stamps[n]).collect();
 }
 
 fn io(error: std::io::Error) -> HistoryError {

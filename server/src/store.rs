@@ -24,9 +24,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use components::fault::Faults;
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 use tokio::sync::{oneshot, watch};
 
+use crate::breaker::{self, Breaker};
 use crate::clock::Clock;
 pub use error::{StoreError, Trouble};
 pub use file::{FILE, Place};
@@ -58,6 +60,9 @@ pub fn sections() -> Vec<Section> {
         Section::of::<crate::belongings::record::CredentialRecord>(),
         Section::of::<crate::belongings::record::SensorRecord>(),
         Section::of::<crate::belongings::record::ConnectorRecord>(),
+        Section::of::<crate::consent::record::PrivacyRecord>(),
+        Section::of::<crate::consent::record::GrantRecord>(),
+        Section::of::<crate::history::rooms::RoomPastRecord>(),
     ]
 }
 
@@ -74,6 +79,10 @@ pub struct StoreConfig {
     pub scrub_period: Duration,
     /// Before the first retry; the later ones wait longer.
     pub retry_first: Duration,
+    /// No retry waits longer, and how long the breaker leaves the disk in peace.
+    pub rest: Duration,
+    /// Failpoints, in builds that have them.
+    pub faults: Faults,
 }
 
 impl StoreConfig {
@@ -87,6 +96,8 @@ impl StoreConfig {
             waiting_bytes_max: WAITING_BYTES_MAX,
             scrub_period: writer::SCRUB_PERIOD,
             retry_first: writer::RETRY_FIRST,
+            rest: breaker::REST,
+            faults: Faults::default(),
         }
     }
 }
@@ -266,6 +277,8 @@ struct Inner {
     /// While it is ready.
     db: Mutex<Option<Arc<Database>>>,
     readiness: watch::Sender<Readiness>,
+    /// Between the thread and the disk.
+    breaker: Mutex<Breaker>,
     counts: Counts,
     /// Damaged values that were met, by place.
     rotten: Mutex<BTreeMap<String, String>>,
@@ -294,6 +307,7 @@ pub struct Report {
     pub changes: u64,
     /// Times that the file could not be opened or written.
     pub failures: u64,
+    pub breaker: Breaker,
     /// By the names of [`Refused`].
     pub refused: [u64; Refused::NAMES.len()],
     pub rotten: u64,
@@ -311,6 +325,7 @@ impl Store {
     /// [`watch`](Self::watch).
     pub fn start(config: StoreConfig) -> std::io::Result<Self> {
         let store = Self(Arc::new(Inner {
+            breaker: Mutex::new(Breaker::new(config.rest)),
             config,
             queue: Mutex::default(),
             bell: Condvar::new(),
@@ -447,6 +462,7 @@ impl Store {
             commits: read(&counts.commits),
             changes: read(&counts.changes),
             failures: read(&counts.failures),
+            breaker: lock(&inner.breaker).clone(),
             refused: counts.refused.each_ref().map(read),
             rotten: read(&counts.rotten),
             rotten_places: rotten_places.iter().map(|(p, w)| (p.clone(), w.clone())).collect(),

@@ -1,21 +1,27 @@
-//! `/api/sensors/{id}/history`: opting in and out, and the past as JSON, CSV or Parquet.
+//! `/api/sensors/{id}/history`: opting in and out, and the past as JSON, CSV, Parquet or an
+//! Arrow stream.
 
+use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, put};
+use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use simulator::exchange::series::{Series, fields};
 
-use super::segment::{Rows, Summed};
-use super::{Figures, History, HistoryError, LOST_NAMES, Past, ROW_COUNT_MAX};
+use super::encode::{self, Format, Told};
+use super::past::Cursor;
+use super::{Figures, History, HistoryError, LOST_NAMES, ROW_COUNT_MAX};
 use crate::channel::unix_now;
+use crate::consent::api::only_shared;
 use crate::metrics::Page;
 use crate::orders::{self, Answer, Problem, Words, error, let_administrators_in, let_in};
 use crate::socket::Doors;
@@ -31,14 +37,20 @@ const MIB_MAX: u64 = 256;
 /// What is looked at if nobody says since when.
 const RANGE_MS: i64 = 600_000;
 
+/// Samples before another, if nobody says how many.
+const COUNT: u64 = 10_000;
+const COUNT_MAX: u64 = 100_000;
+
 /// Looking needs a viewer's authority, keeping and deleting an administrator's.
 pub fn router(history: Arc<History>, doors: Arc<Doors>) -> Router {
     let path = "/api/sensors/{id}/history";
     let orders = Router::new()
         .route(path, put(keep).delete(delete))
         .layer(middleware::from_fn_with_state(Arc::clone(&doors), let_administrators_in));
-    let looks =
-        Router::new().route(path, get(look)).layer(middleware::from_fn_with_state(doors, let_in));
+    let shared = middleware::from_fn_with_state(Arc::clone(&doors), only_shared);
+    let looks = Router::new()
+        .route(path, get(look).layer(shared))
+        .layer(middleware::from_fn_with_state(doors, let_in));
     orders.merge(looks).with_state(history)
 }
 
@@ -53,6 +65,39 @@ fn name(named: Named) -> Result<String, Problem> {
     Ok(name)
 }
 
+/// How long and how much is to be kept.
+pub(super) struct Policy {
+    pub(super) keep_hours: u32,
+    pub(super) bytes_max: u64,
+    /// The revision that was seen.
+    pub(super) at: Option<Revision>,
+}
+
+impl Policy {
+    /// `mib`: if nobody says how much. Where there are no revisions, none can be named.
+    pub(super) fn read(
+        headers: &HeaderMap,
+        body: orders::Body,
+        mib: u64,
+        has_revision: bool,
+    ) -> Result<Self, Problem> {
+        let keys = ["keep_hours", "mib_max", "revision"];
+        let keys = if has_revision { &keys[..] } else { &keys[..2] };
+        let words = Words::read_if_any(headers, body, keys)?;
+        let number = |key: &str, from: u64, to: u64| {
+            let read = move |value: &Value| value.as_u64().filter(|n| (from..=to).contains(n));
+            words.value(key, read, &format!("expected a whole number from {from} to {to}"))
+        };
+        let keep_hours = number("keep_hours", 1, u64::from(KEEP_HOURS_MAX))?;
+        let mib_max = number("mib_max", 1, 1 << 20)?;
+        Ok(Self {
+            keep_hours: keep_hours.map_or(KEEP_HOURS, |hours| hours as u32),
+            bytes_max: mib_max.unwrap_or(mib) << 20,
+            at: number("revision", 0, u64::MAX)?.map(Revision),
+        })
+    }
+}
+
 async fn keep(
     State(history): State<Arc<History>>,
     named: Named,
@@ -60,16 +105,7 @@ async fn keep(
     body: orders::Body,
 ) -> Answer {
     let sensor_id = name(named)?;
-    let words = Words::read_if_any(&headers, body, &["keep_hours", "mib_max", "revision"])?;
-    let number = |key: &str, from: u64, to: u64| {
-        let read = move |value: &Value| value.as_u64().filter(|n| (from..=to).contains(n));
-        words.value(key, read, &format!("expected a whole number from {from} to {to}"))
-    };
-    let keep_hours = number("keep_hours", 1, u64::from(KEEP_HOURS_MAX))?;
-    let mib_max = number("mib_max", 1, 1 << 20)?;
-    let at = number("revision", 0, u64::MAX)?.map(Revision);
-    let keep_hours = keep_hours.map_or(KEEP_HOURS, |hours| hours as u32);
-    let bytes_max = mib_max.unwrap_or(MIB_MAX) << 20;
+    let Policy { keep_hours, bytes_max, at } = Policy::read(&headers, body, MIB_MAX, true)?;
     let Revision(revision) = history.keep(&sensor_id, keep_hours, bytes_max, at).await?;
     let said = json!({
         "sensor_id": sensor_id,
@@ -93,14 +129,10 @@ struct Wish {
     from: Option<i64>,
     to: Option<i64>,
     step: Option<i64>,
+    before: Option<i64>,
+    have: Option<u64>,
+    count: Option<u64>,
     format: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Json,
-    Csv,
-    Parquet,
 }
 
 async fn look(
@@ -111,44 +143,97 @@ async fn look(
     let bad = |what: &str| error(StatusCode::BAD_REQUEST, "bad_value", what);
     let sensor_id = name(named)?;
     let Query(wish) = wish.map_err(|rejection| bad(&rejection.body_text()))?;
-    let Some(attribute_id) = wish.attribute else { return about(&history, &sensor_id) };
-    let to = wish.to.unwrap_or_else(|| unix_now().0);
-    let from = wish.from.unwrap_or_else(|| to.saturating_sub(RANGE_MS));
-    if from >= to {
-        return Err(bad("`from` and `to` are unix milliseconds, and `from` is the earlier"));
-    }
-    let format = match wish.format.as_deref() {
-        None | Some("json") => Format::Json,
-        Some("csv") => Format::Csv,
-        Some("parquet") => Format::Parquet,
-        Some(_) => return Err(bad("`format`: there are json, csv and parquet")),
-    };
-    let step = wish.step.filter(|step| (1..=366 * 86_400_000).contains(step));
-    if step != wish.step {
-        return Err(bad("`step` is milliseconds, from 1 to those of a year"));
-    }
-    let work = move || match step {
-        None => {
-            let past = history.samples(&sensor_id, &attribute_id, &(from..to))?;
-            samples(&sensor_id, &attribute_id, format, &past)
+    let Some(attribute_id) = wish.attribute.clone() else { return about(&history, &sensor_id) };
+    let asked = Asked::of(&wish).map_err(|what| bad(&what))?;
+    let format = wish.format.as_deref().map_or(Some(Format::Json), Format::named);
+    let format = format.ok_or_else(|| bad(&format!("`format`: there are {}", Format::NAMES)))?;
+    let answering =
+        super::blocking(move || answer(&history, &sensor_id, &attribute_id, format, asked));
+    let pieces = answering.await??;
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    let headers = [
+        (header::CONTENT_TYPE, format.kind().to_owned()),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    let pieces = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+/// Which part of the past.
+enum Asked {
+    Samples(Range<i64>),
+    Summed {
+        range: Range<i64>,
+        step_ms: i64,
+    },
+    /// The last so many before a sample that is there already.
+    Before {
+        cursor: Cursor,
+        count: usize,
+    },
+}
+
+impl Asked {
+    fn of(wish: &Wish) -> Result<Self, String> {
+        if let Some(before) = wish.before {
+            let others = [wish.from, wish.to, wish.step];
+            if others.iter().any(Option::is_some) {
+                return Err("`before` goes with `have` and `count`, and not with a range".into());
+            }
+            let count = wish.count.unwrap_or(COUNT);
+            let have = wish.have.unwrap_or(0);
+            if !(1..=COUNT_MAX).contains(&count) || have > COUNT_MAX {
+                return Err(format!("`count` is from 1 to {COUNT_MAX}, `have` no more"));
+            }
+            return Ok(Self::Before { cursor: Cursor { before, have }, count: count as usize });
         }
-        Some(step) => {
-            let rows = to.abs_diff(from) / step.unsigned_abs();
+        if wish.have.is_some() || wish.count.is_some() {
+            return Err("`have` and `count` go with `before`".into());
+        }
+        let to = wish.to.unwrap_or_else(|| unix_now().0);
+        let from = wish.from.unwrap_or_else(|| to.saturating_sub(RANGE_MS));
+        if from >= to {
+            return Err("`from` and `to` are unix milliseconds, and `from` is the earlier".into());
+        }
+        match wish.step {
+            None => Ok(Self::Samples(from..to)),
+            Some(step_ms) if (1..=366 * 86_400_000).contains(&step_ms) => {
+                Ok(Self::Summed { range: from..to, step_ms })
+            }
+            Some(_) => Err("`step` is milliseconds, from 1 to those of a year".into()),
+        }
+    }
+}
+
+fn answer(
+    history: &History,
+    sensor_id: &str,
+    attribute_id: &str,
+    format: Format,
+    asked: Asked,
+) -> Result<Vec<Bytes>, HistoryError> {
+    let told = |damaged| Told { sensor_id, attribute_id, damaged };
+    match asked {
+        Asked::Samples(range) => {
+            let past = history.samples(sensor_id, attribute_id, &range)?;
+            encode::samples(told(past.damaged), format, &past, None)
+        }
+        Asked::Before { cursor, count } => {
+            let (past, older) = history.before(sensor_id, attribute_id, cursor, count)?;
+            let older =
+                older.map(|Cursor { before, have }| json!({"before": before, "have": have}));
+            encode::samples(told(past.damaged), format, &past, Some(("older", json!(older))))
+        }
+        Asked::Summed { range, step_ms } => {
+            let rows = range.end.abs_diff(range.start) / step_ms.unsigned_abs();
             if rows > ROW_COUNT_MAX {
                 return Err(HistoryError::TooMuch { rows });
             }
-            let past = history.summed(&sensor_id, &attribute_id, &(from..to), step)?;
-            summed(&sensor_id, &attribute_id, step, format, &past)
+            let past = history.summed(sensor_id, attribute_id, &range, step_ms)?;
+            encode::summed(told(past.damaged), format, step_ms, &past)
         }
-    };
-    let body = super::blocking(work).await??;
-    let kind = match format {
-        Format::Json => "application/json",
-        Format::Csv => "text/csv; charset=utf-8",
-        Format::Parquet => "application/vnd.apache.parquet",
-    };
-    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, body).into_response())
+    }
 }
 
 fn about(history: &History, sensor_id: &str) -> Answer {
@@ -165,109 +250,8 @@ fn about(history: &History, sensor_id: &str) -> Answer {
     })))
 }
 
-fn fresh(body: Value) -> Response {
+pub(super) fn fresh(body: Value) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-/// `{..., "samples": [[stamp, payload], ...]}`, or rows.
-fn samples(
-    sensor_id: &str,
-    attribute_id: &str,
-    format: Format,
-    past: &Past<Rows>,
-) -> Result<Vec<u8>, HistoryError> {
-    let mut out = Vec::new();
-    if format != Format::Json {
-        let mut series = series(sensor_id, attribute_id, format, &mut out)?;
-        for (shape, rows) in &past.forms {
-            series.samples(shape, &rows.stamps, &rows.cells).map_err(HistoryError::Io)?;
-        }
-        series.finish().map_err(HistoryError::Io)?;
-        return Ok(out);
-    }
-    begin(sensor_id, attribute_id, past.damaged, &mut out);
-    out.extend_from_slice(b",\"samples\":[");
-    let mut is_first = true;
-    for (shape, rows) in &past.forms {
-        let width = shape.width().max(1);
-        for (stamp, cells) in rows.stamps.iter().zip(rows.cells.chunks_exact(width)) {
-            out.extend_from_slice(if is_first { b"[" } else { b",[" });
-            is_first = false;
-            out.extend_from_slice(stamp.to_string().as_bytes());
-            out.push(b',');
-            shape.write_json(cells, &mut out);
-            out.push(b']');
-        }
-    }
-    out.extend_from_slice(b"]}");
-    Ok(out)
-}
-
-/// `{..., "step": ms, "points": [[start, field, min, max, mean, count], ...]}`, or rows.
-fn summed(
-    sensor_id: &str,
-    attribute_id: &str,
-    step_ms: i64,
-    format: Format,
-    past: &Past<Summed>,
-) -> Result<Vec<u8>, HistoryError> {
-    let mut points = Vec::new();
-    for (shape, summed) in &past.forms {
-        let fields = fields(shape);
-        for (start, sums) in summed {
-            let there = fields.iter().zip(sums).filter(|(_, sum)| sum.count > 0.0);
-            points.extend(there.map(|(field, sum)| (*start, field.clone(), *sum)));
-        }
-    }
-    let mut out = Vec::new();
-    if format == Format::Json {
-        begin(sensor_id, attribute_id, past.damaged, &mut out);
-        let points: Vec<Value> = points
-            .iter()
-            .map(|(start, field, sum)| {
-                json!([start, field, sum.min, sum.max, sum.sum / sum.count, sum.count])
-            })
-            .collect();
-        out.extend_from_slice(format!(",\"step\":{step_ms},\"points\":").as_bytes());
-        out.extend_from_slice(json!(points).to_string().as_bytes());
-        out.push(b'}');
-        return Ok(out);
-    }
-    let mut series = series(sensor_id, attribute_id, format, &mut out)?;
-    for (start, field, sum) in &points {
-        let dot = if field.is_empty() { "" } else { "." };
-        let numbers = [
-            ("min", sum.min),
-            ("max", sum.max),
-            ("mean", sum.sum / sum.count),
-            ("count", sum.count),
-        ];
-        for (name, number) in numbers {
-            let field = format!("{field}{dot}{name}");
-            series.number(*start, &field, number).map_err(HistoryError::Io)?;
-        }
-    }
-    series.finish().map_err(HistoryError::Io)?;
-    Ok(out)
-}
-
-fn begin(sensor_id: &str, attribute_id: &str, damaged: u64, out: &mut Vec<u8>) {
-    let head = json!({ "sensor_id": sensor_id, "attribute_id": attribute_id, "damaged": damaged });
-    out.extend_from_slice(head.to_string().as_bytes());
-    out.pop();
-}
-
-fn series<'a>(
-    sensor_id: &'a str,
-    attribute_id: &'a str,
-    format: Format,
-    out: &'a mut Vec<u8>,
-) -> Result<Series<'a, &'a mut Vec<u8>>, HistoryError> {
-    let series = match format {
-        Format::Parquet => Series::parquet(sensor_id, attribute_id, out),
-        Format::Csv | Format::Json => Series::csv(sensor_id, attribute_id, out),
-    };
-    series.map_err(HistoryError::Io)
 }
 
 /// Its part of `/metrics`.
@@ -286,18 +270,32 @@ pub(crate) fn measure(page: &mut Page, figures: &Figures) {
     page.counter("history_damaged_total", "Segments found damaged and left out.", figures.damaged);
 }
 
+impl HistoryError {
+    fn named(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NothingKept => (StatusCode::CONFLICT, "nothing_kept"),
+            Self::NotKept => (StatusCode::NOT_FOUND, "not_kept"),
+            Self::TooManySensors => (StatusCode::TOO_MANY_REQUESTS, "too_many_sensors"),
+            Self::TooManyRooms => (StatusCode::TOO_MANY_REQUESTS, "too_many_rooms"),
+            Self::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
+            Self::TooMuch { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
+            Self::Refused(Refused::Conflict { .. }) => (StatusCode::CONFLICT, "changed"),
+            Self::Refused(_) | Self::NoStore(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
+            }
+            Self::Io(_) => (StatusCode::INTERNAL_SERVER_ERROR, "io"),
+        }
+    }
+
+    /// Its name, over HTTP and on a channel.
+    pub fn code(&self) -> &'static str {
+        self.named().1
+    }
+}
+
 impl From<HistoryError> for Problem {
     fn from(problem: HistoryError) -> Self {
-        let (status, code) = match &problem {
-            HistoryError::NothingKept => (StatusCode::CONFLICT, "nothing_kept"),
-            HistoryError::NotKept => (StatusCode::NOT_FOUND, "not_kept"),
-            HistoryError::TooManySensors => (StatusCode::TOO_MANY_REQUESTS, "too_many_sensors"),
-            HistoryError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
-            HistoryError::TooMuch { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
-            HistoryError::Refused(Refused::Conflict { .. }) => (StatusCode::CONFLICT, "changed"),
-            HistoryError::Refused(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
-            HistoryError::Io(_) => (StatusCode::INTERNAL_SERVER_ERROR, "io"),
-        };
+        let (status, code) = problem.named();
         error(status, code, &problem.to_string())
     }
 }

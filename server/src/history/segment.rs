@@ -12,12 +12,13 @@
 //! A second or a minute that a segment has only a part of is told by the next one, too: counts and
 //! sums add up, and the reader adds them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use components::cell::{Cell, Leaf};
 use components::shape::Shape;
 use serde::{Deserialize, Serialize};
-use simulator::recording::columns::{BadPack, pack, unpack};
+use simulator::recording::columns::{BadPack, Unpacker, pack};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: [u8; 4] = *b"SHS1";
@@ -83,6 +84,36 @@ impl Rows {
     pub fn new(shape: Arc<Shape>) -> Self {
         Self { shape, stamps: Vec::new(), cells: Vec::new() }
     }
+
+    /// Room for so many more.
+    pub fn reserve(&mut self, count: usize) {
+        self.stamps.reserve_exact(count);
+        self.cells.reserve_exact(count * self.shape.width());
+    }
+
+    /// Of the rows from the `from`-th on, only those with stamps in `range`.
+    pub fn retain(&mut self, from: usize, range: &Range<i64>) {
+        let width = self.shape.width();
+        let mut kept = from;
+        for n in from..self.stamps.len() {
+            if range.contains(&self.stamps[n]) {
+                self.stamps[kept] = self.stamps[n];
+                self.cells.copy_within(n * width..(n + 1) * width, kept * width);
+                kept += 1;
+            }
+        }
+        self.stamps.truncate(kept);
+        self.cells.truncate(kept * width);
+    }
+}
+
+/// Room that a reader of segments goes on using.
+#[derive(Default)]
+pub struct Scratch {
+    pack: Vec<u8>,
+    unpacker: Unpacker,
+    stamps: Vec<i64>,
+    cells: Vec<u64>,
 }
 
 /// Where a segment is in its file, and what of.
@@ -151,7 +182,7 @@ impl Sum {
 pub type Summed = std::collections::BTreeMap<i64, Vec<Sum>>;
 
 /// Adds samples to what they come to in periods of `period_ms`.
-pub fn sum_up(rows: &Rows, period_ms: i64, range: &std::ops::Range<i64>, summed: &mut Summed) {
+pub fn sum_up(rows: &Rows, period_ms: i64, range: &Range<i64>, summed: &mut Summed) {
     let width = rows.shape.width();
     for (stamp, cells) in rows.stamps.iter().zip(rows.cells.chunks_exact(width.max(1))) {
         if !range.contains(stamp) {
@@ -250,31 +281,43 @@ pub fn place_at(
 }
 
 impl Place {
+    /// Puts rows of a tier behind those that are there.
     fn part(
         &self,
         tier: Tier,
         read: &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
-    ) -> Result<(Vec<i64>, Vec<u64>), Damaged> {
+        (pack, unpacker): (&mut Vec<u8>, &mut Unpacker),
+        (stamps, cells): (&mut Vec<i64>, &mut Vec<u64>),
+    ) -> Result<(), Damaged> {
         let (begins, Part { rows, bytes, sum }) = self.parts[tier as usize];
-        let mut pack = vec![0; bytes as usize];
-        read(begins, &mut pack).map_err(|error| Damaged(error.to_string()))?;
-        if xxh3_64(&pack) != sum {
+        pack.resize(bytes as usize, 0);
+        read(begins, pack).map_err(|error| Damaged(error.to_string()))?;
+        if xxh3_64(pack) != sum {
             return Err(Damaged(format!("the part at byte {begins} is damaged")));
         }
         let width = self.shape.width() * if tier == Tier::Samples { 1 } else { SUMMED };
-        Ok(unpack(&pack, rows as usize, width)?)
+        Ok(unpacker.unpack(pack, rows as usize, width, stamps, cells)?)
     }
 
-    /// Its samples.
+    /// Puts its samples with stamps in `range` behind those in `into`, which are of the same form.
     ///
     /// # Errors
-    /// They are not what was written.
+    /// They are not what was written; there is no more than before.
     pub fn rows(
         &self,
+        range: &Range<i64>,
         read: &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
-    ) -> Result<Rows, Damaged> {
-        let (stamps, cells) = self.part(Tier::Samples, read)?;
-        Ok(Rows { shape: Arc::clone(&self.shape), stamps, cells })
+        scratch: &mut Scratch,
+        into: &mut Rows,
+    ) -> Result<(), Damaged> {
+        let from = into.stamps.len();
+        let Scratch { pack, unpacker, .. } = scratch;
+        let Rows { stamps, cells, .. } = &mut *into;
+        self.part(Tier::Samples, read, (pack, unpacker), (stamps, cells))?;
+        if self.first < range.start || self.last >= range.end {
+            into.retain(from, range);
+        }
+        Ok(())
     }
 
     /// Adds its seconds or minutes that begin in `range` to periods of `period_ms`, a multiple of
@@ -286,11 +329,15 @@ impl Place {
         &self,
         tier: Tier,
         period_ms: i64,
-        range: &std::ops::Range<i64>,
+        range: &Range<i64>,
         read: &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
+        scratch: &mut Scratch,
         summed: &mut Summed,
     ) -> Result<(), Damaged> {
-        let (stamps, cells) = self.part(tier, read)?;
+        let Scratch { pack, unpacker, stamps, cells } = scratch;
+        stamps.clear();
+        cells.clear();
+        self.part(tier, read, (pack, unpacker), (&mut *stamps, &mut *cells))?;
         let width = self.shape.width();
         let rows = cells.chunks_exact((width * SUMMED).max(1));
         for (stamp, cells) in stamps.iter().zip(rows) {

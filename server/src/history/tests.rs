@@ -1,10 +1,12 @@
 //! What is kept comes back, cell for cell, and what is deleted is nowhere.
 
 use std::fs;
+use std::ops::Range;
 
 use components::cell::Cell;
 use components::sample::Timestamp;
 
+use super::segment::Summed;
 use super::*;
 use crate::clock::Now;
 use crate::store::{Place, Readiness, StoreConfig, sections};
@@ -36,7 +38,14 @@ impl Archive {
         while *store.watch().borrow() != Readiness::Ready {
             std::thread::yield_now();
         }
-        let history = History::start(Some(folder.join("history")), 1 << 30, store, clock).unwrap();
+        let history = History::start(
+            Some(folder.join("history")),
+            1 << 30,
+            store,
+            clock,
+            &Supervisor::default(),
+        )
+        .unwrap();
         history.ending.store(true, Ordering::Release);
         let thread = lock(&history.thread).take().unwrap();
         thread.thread().unpark();
@@ -141,6 +150,57 @@ fn what_is_kept_comes_back_from_memory_and_from_the_disk_and_by_the_next_server(
     next.offer("a", "ecg", &[(-5, 1.0)]);
     next.pass(shelf::SEAL_SLOW_MS as u64);
     assert_eq!(next.samples("a", "ecg", -10..1), [(-5, 1.0), (0, 0.0)], "late ones in their place");
+}
+
+#[test]
+fn a_long_range_is_read_by_several_and_late_ones_are_in_their_place() {
+    let archive = Archive::new("many");
+    archive.keep("a");
+    let mut sent = wave(70_000);
+    archive.offer("a", "ecg", &sent);
+    archive.work();
+    assert_eq!(archive.samples("a", "ecg", 0..i64::MAX), sent);
+    assert_eq!(archive.samples("a", "ecg", 250..17_499_750), sent[1..69_999]);
+    archive.offer("a", "ecg", &[(250, 7.5)]);
+    archive.pass(shelf::SEAL_SLOW_MS as u64);
+    sent.insert(2, (250, 7.5));
+    assert_eq!(archive.samples("a", "ecg", 0..i64::MAX), sent);
+}
+
+/// As a viewer goes back beyond what its ring gave it.
+#[test]
+fn pages_backwards_from_a_cursor_have_each_sample_once_though_three_share_a_stamp() {
+    let archive = Archive::new("pages");
+    archive.keep("a");
+    let sent: Vec<(i64, f64)> = (0..10_000).map(|n| (n / 3 * 10, n as f64)).collect();
+    archive.offer("a", "ecg", &sent);
+    archive.pass(shelf::SEAL_SLOW_MS as u64);
+    for (has_from, count) in [(9_901, 777), (9_902, 4_000), (9_903, 1), (4_097, 100_000), (1, 5)] {
+        let stamp = sent[has_from].0;
+        let have = sent[has_from..].iter().take_while(|(at, _)| *at == stamp).count() as u64;
+        let mut cursor = Some(past::Cursor { before: stamp, have });
+        let mut pages = Vec::new();
+        while let Some(at) = cursor {
+            let (page, older) = archive.history.before("a", "ecg", at, count).unwrap();
+            let rows = page.forms.iter().flat_map(|(_, rows)| rows.stamps.iter().zip(&rows.cells));
+            let rows: Vec<(i64, f64)> =
+                rows.map(|(at, cell)| (*at, f64::from_bits(*cell))).collect();
+            assert!(older.is_none() || (count..count + 3).contains(&rows.len()), "{}", rows.len());
+            pages.push(rows);
+            cursor = older;
+            // One at a time it would take long.
+            if pages.len() == 50 {
+                break;
+            }
+        }
+        let back: Vec<(i64, f64)> = pages.into_iter().rev().flatten().collect();
+        assert_eq!(back, sent[has_from - back.len()..has_from]);
+        assert!(cursor.is_some() || back.len() == has_from);
+    }
+    let none = archive.history.before("a", "ecg", past::Cursor { before: 0, have: 3 }, 10);
+    assert!(none.unwrap().0.forms.is_empty());
+    let unknown = archive.history.before("b", "ecg", past::Cursor { before: 0, have: 0 }, 10);
+    assert_eq!(unknown.unwrap_err(), HistoryError::NotKept);
 }
 
 #[test]
@@ -285,8 +345,10 @@ fn a_segment_that_rots_or_is_cut_is_left_out_and_told() {
         assert!(rows + past.unwrap().damaged as usize * 100 == 300, "bit {bit}");
     }
     fs::write(&path, &whole[..third * 2 + 20]).unwrap();
-    let opened =
-        Shelf::open(folder, HistoryRecord { keep_hours: 1, bytes_max: 1, since_unix_ms: 0 });
+    let opened = Shelf::open(
+        folder,
+        HistoryRecord { keep_hours: 1, bytes_max: 1, since_unix_ms: 0, room: None },
+    );
     let opened = opened.unwrap();
     assert_eq!((opened.weight().1, opened.damaged), (200, 1));
 }

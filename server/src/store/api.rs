@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,6 +16,7 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use super::{Readiness, Refused, Report, Store, Trouble};
+use crate::breaker::{self, Breaker};
 use crate::metrics::Page;
 use crate::orders::{Answer, Problem, error, let_administrators_in};
 use crate::pieces::pieces;
@@ -75,7 +77,12 @@ fn copy(store: &Store, to: PathBuf) -> Result<(File, u64), Problem> {
     opened.map_err(|error| broken(&error.to_string()))
 }
 
-/// Its part of `/health/ready`.
+fn breaker_json(breaker: &Breaker) -> Value {
+    let score = (breaker.score(Instant::now()) * 100.0).round() / 100.0;
+    json!({ "state": breaker.state().name(), "score": score, "opened": breaker.opened() })
+}
+
+/// Its part of `/health/ready` and `/api/system`.
 pub(crate) fn health(report: &Report) -> Value {
     let healthy = report.readiness == Readiness::Ready && report.rotten == 0;
     let reason = match &report.readiness {
@@ -96,6 +103,7 @@ pub(crate) fn health(report: &Report) -> Value {
         "kept": report.path.is_some(),
         "reason": reason,
         "failures": report.failures,
+        "breaker": breaker_json(&report.breaker),
         "waiting": report.waiting_count,
         "rotten": rotten,
     })
@@ -120,6 +128,17 @@ pub(crate) fn measure(page: &mut Page, report: &Report) {
         "Times that the store's file could not be opened or written.",
         report.failures,
     );
+    let kept = &report.breaker;
+    page.head(
+        "durable_breaker",
+        "gauge",
+        "Whether whoever would use the disk passes: 1 for what is.",
+    );
+    for name in breaker::State::NAMES {
+        page.sample("durable_breaker", &[("state", name)], is(kept.state().name() == name));
+    }
+    let opened = kept.opened();
+    page.counter("durable_breaker_opened_total", "Times that the disk was left in peace.", opened);
     page.head("durable_refused_total", "counter", "Changes that were not made, by reason.");
     for (name, count) in Refused::NAMES.iter().zip(report.refused) {
         page.sample("durable_refused_total", &[("reason", name)], count);

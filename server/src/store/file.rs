@@ -53,7 +53,7 @@ impl Place {
         }
     }
 
-    pub(super) fn is_kept(&self) -> bool {
+    pub fn is_kept(&self) -> bool {
         !matches!(self, Self::Memory)
     }
 

@@ -12,7 +12,9 @@ use super::record::{Unreadable, frozen, unknown_version};
 use super::*;
 use crate::belongings::record::{ConnectorRecord, CredentialRecord, SensorRecord};
 use crate::clock::Now;
+use crate::consent::record::{GrantRecord, PrivacyRecord};
 use crate::history::HistoryRecord;
+use crate::history::rooms::RoomPastRecord;
 use crate::people::record::{AccountRecord, SessionRecord};
 use crate::rooms::chat::record::MessageRecord;
 use crate::rooms::record::{RoomRecord, TicketKeyRecord};
@@ -113,6 +115,7 @@ fn config(place: Place) -> StoreConfig {
     let clock = Clock::made_up(|| Now { engine: components::sample::EngineTime(0), unix_ms: 7 });
     StoreConfig {
         retry_first: Duration::from_millis(1),
+        rest: Duration::from_millis(5),
         scrub_period: Duration::from_secs(3600),
         ..StoreConfig::new(place, rooms(), clock)
     }
@@ -652,7 +655,14 @@ fn the_golden_bytes_of_every_release_are_read() {
     assert_eq!(record, TokenRecord::golden());
     let bytes = hex(include_str!("tests/golden/history.v1.hex"));
     let (version, _, body) = Section::of::<HistoryRecord>().open(&[7; 32], &bytes).unwrap();
-    assert_eq!((version, HistoryRecord::read(version, body).unwrap()), (1, golden_history()));
+    let first = HistoryRecord { room: None, ..golden_history() };
+    assert_eq!((version, HistoryRecord::read(version, body).unwrap()), (1, first));
+    let bytes = hex(include_str!("tests/golden/history.v2.hex"));
+    let (version, _, body) = Section::of::<HistoryRecord>().open(&[7; 32], &bytes).unwrap();
+    assert_eq!((version, HistoryRecord::read(version, body).unwrap()), (2, golden_history()));
+    let bytes = hex(include_str!("tests/golden/room_history.v1.hex"));
+    let (version, _, body) = Section::of::<RoomPastRecord>().open(&[7; 16], &bytes).unwrap();
+    assert_eq!((version, RoomPastRecord::read(version, body).unwrap()), (1, GOLDEN_ROOM_PAST));
     let bytes = hex(include_str!("tests/golden/account.v1.hex"));
     let (version, _, body) = Section::of::<AccountRecord>().open(b"id", &bytes).unwrap();
     assert_eq!(
@@ -667,7 +677,10 @@ fn the_golden_bytes_of_every_release_are_read() {
     );
     let bytes = hex(include_str!("tests/golden/room.v1.hex"));
     let (version, _, body) = Section::of::<RoomRecord>().open(&[7; 16], &bytes).unwrap();
-    assert_eq!((version, RoomRecord::read(version, body).unwrap()), (1, RoomRecord::golden()));
+    assert_eq!((version, RoomRecord::read(version, body).unwrap()), (1, RoomRecord::golden_v1()));
+    let bytes = hex(include_str!("tests/golden/room.v2.hex"));
+    let (version, _, body) = Section::of::<RoomRecord>().open(&[7; 16], &bytes).unwrap();
+    assert_eq!((version, RoomRecord::read(version, body).unwrap()), (2, RoomRecord::golden()));
     let bytes = hex(include_str!("tests/golden/ticket_key.v1.hex"));
     let (version, _, body) = Section::of::<TicketKeyRecord>().open(b"key", &bytes).unwrap();
     let key = TicketKeyRecord { secret: [3; 32] };
@@ -693,6 +706,15 @@ fn the_golden_bytes_of_every_release_are_read() {
         (version, ConnectorRecord::read(version, body).unwrap()),
         (1, ConnectorRecord::golden())
     );
+    let bytes = hex(include_str!("tests/golden/privacy.v1.hex"));
+    let (version, _, body) = Section::of::<PrivacyRecord>().open(b"id", &bytes).unwrap();
+    assert_eq!(
+        (version, PrivacyRecord::read(version, body).unwrap()),
+        (1, PrivacyRecord::golden())
+    );
+    let bytes = hex(include_str!("tests/golden/grant.v1.hex"));
+    let (version, _, body) = Section::of::<GrantRecord>().open(&[7; 16], &bytes).unwrap();
+    assert_eq!((version, GrantRecord::read(version, body).unwrap()), (1, GrantRecord::golden()));
     let stamp = hex(include_str!("tests/golden/stamp.v1.hex"));
     let stamp = file::read_stamp(Path::new("golden"), Some(&stamp)).unwrap();
     let record::Stamp { revision, made_by, made_unix_ms } = stamp;
@@ -803,8 +825,11 @@ fn what_is_in_memory_is_served_and_gone_with_the_store() {
     assert_eq!(long, Err(Refused::TooLarge));
 }
 
+const GOLDEN_ROOM_PAST: RoomPastRecord = RoomPastRecord { keep_hours: 24, bytes_max: 16 << 20 };
+
 fn golden_history() -> HistoryRecord {
-    HistoryRecord { keep_hours: 168, bytes_max: 256 << 20, since_unix_ms: 1_795_492_320_999 }
+    let room = Some([9; 16]);
+    HistoryRecord { keep_hours: 168, bytes_max: 256 << 20, since_unix_ms: 1_795_492_320_999, room }
 }
 
 /// Writes the golden files of a new version. To be run by hand, once, when one is released.
@@ -824,7 +849,10 @@ fn write_golden_files() {
         Section::of::<record::Stamp>().seal(file::STAMP_KEY, Revision(300), &body_of(&stamp));
     let section = Section::of::<HistoryRecord>();
     let history = section.seal(&[7; 32], Revision(5), &body_of(&golden_history()));
-    fs::write(folder.join("history.v1.hex"), hex(&history)).unwrap();
+    fs::write(folder.join("history.v2.hex"), hex(&history)).unwrap();
+    let section = Section::of::<RoomPastRecord>();
+    let room_past = section.seal(&[7; 16], Revision(16), &body_of(&GOLDEN_ROOM_PAST));
+    fs::write(folder.join("room_history.v1.hex"), hex(&room_past)).unwrap();
     let account = AccountRecord::golden();
     let account = Section::of::<AccountRecord>().seal(b"id", Revision(6), &body_of(&account));
     fs::write(folder.join("account.v1.hex"), hex(&account)).unwrap();
@@ -833,7 +861,7 @@ fn write_golden_files() {
     fs::write(folder.join("session.v1.hex"), hex(&session)).unwrap();
     let room = RoomRecord::golden();
     let room = Section::of::<RoomRecord>().seal(&[7; 16], Revision(8), &body_of(&room));
-    fs::write(folder.join("room.v1.hex"), hex(&room)).unwrap();
+    fs::write(folder.join("room.v2.hex"), hex(&room)).unwrap();
     let key = TicketKeyRecord { secret: [3; 32] };
     let key = Section::of::<TicketKeyRecord>().seal(b"key", Revision(9), &body_of(&key));
     fs::write(folder.join("ticket_key.v1.hex"), hex(&key)).unwrap();
@@ -849,6 +877,12 @@ fn write_golden_files() {
     let connector = body_of(&ConnectorRecord::golden());
     let connector = Section::of::<ConnectorRecord>().seal(b"id", Revision(13), &connector);
     fs::write(folder.join("connector.v1.hex"), hex(&connector)).unwrap();
+    let privacy = body_of(&PrivacyRecord::golden());
+    let privacy = Section::of::<PrivacyRecord>().seal(b"id", Revision(14), &privacy);
+    fs::write(folder.join("privacy.v1.hex"), hex(&privacy)).unwrap();
+    let grant = body_of(&GrantRecord::golden());
+    let grant = Section::of::<GrantRecord>().seal(&[7; 16], Revision(15), &grant);
+    fs::write(folder.join("grant.v1.hex"), hex(&grant)).unwrap();
     fs::write(folder.join("stamp.v1.hex"), hex(&stamp)).unwrap();
     let made = Folder::new("made");
     let bench = Bench::new(StoreConfig { sections: sections(), ..config(made.place()) });

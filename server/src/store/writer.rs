@@ -12,16 +12,14 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
 
-use super::error::StoreError;
+use super::error::{StoreError, Trouble};
 use super::file::{STAMP_KEY, body_of, contained, definition, place_of, read_stamp, stamp, told};
 use super::record::{Record, Revision, Section, Stamp};
-use super::{Change, Expect, Inner, Job, Readiness, Refused, Rotten, lock};
+use super::{Change, Expect, Inner, Job, Readiness, Refused, Rotten, StoreConfig, lock};
+use crate::breaker::State;
 
 /// Before the first retry.
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(250);
-
-/// No retry waits longer.
-const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// Between two slices of the scrubber's walk.
 pub(super) const SCRUB_PERIOD: Duration = Duration::from_secs(10);
@@ -55,20 +53,38 @@ pub(super) fn run(inner: &Arc<Inner>) {
     let mut scrubber = Scrubber::new(inner.config.scrub_period);
     let mut tries = 0;
     loop {
-        match serve(inner, &mut batch, &mut scrubber, &mut tries) {
-            Ok(()) => return,
-            Err(error) => {
-                inner.counts.failures.fetch_add(1, Ordering::Relaxed);
-                let wait = retry_after(inner.config.retry_first, tries, chance());
-                tries += 1;
-                tracing::error!(%error, retry_ms = wait.as_millis() as u64, "the store has failed");
-                inner.readiness.send_replace(Readiness::Failed(Arc::new(error)));
-                if inner.wait_to_retry(wait) {
-                    give_up(inner, &mut batch);
-                    return;
+        let passed = lock(&inner.breaker).pass(Instant::now());
+        let wait = match passed {
+            Err(rest) => rest,
+            Ok(()) => match serve(inner, &mut batch, &mut scrubber, &mut tries) {
+                Ok(()) => return,
+                Err(error) => {
+                    inner.counts.failures.fetch_add(1, Ordering::Relaxed);
+                    let wait = fail(inner, tries);
+                    tries += 1;
+                    let retry_ms = wait.as_millis() as u64;
+                    tracing::error!(%error, retry_ms, "the store has failed");
+                    inner.readiness.send_replace(Readiness::Failed(Arc::new(error)));
+                    wait
                 }
-            }
+            },
+        };
+        if inner.wait_to_retry(wait) {
+            give_up(inner, &mut batch);
+            return;
         }
+    }
+}
+
+/// Tells the breaker; how long to wait now.
+fn fail(inner: &Inner, tries: u32) -> Duration {
+    let mut breaker = lock(&inner.breaker);
+    breaker.fail(Instant::now());
+    let StoreConfig { retry_first, rest, .. } = inner.config;
+    match breaker.state() {
+        State::Closed => retry_after(retry_first, rest, tries, chance()),
+        // Behind its rest, so that many servers on one disk do not come back at once.
+        State::Open { .. } | State::HalfOpen => rest.mul_f64(1.0 + 0.25 * chance()),
     }
 }
 
@@ -81,12 +97,14 @@ fn serve(
 ) -> Result<(), StoreError> {
     let path = inner.config.place.path();
     let unix_ms = inner.config.clock.now().unix_ms;
+    contained(&path, || strike(inner, &path, "store.open"))?;
     let db = Arc::new(inner.config.place.open(&inner.config.sections, unix_ms)?);
     let served = contained(&path, || {
         if !batch.jobs.is_empty() {
             write(inner, &path, &db, batch)?;
         }
         *lock(&inner.db) = Some(Arc::clone(&db));
+        lock(&inner.breaker).succeed();
         inner.readiness.send_replace(Readiness::Ready);
         *tries = 0;
         loop {
@@ -130,8 +148,8 @@ fn give_up(inner: &Inner, batch: &mut Batch) {
 
 /// Each twice as long as the one before, by a quarter more or less, so that many servers on one
 /// disk do not come back at once. `chance` is from 0 to 1.
-fn retry_after(first: Duration, tries: u32, chance: f64) -> Duration {
-    let wait = first.saturating_mul(1 << tries.min(16)).min(RETRY_MAX);
+fn retry_after(first: Duration, most: Duration, tries: u32, chance: f64) -> Duration {
+    let wait = first.saturating_mul(1 << tries.min(16)).min(most);
     wait.mul_f64(0.75 + 0.5 * chance)
 }
 
@@ -246,6 +264,7 @@ fn commit(inner: &Inner, path: &Path, db: &Database, batch: &mut Batch) -> Resul
             };
             batch.outcomes.push(outcome);
         }
+        strike(inner, path, "store.commit")?;
         if stamp.revision == before {
             // Nothing is to be written.
             return Ok(());
@@ -258,6 +277,12 @@ fn commit(inner: &Inner, path: &Path, db: &Database, batch: &mut Batch) -> Resul
     told(path, txn.commit())?;
     inner.counts.commits.fetch_add(1, Ordering::Relaxed);
     Ok(())
+}
+
+/// A failpoint: its error is the disk's.
+fn strike(inner: &Inner, path: &Path, point: &'static str) -> Result<(), StoreError> {
+    let struck = inner.config.faults.pass(point, 0);
+    struck.map_err(|injected| StoreError::new(path, Trouble::Io(injected.to_string())))
 }
 
 /// The tables that a transaction has opened.
@@ -407,10 +432,11 @@ mod tests {
     #[test]
     fn each_retry_waits_twice_as_long_with_a_bound_and_some_chance() {
         let first = Duration::from_millis(200);
-        let middle = |tries| retry_after(first, tries, 0.5);
+        let most = Duration::from_secs(5);
+        let middle = |tries| retry_after(first, most, tries, 0.5);
         assert_eq!([0, 1, 2].map(middle), [200, 400, 800].map(Duration::from_millis));
-        assert_eq!(middle(40), RETRY_MAX);
-        assert_eq!(retry_after(first, 0, 0.0), Duration::from_millis(150));
-        assert_eq!(retry_after(first, 0, 1.0), Duration::from_millis(250));
+        assert_eq!(middle(40), most);
+        assert_eq!(retry_after(first, most, 0, 0.0), Duration::from_millis(150));
+        assert_eq!(retry_after(first, most, 0, 1.0), Duration::from_millis(250));
     }
 }

@@ -12,7 +12,7 @@ async fn faulty() -> House {
     house(&[("faults", "1")]).await
 }
 
-async fn set(house: &House, order: Value) {
+pub(crate) async fn set(house: &House, order: Value) {
     let (status, answer) = http(house, "POST", "/_fault", &order).await;
     assert_eq!(status, 200, "{answer}");
 }
@@ -172,19 +172,23 @@ async fn a_socket_that_panics_leaves_nobody_behind() {
         .push(&topic, "measurement", json!({"attribute_id": "ecg", "payload": 0, "timestamp": 0}))
         .await;
     let end = timeout(PATIENCE, device.ws.next()).await.expect("its socket ends");
-    assert!(!matches!(end, Some(Ok(Message::Text(_)))), "{end:?}");
+    let Some(Ok(Message::Close(Some(words)))) = end else { panic!("{end:?}") };
+    assert_eq!((u16::from(words.code), &*words.reason), (1011, "internal error"));
+    // The first one's hold is let go, so its handle comes back.
+    let let_go = async {
+        loop {
+            let (_, health) = http(&house, "GET", "/health/ready", &Value::Null).await;
+            if health["checks"]["feeds"]["count"] == 0 {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, let_go).await.expect("nobody holds the sensor");
     let (mut device, topic) = join_sensor(&house, "s").await;
     device
         .push(&topic, "measurement", json!({"attribute_id": "ecg", "payload": 1, "timestamp": 1}))
         .await;
     assert_eq!(values(&mut viewer, "s", "ecg", 1).await, [json!(1)]);
-    // The first one's hold is let go, so its handle comes back.
-    loop {
-        let (_, health) = http(&house, "GET", "/health/ready", &Value::Null).await;
-        if health["checks"]["feeds"]["count"] == 1 {
-            break;
-        }
-    }
     house.close().await;
 }
 
