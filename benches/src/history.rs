@@ -9,7 +9,8 @@ use components::cell::Cell;
 use components::sample::Payload;
 use components::shape::Shape;
 use server::history::HistoryRecord;
-use server::history::segment::Tier;
+use server::history::past;
+use server::history::segment::{Scratch, Tier};
 use server::history::shelf::{Shelf, reader};
 
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,7 @@ pub struct Figures {
 /// `values` at `rate_hz`, again and again until there are twenty minutes of them, given in ticks of
 /// four milliseconds and sealed when it is time.
 pub fn run(folder: &Path, values: &[f64], rate_hz: f64) -> Figures {
-    let policy = HistoryRecord { keep_hours: 24, bytes_max: 1 << 30, since_unix_ms: 0 };
+    let policy = HistoryRecord { keep_hours: 24, bytes_max: 1 << 30, since_unix_ms: 0, room: None };
     let mut shelf = Shelf::open(folder.to_owned(), policy).expect("the folder can be read");
     let (scalar, attribute_id): (Arc<Shape>, Arc<str>) = (Arc::new(Shape::scalar()), "ecg".into());
     let samples = (1200.0 * rate_hz) as usize;
@@ -57,17 +58,17 @@ pub fn run(folder: &Path, values: &[f64], rate_hz: f64) -> Figures {
         let began = Instant::now();
         let found = shelf.find("ecg", &range);
         let (mut count, mut summed) = (0, server::history::segment::Summed::new());
+        let Some((tier, step)) = step_ms else {
+            let past = past::read(found, past::thread_count(), &range);
+            count += past.forms.iter().map(|(_, rows)| rows.stamps.len()).sum::<usize>();
+            return (began.elapsed().as_secs_f64() * 1e3, count);
+        };
+        let mut scratch = Scratch::default();
         for (path, place) in &found.places {
             let file = std::fs::File::open(path).expect("it is there");
-            match step_ms {
-                None => {
-                    let rows = place.rows(&mut reader(&file)).expect("it is whole");
-                    count += rows.stamps.iter().filter(|stamp| range.contains(stamp)).count();
-                }
-                Some((tier, step)) => place
-                    .sums(tier, step, &range, &mut reader(&file), &mut summed)
-                    .expect("it is whole"),
-            }
+            place
+                .sums(tier, step, &range, &mut reader(&file), &mut scratch, &mut summed)
+                .expect("it is whole");
         }
         (began.elapsed().as_secs_f64() * 1e3, count + summed.len())
     };

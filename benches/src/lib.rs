@@ -5,6 +5,7 @@ pub mod fan_out;
 pub mod history;
 pub mod intake;
 pub mod recording;
+pub mod search;
 pub mod sense;
 pub mod snapshot;
 pub mod store;

@@ -14,6 +14,7 @@ mod scope;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use components::id::FeedId;
@@ -91,6 +92,8 @@ struct State {
     of_account: HashMap<AccountId, Account>,
     sensors: HashMap<Arc<str>, (AccountId, i64)>,
     feeds: HashMap<FeedId, Feed>,
+    /// Grows whenever a sensor becomes somebody's, or nobody's.
+    round: Arc<AtomicU64>,
     is_hydrated: bool,
 }
 
@@ -106,6 +109,7 @@ struct Account {
 /// See the module.
 pub struct Belongings {
     state: Mutex<State>,
+    round: Arc<AtomicU64>,
     store: Store,
     credentials: Table<CredentialRecord>,
     sensors: Table<SensorRecord>,
@@ -136,8 +140,11 @@ impl Belongings {
         devices: Arc<DeviceDesk>,
         clock: Clock,
     ) -> Arc<Self> {
+        let round = Arc::<AtomicU64>::default();
+        let state = State { round: Arc::clone(&round), ..State::default() };
         Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
+            round,
             credentials: store.table(),
             sensors: store.table(),
             connectors: store.table(),
@@ -201,6 +208,16 @@ impl Belongings {
         let mut own: Vec<_> = own.map(|(id, (_, since))| (Arc::clone(id), *since)).collect();
         own.sort();
         Ok(own)
+    }
+
+    /// Whose a sensor is. `None`: nobody's.
+    pub(crate) fn owner(&self, sensor_id: &str) -> Option<AccountId> {
+        lock(&self.state).owner(sensor_id).cloned()
+    }
+
+    /// Another number whenever a sensor has become somebody's, or nobody's.
+    pub(crate) fn round(&self) -> u64 {
+        self.round.load(Ordering::Acquire)
     }
 
     /// Anybody may have this id from now on; what feeds it is out.
@@ -398,10 +415,12 @@ impl State {
         if self.sensors.insert(sensor_id, own).is_none() {
             self.of_account.entry(Arc::clone(account)).or_default().sensor_count += 1;
         }
+        self.round.fetch_add(1, Ordering::AcqRel);
     }
 
     fn unbind(&mut self, sensor_id: &str) {
         let Some((account, _)) = self.sensors.remove(sensor_id) else { return };
+        self.round.fetch_add(1, Ordering::AcqRel);
         if let Some(account) = self.of_account.get_mut(&account) {
             account.sensor_count -= 1;
         }

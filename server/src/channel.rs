@@ -2,6 +2,7 @@
 //! (`reference/wire.md` 1.3, 2.1).
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,10 +33,13 @@ use crate::dead_letters::DeadLetter;
 use crate::device::{Events, SocketEvent};
 use crate::discovery::DiscoverySeat;
 use crate::gate::{Gate, Limit, Told};
+use crate::history;
+use crate::history::pages::{PageWish, Turning};
 use crate::intake::Burst;
 use crate::outbox::Outbox;
 use crate::rooms::{Asker, First, RoomId, RoomSeat};
 use crate::socket::{Comer, Doors, FRAME_COST_BYTES, text_message};
+use crate::viewer::words::object;
 use crate::viewer::{EventReply, SeatAddress, ViewerSeat};
 
 /// Time from a join's reply to the first `backpressure_config`. The three.js client attaches its
@@ -68,6 +72,9 @@ const JOIN_COST: usize = 20;
 /// While the sockets wait for each other, a sample counts as so many frames: who sends most is
 /// slowed down first, to 5,000 a second, and who sends a hundred never notices.
 const CROWDED_SAMPLE_COST: usize = 4;
+
+/// Samples of a page of the past that cost as much as a frame.
+const PAGE_SAMPLES_A_FRAME: usize = 32;
 
 /// Bytes of a viewer's word that cost as much as a frame: it may name ten thousand sensors, and
 /// the engine looks up each.
@@ -372,12 +379,38 @@ impl Channels {
         }
     }
 
+    /// Whether the client hears of every measurement that it was taken, and so sends again what it has
+    /// not heard of.
+    pub(crate) fn acknowledges(&self) -> bool {
+        self.connector.wants_acks
+    }
+
     pub(crate) fn leave_all(&mut self) {
         self.hand_over();
         for (_, channel) in std::mem::take(&mut self.topics) {
             self.release(&channel);
         }
         self.configs.clear();
+    }
+
+    /// After a panic: what was being read goes no further, and nobody is left behind.
+    pub(crate) fn abandon(&mut self) {
+        for class in Class::ALL {
+            let count = std::mem::take(self.burst.samples(class)).len() as u64;
+            if count > 0 {
+                self.burst.drop(class, Reason::Fault, count);
+            }
+        }
+        if catch_unwind(AssertUnwindSafe(|| self.hand_over())).is_err() {
+            self.burst = Burst::default();
+            self.losses.clear();
+        }
+        self.leave_all();
+        for (feed, topic) in std::mem::take(&mut self.feeds) {
+            self.doors.topics.leave(&topic, self.serial);
+            self.doors.devices.close(feed);
+            self.doors.belongings.leave(feed);
+        }
     }
 
     // What comes in.
@@ -442,7 +475,16 @@ impl Channels {
             self.reply(channel.join_ref.as_deref(), &message, Status::Ok, "{}");
             return self.close(&channel);
         }
-        match self.channel_event(&mut channel, &message, may_come) {
+        let work = || self.channel_event(&mut channel, &message, may_come);
+        let after = match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(after) => after,
+            Err(panic) => {
+                // Whoever ends the socket leaves this one, too.
+                self.topics.insert(topic, channel);
+                resume_unwind(panic)
+            }
+        };
+        match after {
             After::Stays => {
                 self.topics.insert(topic, channel);
             }
@@ -470,14 +512,35 @@ impl Channels {
         may_come: bool,
     ) -> After {
         let payload = message.payload.json();
-        let Some(payload) = payload else { return After::Stays };
         if matches!(channel.kind, Kind::Viewer(_) | Kind::Room(_) | Kind::Discovery(_)) {
-            self.cost += payload.get().len() / VIEWER_WORD_COST_BYTES;
+            self.cost += payload.map_or(0, |it| it.get().len()) / VIEWER_WORD_COST_BYTES;
             if let Err(limit) = self.attend(&message.event) {
                 self.answer(channel, message, Status::Error, &limited_body(limit));
                 return After::Stays;
             }
+            let Some(payload) = payload else {
+                let response = r#"{"reason":"invalid_payload"}"#;
+                self.answer(channel, message, Status::Error, response);
+                return After::Stays;
+            };
             let reply = match &mut channel.kind {
+                Kind::Viewer(seat) if &*message.event == "history" => {
+                    let turned = PageWish::read(payload.get()).and_then(|wish| {
+                        let turning = seat.turn_back(&wish.sensor_id, &wish.attribute_id)?;
+                        Ok((wish, turning))
+                    });
+                    match turned {
+                        Ok((wish, turning)) => {
+                            self.turn_page(channel.join_ref.as_deref(), message, wish, turning);
+                            EventReply::Silent
+                        }
+                        Err(reason) => {
+                            let reason = reason.to_string();
+                            self.answer(channel, message, Status::Error, &reason);
+                            EventReply::Silent
+                        }
+                    }
+                }
                 Kind::Viewer(seat) => seat.event(&message.event, payload),
                 Kind::Room(seat) => {
                     seat.event(&message.event, message.reference.as_deref(), payload)
@@ -505,6 +568,8 @@ impl Channels {
             }
             return After::Stays;
         }
+        // Bytes to a device's channel are passed over, as in the original.
+        let Some(payload) = payload else { return After::Stays };
         match &*message.event {
             "measurement" => return self.measurement(channel, message, payload),
             "measurements_batch" => {
@@ -517,7 +582,10 @@ impl Channels {
             "update_attributes" => return self.update_attributes(channel, message, payload),
             "update_connector" => return self.update_connector(channel, message, payload),
             "ping" => self.answer(channel, message, Status::Ok, payload.get()),
-            "shout" if payload.get().starts_with('{') => {
+            "shout" if object(payload.get()).is_none() => {
+                self.refuse(channel, message, "invalid_payload");
+            }
+            "shout" => {
                 let joining =
                     matches!(&channel.kind, Kind::Sensor(sensor) if sensor.joining.is_some());
                 if !joining {
@@ -527,6 +595,33 @@ impl Channels {
             _ => {}
         }
         After::Stays
+    }
+
+    /// Reads a page of the past beside everything else; the answer comes when it is there.
+    fn turn_page(
+        &mut self,
+        join_ref: Option<&RawValue>,
+        message: &Message<'_>,
+        wish: PageWish,
+        turning: Turning,
+    ) {
+        self.cost += wish.count() as usize / PAGE_SAMPLES_A_FRAME;
+        let (join_ref, reference) =
+            (join_ref.map(ToOwned::to_owned), message.reference.as_deref().map(ToOwned::to_owned));
+        let (topic, vsn): (Box<str>, _) = ((*message.topic).into(), self.version);
+        let (history, events) = (Arc::clone(&self.doors.history), self.events.clone());
+        tokio::spawn(async move {
+            let page = history::pages::page(history, wish).await;
+            drop(turning);
+            let (status, response) = match page {
+                Ok(page) => (Status::Ok, page),
+                Err(reason) => (Status::Error, reason.to_string()),
+            };
+            let mut out = Vec::with_capacity(response.len() + 256);
+            let references = (join_ref.as_deref(), reference.as_deref());
+            phoenix::reply(&mut out, vsn, references, &topic, status, &response);
+            events.send(SocketEvent::Answered { frame: text_message(out.into()) });
+        });
     }
 
     /// Whether one more word of a viewer is within what its connection and address may say. Unlike
@@ -793,13 +888,14 @@ impl Channels {
     ) -> After {
         let update = match device::attribute_update(payload) {
             Ok(update) => update,
-            Err(UpdateError::Ignored) => return After::Stays,
-            Err(UpdateError::InvalidAction) => {
-                self.refuse(channel, message, "invalid_action");
-                return After::Stays;
-            }
-            Err(UpdateError::InvalidAttributeId) => {
-                self.refuse(channel, message, "invalid_attribute_id");
+            Err(error) => {
+                let reason = match error {
+                    UpdateError::Ignored if object(payload.get()).is_some() => "missing_fields",
+                    UpdateError::Ignored => "invalid_payload",
+                    UpdateError::InvalidAction => "invalid_action",
+                    UpdateError::InvalidAttributeId => "invalid_attribute_id",
+                };
+                self.refuse(channel, message, reason);
                 return After::Stays;
             }
         };
@@ -988,6 +1084,8 @@ impl Channels {
                     self.reply(message.join_ref.as_deref(), message, Status::Error, response.get());
                 }
             }
+        } else if object(params.get()).is_none() && params.get() != "null" {
+            self.refuse_join(message, "invalid_payload");
         } else if let Some(id) = topic.strip_prefix("room:") {
             let (serial, seat) = self.seat(message);
             let joined = self.doors.rooms.join_room(id, self.asker.clone(), params, seat);

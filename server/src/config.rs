@@ -18,23 +18,29 @@ use crate::intake::{CLASS_MIB_MAX, IntakeLimits};
 use crate::listen::ListenLimits;
 use crate::origin::{Origin, Origins};
 use crate::people::{ACCOUNT_COUNT_MAX, GUEST_IDLE, PeopleConfig};
+use crate::post::PostConfig;
 use crate::proxies::{Net, Proxies};
 use crate::pump::{TICK_HZ_DEFAULT, TICK_HZ_MAX, TICK_HZ_MIN};
 use crate::recorder::{RECORDING_MIB_MAX, RECORDINGS_MIB_MAX};
+use crate::rooms::RoomId;
 use crate::socket::{SocketLimits, sensor_rate};
 use crate::store::Place;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 38] = [
+pub const KEYS: [&str; 42] = [
     "listen",
     "data",
     "simulate",
+    "simulate_room",
     "replay",
     "auth",
     "allow_remote_unauthenticated",
     "origins",
     "proxies",
+    "mail",
+    "mail_from",
+    "public_url",
     "device_tokens",
     "viewer_tokens",
     "admin_tokens",
@@ -81,12 +87,16 @@ pub struct Config {
     pub store: Place,
     /// The scenarios that run within the server from the beginning.
     pub simulate: Vec<Scenario>,
+    /// The room that they are for.
+    pub simulate_room: Option<RoomId>,
     /// A recording to show from the beginning; then nobody is simulated unless asked for.
     pub replay: Option<PathBuf>,
     pub auth: Auth,
     pub people: PeopleConfig,
     pub origins: Origins,
     pub proxies: Proxies,
+    /// Who carries mail to people; `None`: nobody.
+    pub post: Option<PostConfig>,
     /// Feeds open at once.
     pub feed_count_max: usize,
     /// Viewer tokens out at once.
@@ -266,6 +276,7 @@ impl Given {
             ),
             account_count_max: number("accounts_max", ACCOUNT_COUNT_MAX)?,
             limit_factor: address_limit_factor,
+            mails_links: mode == Mode::Dev || self.last("mail").is_some(),
             ..PeopleConfig::default()
         };
         let data = PathBuf::from(self.last("data").map_or(Ok("data"), |setting| setting.text())?);
@@ -276,6 +287,7 @@ impl Given {
         Ok(Config {
             listen: address,
             simulate: self.scenarios(&data.join("scenarios"))?,
+            simulate_room: self.last("simulate_room").map(|setting| setting.room()).transpose()?,
             replay: self
                 .last("replay")
                 .map(|setting| setting.text().map(PathBuf::from))
@@ -290,6 +302,7 @@ impl Given {
             proxies: Proxies(
                 self.last("proxies").map_or(Ok(Vec::new()), |setting| setting.nets())?,
             ),
+            post: self.post()?,
             origins: Origins {
                 allowed: self
                     .last("origins")
@@ -369,6 +382,38 @@ impl Given {
 }
 
 impl Given {
+    /// Who carries mail. What is set of it must be whole.
+    fn post(&self) -> Result<Option<PostConfig>, ConfigError> {
+        let Some(server) = self.last("mail") else { return Ok(None) };
+        let needed = |key: &'static str, what: &str| {
+            self.last(key).ok_or_else(|| server.error(&format!("needs `{key}`, too: {what}")))
+        };
+        let from = needed("mail_from", "the address that mail comes from")?;
+        let url = needed("public_url", "the page's address as people know it")?;
+        let is_url = |text: &&str| {
+            let parsed = url::Url::parse(text).ok();
+            parsed.is_some_and(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+            })
+        };
+        let public_url = url.text()?.trim_end_matches('/');
+        let public_url = Some(public_url)
+            .filter(is_url)
+            .ok_or_else(|| url.error("expected an address, as https://sensocto.example.org"))?;
+        let config = PostConfig {
+            server: server.text()?.into(),
+            from: from
+                .text()?
+                .parse()
+                .map_err(|_| from.error("expected an address, as Sensocto <mail@example.org>"))?,
+            public_url: public_url.into(),
+        };
+        config.check().map_err(|what| server.error(&what))?;
+        Ok(Some(config))
+    }
+
     /// Those to simulate: shipped, of the operator's folder, or files; `none` is nobody.
     fn scenarios(&self, folder: &Path) -> Result<Vec<Scenario>, ConfigError> {
         let setting = self.last("simulate");
@@ -434,6 +479,10 @@ impl<'a> Setting<'a> {
 
     fn text(&self) -> Result<&'a str, ConfigError> {
         self.value.as_str().ok_or_else(|| self.error("expected a string"))
+    }
+
+    fn room(&self) -> Result<RoomId, ConfigError> {
+        RoomId::parse(self.text()?).ok_or_else(|| self.error("expected the id of a room, a UUID"))
     }
 
     fn boolean(&self) -> Result<bool, ConfigError> {

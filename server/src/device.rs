@@ -110,6 +110,8 @@ pub struct DeviceDesk {
 #[derive(Debug, Default)]
 struct Desk {
     handles: Handles,
+    /// Handles of the process before, beyond those that may be out.
+    adopted: usize,
     /// By slot of the handle.
     seats: Vec<Option<Seat>>,
 }
@@ -134,7 +136,8 @@ impl DeviceDesk {
         events: &Events,
     ) -> Result<FeedId, OpenError> {
         let mut desk = self.lock();
-        let handle = desk.handles.take(self.feed_count_max).ok_or(OpenError::TooManyFeeds)?;
+        let limit = self.feed_count_max.saturating_add(desk.adopted);
+        let handle = desk.handles.take(limit).ok_or(OpenError::TooManyFeeds)?;
         let feed = FeedId(handle);
         let command = Command::OpenFeed { feed, card: Box::new(card), owner };
         if self.intake.command(command).is_err() {
@@ -149,10 +152,22 @@ impl DeviceDesk {
         Ok(feed)
     }
 
+    /// Keeps the first handles for feeds of the process before, until the engine has closed them; they
+    /// keep nobody out.
+    pub fn adopt(&self, count: usize) {
+        let mut desk = self.lock();
+        desk.adopted = count;
+        for _ in 0..count {
+            desk.handles.take(usize::MAX);
+        }
+    }
+
     /// A feed for a source within the process, which opens it itself and listens to the engine
     /// by itself.
     pub fn reserve(&self) -> Option<FeedId> {
-        self.lock().handles.take(self.feed_count_max).map(FeedId)
+        let mut desk = self.lock();
+        let limit = self.feed_count_max.saturating_add(desk.adopted);
+        desk.handles.take(limit).map(FeedId)
     }
 
     /// Closes a feed. Its socket hears no more of it; its handle is used again once the engine

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::device::DeviceDesk;
 use crate::pump::NoticeSink;
+use crate::search::marks::{Marked, Marks};
 
 #[derive(Debug)]
 struct Known {
@@ -23,11 +24,21 @@ struct Known {
     version: u64,
 }
 
+/// By what a sensor is found.
+pub(crate) struct SensorWords {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Arc<str>,
+    pub(crate) connector: Arc<str>,
+    pub(crate) attributes: Vec<Arc<str>>,
+}
+
 /// As many as the engine has sensors.
 #[derive(Debug, Default)]
 pub struct Directory {
     known: Mutex<HashMap<Arc<str>, Known>>,
     versions: AtomicU64,
+    /// For search.
+    changed: Mutex<Marks<Arc<str>>>,
     /// Rung when a sensor has come or changed, and when one has gone.
     pub(crate) came: Notify,
     pub(crate) gone: Notify,
@@ -75,6 +86,45 @@ impl Directory {
         })
     }
 
+    /// The same, of one that is there.
+    pub(crate) fn told_if_live(&self, sensor_id: &str) -> Option<Value> {
+        let is_live = self.lock().contains_key(sensor_id);
+        is_live.then(|| self.told(sensor_id))
+    }
+
+    /// What kind of attribute it is, if it is there.
+    pub(crate) fn kind(&self, sensor_id: &str, attribute_id: &str) -> Option<AttributeType> {
+        let known = self.lock();
+        let mut attributes = known.get(sensor_id)?.attributes.iter();
+        attributes.find(|(id, _)| **id == *attribute_id).map(|(_, kind)| *kind)
+    }
+
+    /// Which attributes a sensor has, and of what kinds.
+    pub(crate) fn attributes(&self, sensor_id: &str) -> Vec<(Arc<str>, AttributeType)> {
+        self.lock().get(sensor_id).map(|known| known.attributes.clone()).unwrap_or_default()
+    }
+
+    /// By what a sensor is found.
+    pub(crate) fn words(&self, sensor_id: &str) -> Option<SensorWords> {
+        let known = self.lock();
+        let Known { card, connector_name, attributes, .. } = known.get(sensor_id)?;
+        Some(SensorWords {
+            name: Arc::clone(&card.sensor_name),
+            kind: Arc::clone(&card.sensor_type),
+            connector: Arc::clone(connector_name),
+            attributes: attributes.iter().map(|(id, _)| Arc::clone(id)).collect(),
+        })
+    }
+
+    /// At most so many of those that came, changed or went.
+    pub(crate) fn take_changed(&self, count: usize) -> Marked<Arc<str>> {
+        self.changed().take(count)
+    }
+
+    fn changed(&self) -> MutexGuard<'_, Marks<Arc<str>>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Which sensors are there, each with its version.
     pub(crate) fn versions(&self) -> BTreeMap<Arc<str>, u64> {
         self.lock().iter().map(|(id, known)| (Arc::clone(id), known.version)).collect()
@@ -90,6 +140,7 @@ impl Directory {
                     version: self.next_version(),
                 };
                 self.lock().insert(Arc::clone(&card.sensor_id), known);
+                self.changed().mark(&card.sensor_id);
                 self.came.notify_one();
             }
             Notice::AttributeCame { sensor_id, attribute_id, kind, .. } => {
@@ -110,17 +161,19 @@ impl Directory {
             }
             Notice::SensorGone { sensor_id } => {
                 self.lock().remove(sensor_id);
+                self.changed().mark(sensor_id);
                 self.gone.notify_one();
             }
             _ => {}
         }
     }
 
-    fn change(&self, sensor_id: &str, change: impl FnOnce(&mut Known)) {
+    fn change(&self, sensor_id: &Arc<str>, change: impl FnOnce(&mut Known)) {
         let version = self.next_version();
         if let Some(known) = self.lock().get_mut(sensor_id) {
             change(known);
             known.version = version;
+            self.changed().mark(sensor_id);
             self.came.notify_one();
         }
     }

@@ -98,7 +98,7 @@ impl DiscoverySeat {
 }
 
 /// What somebody sees. `None`: all.
-type Sight = Option<BTreeSet<Arc<str>>>;
+pub(crate) type Sight = Option<BTreeSet<Arc<str>>>;
 
 impl Discovery {
     pub fn new(
@@ -112,7 +112,8 @@ impl Discovery {
         Arc::new(Self { state, directory, belongings, rooms, pulse, is_strict })
     }
 
-    fn sight(&self, asker: &Asker) -> Sight {
+    /// Which sensors somebody may know of.
+    pub(crate) fn sight(&self, asker: &Asker) -> Sight {
         if !self.is_strict || asker.who == Who::Administrator {
             return None;
         }

@@ -3,10 +3,29 @@
 
 use components::fault::Faults;
 
-/// The server's own points, beside the engine's. `mail.encode` has the viewer's slot as its key.
+/// The server's own points, beside the engine's. `mail.encode` has the viewer's slot as its key;
+/// `store.commit` is in the middle of a transaction, `store.open` where its file is opened; those of tasks
+/// are where each begins, and in each round of `gauge` and `history`.
 #[cfg(feature = "faults")]
-const POINTS: [&str; 5] =
-    ["http.request", "intake.command", "intake.samples", "mail.encode", "pump.tick"];
+const POINTS: [&str; 17] = [
+    "http.request",
+    "intake.command",
+    "intake.samples",
+    "mail.encode",
+    "pump.tick",
+    "store.commit",
+    "store.open",
+    "task.belongings",
+    "task.consent",
+    "task.discovery",
+    "task.gauge",
+    "task.history",
+    "task.people",
+    "task.residents",
+    "task.room_history",
+    "task.rooms",
+    "task.search",
+];
 
 /// Why a build cannot arm its failpoints, if it cannot.
 #[cfg(not(feature = "faults"))]

@@ -17,6 +17,7 @@ use crate::ages::{AllCounts, Counts, Recent, Stage};
 use crate::intake::Backlog;
 use crate::mail::LANE_BYTES_MAX;
 use crate::socket::Doors;
+use crate::supervise::ADVICE;
 use machine::{Machine, Reading, Source, read_file};
 
 /// Time between two readings.
@@ -122,9 +123,10 @@ impl Gauge {
         tick_period: Duration,
         fixed: Option<LoadLevel>,
     ) -> std::io::Result<Self> {
+        let supervisor = doors.supervisor.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("gauge".into()).spawn(move || {
+        let measure = move |is_over: &dyn Fn() -> bool, round: &dyn Fn()| {
             let machine = Machine::new(read_file);
             let mut meter = Meter::new(tick_period);
             let mut recent = Recent::default();
@@ -134,7 +136,8 @@ impl Gauge {
                 let load = Load { level, memory_protection: false };
                 tell(&doors, Command::SetLoad(load));
             }
-            while !stopped.load(Ordering::Acquire) {
+            while !is_over() {
+                round();
                 let now = Instant::now();
                 let measures = meter.measure(now, &machine.read(), &Seen::now(&doors, now));
                 let ages = Box::new(recent.look(now, &doors.ages.counts()));
@@ -147,7 +150,13 @@ impl Gauge {
                 }
                 std::thread::park_timeout(READ_PERIOD);
             }
-        })?;
+        };
+        let run = move || {
+            let is_over = || stopped.load(Ordering::Acquire);
+            let work = |round: &dyn Fn()| measure(&is_over, round);
+            supervisor.keep_here(("gauge", "task.gauge"), ADVICE, is_over, work);
+        };
+        let thread = std::thread::Builder::new().name("gauge".into()).spawn(run)?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

@@ -127,6 +127,21 @@ impl GroupDesk {
         Arc::new(Self { state: Mutex::default(), meters: Mutex::default(), intake })
     }
 
+    /// Takes over groups of the process before, in the order of their handles, before any other is
+    /// made.
+    pub fn adopt(&self, groups: Vec<(GroupId, Arc<GroupPlan>, Vec<ViewerId>)>) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        for (id, plan, watchers) in groups {
+            let handle = state.handles.take(GROUP_COUNT_MAX);
+            debug_assert_eq!(handle, Some(id.0), "the first handles are theirs");
+            for viewer in &watchers {
+                *state.counts.entry(*viewer).or_default() += 1;
+            }
+            state.entries.push(Entry { id, plan, watchers });
+        }
+    }
+
     /// The viewer watches the group of this plan from now on.
     pub fn watch(&self, viewer: ViewerId, plan: GroupPlan) -> Result<GroupId, GroupsError> {
         let mut guard = lock(&self.state);

@@ -98,7 +98,9 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
         })
         .collect();
     let store = store::api::health(&health.doors.store.report());
-    let well = alive && off.is_empty() && store["healthy"] == true;
+    let tasks = health.doors.supervisor.health();
+    let are_well = store["healthy"] == true && tasks["healthy"] == true;
+    let well = alive && off.is_empty() && are_well;
     let body = json!({
         "status": if well { "healthy" } else { "degraded" },
         "checks": {
@@ -110,6 +112,7 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
             "systems": { "healthy": off.is_empty(), "off": off, "panicked": panics },
             // Live data does not wait for it, and is served all the same.
             "store": store,
+            "tasks": tasks,
             "feeds": { "healthy": true, "count": health.doors.devices.feed_count() },
             "wire": {
                 "healthy": true,

@@ -322,6 +322,7 @@ pub struct Intake {
     /// The pump sleeps until something comes. Only then is waking it worth a call to the kernel.
     napping: AtomicBool,
     pump: OnceLock<Thread>,
+    holds_farewells: AtomicBool,
 }
 
 impl Default for Intake {
@@ -353,6 +354,7 @@ impl Intake {
             faults: Faults::default(),
             napping: AtomicBool::new(false),
             pump: OnceLock::new(),
+            holds_farewells: AtomicBool::new(false),
         }
     }
 
@@ -401,8 +403,22 @@ impl Intake {
     /// A farewell (`CloseFeed`, `CloseViewer`): always taken. There are never more of them than of
     /// feeds and viewers that were opened, and a lost one would be a ghost.
     pub fn farewell(&self, command: Command) {
+        let is_end = matches!(command, Command::CloseFeed { .. } | Command::CloseViewer { .. });
+        if is_end && self.holds_farewells() {
+            return;
+        }
         lock(&self.commands).push(command);
         self.wake();
+    }
+
+    /// From now on the engine does not hear who leaves: the next server is to find them as they were
+    /// when this one ended.
+    pub fn hold_farewells(&self) {
+        self.holds_farewells.store(true, Ordering::Release);
+    }
+
+    pub fn holds_farewells(&self) -> bool {
+        self.holds_farewells.load(Ordering::Acquire)
     }
 
     /// The lossy plane: takes a burst, and counts what was dropped of it. What is of a class whose
@@ -554,7 +570,8 @@ impl Intake {
         DoorBooks { classes }
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
         lock(&self.lossy).queues.iter().all(|queue| queue.chunks.is_empty())
             && lock(&self.commands).is_empty()
     }

@@ -49,7 +49,8 @@ pub struct ListenLimits {
     pub head_deadline: Duration,
     /// A peer that takes none of what we write for so long is dropped.
     pub write_deadline: Duration,
-    /// Time that a shutdown leaves to what is under way.
+    /// Time that a shutdown leaves to what is under way; who comes back waits no longer than this for
+    /// one who does not answer.
     pub drain: Duration,
 }
 
@@ -62,7 +63,7 @@ impl Default for ListenLimits {
             address: AddressLimits::default(),
             head_deadline: Duration::from_secs(5),
             write_deadline: Duration::from_secs(10),
-            drain: Duration::from_secs(4),
+            drain: Duration::from_secs(1),
         }
     }
 }
@@ -96,6 +97,22 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// The listening socket that whoever started us holds for us (`LISTEN_FDS`), if it does: connections
+/// wait in it while one server ends and the next begins. Call it once, before there are other threads.
+///
+/// # Errors
+/// What is held for us is no TCP socket that listens.
+pub fn inherited() -> io::Result<Option<std::net::TcpListener>> {
+    let Some(listener) = listenfd::ListenFd::from_env().take_tcp_listener(0)? else {
+        return Ok(None);
+    };
+    listener.set_nonblocking(true)?;
+    let socket = socket2::SockRef::from(&listener);
+    socket.set_send_buffer_size(KERNEL_BUFFER_BYTES as usize)?;
+    socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES as usize)?;
+    Ok(Some(listener))
 }
 
 /// Accepts until `shutdown` turns true, then gives what is under way `drain` to end.

@@ -7,6 +7,7 @@
 mod bodies;
 mod follow;
 mod groups;
+mod private;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +38,7 @@ use crate::viewer::{Form, Kicked, Seat, ViewerDesk, kicked_by, quality_body};
 use follow::Following;
 pub use follow::Taken;
 use groups::{GroupBook, Letters, Said};
+use private::{LeftOut, Private};
 
 /// A viewer with more than this waiting for its socket is busy: half a second's frames at high
 /// quality.
@@ -85,6 +87,8 @@ pub struct MailFigures {
     pub waiting: Waiting,
     /// Channels closed because their mail panicked.
     pub faulted: u64,
+    /// Slices that were not for who would have had them, since the server began.
+    pub withheld: u64,
 }
 
 /// Messages that did not fit into their outbox at once. But for what is there now, totals since the
@@ -113,6 +117,7 @@ pub struct Mail {
     lines: Lines,
     following: Following,
     groups: GroupBook,
+    private: Private,
     faults: Faults,
     complaints: Complaints,
 }
@@ -146,6 +151,7 @@ struct Lane {
     roster_sent: Option<EngineTime>,
     /// Groups whose members it was told, and which version of them.
     groups: Vec<(GroupId, u64)>,
+    left_out: LeftOut,
 }
 
 impl Mail {
@@ -166,6 +172,10 @@ impl Mail {
         for lane in self.lanes.iter_mut().flatten() {
             if lane.seat.is_gone() {
                 lane.forget(&mut self.waiting);
+                if intake.holds_farewells() {
+                    // The engine does not know: to it, nobody reads there.
+                    inputs.busy.push(lane.seat.viewer);
+                }
                 continue;
             }
             self.figures.open += 1;
@@ -232,6 +242,7 @@ impl Mail {
         // Who speaks JSON knows what it asked for; it hears of changes only.
         let grant = Grant::asked(served.choice);
         let announced = (!matches!(seat.form, Form::Binary { .. })).then_some(grant);
+        let left_out = LeftOut::new(matches!(seat.form, Form::Binary { .. }));
         let lane = Lane {
             seat,
             waiting: VecDeque::new(),
@@ -245,6 +256,7 @@ impl Mail {
             view: RosterView::default(),
             roster_sent: None,
             groups: Vec::new(),
+            left_out,
         };
         if let Some(mut former) = self.lanes[slot].replace(lane) {
             former.forget(&mut self.waiting);
@@ -293,18 +305,20 @@ impl Mail {
             });
         }
         self.encoded.begin(deliveries);
+        self.private.begin(desk.consent(), now.unix_ms);
         self.following.begin(now, taken, deliveries, ages);
         for flush in &deliveries.flushes {
             let slot = flush.viewer.0.slot as usize;
             self.attempt(slot, intake, |mail| {
                 mail.faults.strike("mail.encode", slot as u64);
-                mail.flush(flush, deliveries, now, intake, ages);
+                mail.flush(flush, deliveries, now, desk, intake, ages);
             });
         }
         for news in &deliveries.groups {
             self.group_news(news, deliveries, desk, intake);
         }
         self.figures.encoded_bytes = self.encoded.bytes() as u64;
+        self.figures.withheld = self.private.withheld;
         self.figures.waiting = self.waiting;
         self.figures
     }
@@ -317,13 +331,19 @@ impl Mail {
         desk: &ViewerDesk,
         intake: &Intake,
     ) {
-        let Self { lanes, groups, waiting, figures, .. } = self;
+        let Self { lanes, groups, private, waiting, figures, .. } = self;
         let Some(Letters { version, said }) = groups.write(news, deliveries, desk.groups()) else {
             return;
         };
+        let (members_of, attribute_id) = groups.members(news.group);
         for viewer in deliveries.watchers_of(news) {
             let lane = lanes.get_mut(viewer.0.slot as usize).and_then(Option::as_mut);
             let Some(lane) = lane.filter(|lane| lane.seat.viewer == *viewer) else { continue };
+            let group = (news.group, version);
+            let account = lane.seat.account.as_deref();
+            if !private.may_read(desk.consent(), group, members_of, attribute_id, account) {
+                continue;
+            }
             let mut post = Post { waiting: &mut *waiting, figures: &mut *figures, intake };
             let (members, readings, pairs, hearts) = match &said {
                 Said::Old(body) if body.is_empty() => continue,
@@ -423,10 +443,11 @@ impl Mail {
         flush: &Flush,
         deliveries: &Deliveries,
         now: Now,
+        desk: &ViewerDesk,
         intake: &Intake,
         ages: &Ages,
     ) {
-        let Self { lanes, encoded, waiting, figures, following, .. } = self;
+        let Self { lanes, encoded, private, waiting, figures, following, .. } = self;
         let lane = lanes.get_mut(flush.viewer.0.slot as usize).and_then(Option::as_mut);
         let Some(lane) = lane.filter(|lane| lane.seat.viewer == flush.viewer) else { return };
         if lane.seat.is_gone() {
@@ -438,25 +459,35 @@ impl Mail {
         lane.seat.figures.slices.fetch_add(u64::from(flush.part_count), Ordering::Relaxed);
         let seat = Arc::clone(&lane.seat);
         let mut post = Post { waiting, figures, intake };
-        // Held back by one: the last message is known when there is no other.
-        let mut last: Option<Outgoing> = None;
-        match &seat.form {
-            Form::Binary { head } => {
-                encoded.binary(deliveries, flush, head, now.unix_ms as f64, &mut |frame| {
-                    post.send_held(lane, &mut last, Outgoing::Binary(Bytes::from(frame)));
-                });
-            }
-            Form::Json => encoded.text(deliveries, flush, &seat.envelope, &mut |text| {
-                post.send_held_text(lane, &mut last, text);
-            }),
-            Form::Receiver => {
-                viewer::measurements(deliveries, flush, &seat.envelope, &mut |text| {
-                    post.send_held_text(lane, &mut last, text);
-                });
-            }
+        let (consent, account) = (desk.consent(), seat.account.as_deref());
+        let runs = private.runs(consent, deliveries, flush, account, &mut lane.left_out);
+        let server_time_ms = now.unix_ms as f64;
+        if let Form::Binary { head } = &seat.form
+            && let Some(cards) = lane.left_out.frame(deliveries, &runs, head, server_time_ms)
+        {
+            post.send_stamped(lane, Outgoing::Binary(Bytes::from(cards)), Vec::new());
         }
-        if let Some(last) = last {
-            post.send_stamped(lane, last, following.stamps(flush, deliveries, ages));
+        for run in &runs {
+            // Held back by one: the last message is known when there is no other.
+            let mut last: Option<Outgoing> = None;
+            match &seat.form {
+                Form::Binary { head } => {
+                    encoded.binary(deliveries, run, head, server_time_ms, &mut |frame| {
+                        post.send_held(lane, &mut last, Outgoing::Binary(Bytes::from(frame)));
+                    });
+                }
+                Form::Json => encoded.text(deliveries, run, &seat.envelope, &mut |text| {
+                    post.send_held_text(lane, &mut last, text);
+                }),
+                Form::Receiver => {
+                    viewer::measurements(deliveries, run, &seat.envelope, &mut |text| {
+                        post.send_held_text(lane, &mut last, text);
+                    });
+                }
+            }
+            if let Some(last) = last {
+                post.send_stamped(lane, last, following.stamps(run, deliveries, ages));
+            }
         }
     }
 }

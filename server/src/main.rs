@@ -1,5 +1,6 @@
 //! The binary `sensocto`: one command line, the runtime, and an orderly end.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -174,6 +175,8 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
 
 fn serve(args: Serve) -> Result<(), String> {
     let config = args.config()?;
+    let inherited =
+        server::listen::inherited().map_err(|error| format!("`LISTEN_FDS`: {error}"))?;
     log();
     std::panic::set_hook(Box::new(server::complaints::log_panic));
     // The pump has a thread of its own; what is left is for sockets.
@@ -185,7 +188,7 @@ fn serve(args: Serve) -> Result<(), String> {
         .on_thread_park(move || gather.before_park())
         .enable_all()
         .build();
-    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(run(config))
+    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(run(config, inherited))
 }
 
 /// To stderr, as JSON when nobody watches.
@@ -197,8 +200,8 @@ fn log() {
     if std::io::stderr().is_terminal() { logger.init() } else { logger.json().init() }
 }
 
-async fn run(config: Config) -> Result<(), String> {
-    let house = House::open(config).await?;
+async fn run(config: Config, inherited: Option<TcpListener>) -> Result<(), String> {
+    let house = House::open_on(config, inherited).await?;
     announce(house.address);
     asked_to_end().await;
     tracing::info!("shutting down");

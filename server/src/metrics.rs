@@ -22,7 +22,7 @@ use crate::gauge::Measured;
 use crate::groups::{Meter, ORDER_BOUNDS};
 use crate::pump::Inspection;
 use crate::socket::{Doors, ENDS};
-use crate::{belongings, history, people, rooms, store};
+use crate::{belongings, consent, history, people, post, rooms, search, store};
 
 /// Answers with everything that is counted.
 pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
@@ -34,9 +34,15 @@ pub async fn show(State(doors): State<Arc<Doors>>) -> Response {
     pump(&mut page, &doors);
     history::api::measure(&mut page, &doors.history.figures());
     store::api::measure(&mut page, &doors.store.report());
+    doors.supervisor.measure(&mut page);
     people::api::measure(&mut page, &doors.people);
+    if let Some(post) = &doors.post {
+        post::measure(&mut page, post);
+    }
     belongings::api::measure(&mut page, &doors.belongings);
     rooms::api::measure(&mut page, &doors.rooms);
+    search::api::measure(&mut page, &doors.search);
+    consent::api::measure(&mut page, &doors.consent);
     ages(&mut page, &doors.ages);
     groups(&mut page, &doors.viewers.groups().meters());
     if let Some(measured) = doors.board.newest() {
@@ -142,6 +148,9 @@ fn pump(page: &mut Page, doors: &Doors) {
         "Time of whole ticks: engine, encoding, handing out.",
         seconds(&pump.tick_micros),
     );
+    let name = "tick_duration_seconds";
+    page.head(name, "histogram", "Time that each tick took.");
+    page.histogram(name, &[], &TICK_SHOWN_MICROS, &pump.tick_durations.counts());
     page.counter("engine_seconds_total", "Time within the engine.", seconds(&pump.engine_micros));
     page.counter("samples_total", "Samples given to the engine.", read(&pump.samples));
     page.counter(
@@ -169,6 +178,11 @@ fn pump(page: &mut Page, doors: &Doors) {
         read(&pump.lost_frames),
     );
     page.counter(
+        "slices_withheld_total",
+        "Runs of samples not sent to a viewer that they are not shared with.",
+        read(&pump.withheld),
+    );
+    page.counter(
         "viewers_faulted_total",
         "Viewers closed because their mail panicked.",
         read(&pump.faulted_viewers),
@@ -191,12 +205,12 @@ fn ages(page: &mut Page, ages: &Ages) {
     for stage in Stage::ALL {
         for class in Class::ALL {
             let labels = [("stage", stage.name()), ("class", class.name())];
-            page.histogram(name, &labels, &counts[stage as usize][class as usize]);
+            page.histogram(name, &labels, &SHOWN_MICROS, &counts[stage as usize][class as usize]);
         }
     }
     let name = "message_wait_seconds";
     page.head(name, "histogram", "Time that messages wait for their sockets.");
-    page.histogram(name, &[], &ages.messages());
+    page.histogram(name, &[], &SHOWN_MICROS, &ages.messages());
 }
 
 /// A group's name is a client's, so it is escaped, and bounded in number
@@ -399,6 +413,7 @@ fn world(page: &mut Page, Inspection { report, ledgers, figures }: &Inspection, 
     }
     page.gauge("sensors", "Sensors that are there.", report.sensor_count);
     page.gauge("viewers", "Viewers, as the engine counts them.", report.viewer_count);
+    page.gauge("rooms_looked_into", "Rooms that are entities of the engine.", report.room_count);
     page.gauge("ring_bytes", "Bytes of all rings.", report.ring_bytes);
     page.head(
         "system_seconds",
@@ -461,6 +476,10 @@ const SHOWN_MICROS: [u64; 14] = [
     2_200_000, 4_700_000, 10_000_000,
 ];
 
+/// Those of a tick, which has 4 ms.
+const TICK_SHOWN_MICROS: [u64; 9] =
+    [100, 220, 470, 1_000, 2_200, 4_700, 10_000, 100_000, 1_000_000];
+
 const _: () = assert!(SHOWN_MICROS[13] == BOUNDS_MICROS[BOUNDS_MICROS.len() - 1]);
 
 /// The page in the making. Writing to a string cannot fail.
@@ -499,13 +518,13 @@ impl Page {
         let _ = writeln!(self.text, "{after} {value}");
     }
 
-    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], counts: &Counts) {
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], shown: &[u64], counts: &Counts) {
         let mut bucket = |bound: &str, count: u64| {
             let of: Vec<_> = labels.iter().copied().chain([("le", bound)]).collect();
             self.sample(&format!("{name}_bucket"), &of, count);
         };
-        for micros in SHOWN_MICROS {
-            bucket(&(micros as f64 / 1e6).to_string(), counts.at_most(micros));
+        for micros in shown {
+            bucket(&(*micros as f64 / 1e6).to_string(), counts.at_most(*micros));
         }
         bucket("+Inf", counts.total());
         self.sample(&format!("{name}_sum"), labels, counts.seconds());

@@ -30,15 +30,49 @@ pub(crate) async fn let_in(
     request: Request,
     next: Next,
 ) -> Response {
-    let headers = request.headers();
-    if doors.viewer(headers).is_none() {
-        let problem = "a valid Authorization: Bearer is needed";
-        return error(StatusCode::UNAUTHORIZED, "unauthorized", problem).into_response();
+    if doors.viewer(request.headers()).is_none() {
+        return unauthorized().into_response();
     }
+    from_our_pages(&doors, request, next).await
+}
+
+/// As [`let_in`], and people who are signed in as well: what they may is asked of each thing.
+pub(crate) async fn let_people_in(
+    State(doors): State<Arc<Doors>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    if doors.viewer(headers).is_none() && doors.person(headers).is_none() {
+        return unauthorized().into_response();
+    }
+    from_our_pages(&doors, request, next).await
+}
+
+pub(crate) fn unauthorized() -> Problem {
+    let problem = "a valid Authorization: Bearer is needed";
+    error(StatusCode::UNAUTHORIZED, "unauthorized", problem)
+}
+
+async fn from_our_pages(doors: &Doors, request: Request, next: Next) -> Response {
+    let headers = request.headers();
     if !matches!(*request.method(), Method::GET | Method::HEAD) && !doors.origins.admit(headers) {
         return origin_refused().into_response();
     }
     next.run(request).await
+}
+
+/// What holds everybody's values is for administrators as soon as anybody has anything private, and for
+/// who may look as long as nobody has.
+pub(crate) async fn let_in_to_all(
+    State(doors): State<Arc<Doors>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match doors.consent.is_any() {
+        true => let_administrators_in(State(doors), request, next).await,
+        false => let_in(State(doors), request, next).await,
+    }
 }
 
 /// Administrators only ([`Auth::administrator`](crate::auth::Auth::administrator)), and from pages
@@ -77,13 +111,17 @@ fn origin_refused() -> Problem {
 
 /// A page of another origin cannot send this type without asking first.
 pub(crate) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    is_of_type(headers, "application/json")
+}
+
+pub(crate) fn is_of_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    if kind.eq_ignore_ascii_case(expected) {
         return Ok(());
     }
-    let problem = "the content-type must be application/json";
-    Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", problem))
+    let problem = format!("the content-type must be {expected}");
+    Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", &problem))
 }
 
 /// The members of an order.
@@ -157,7 +195,7 @@ impl Words {
     }
 }
 
-fn sent(body: Body) -> Result<Bytes, Problem> {
+pub(crate) fn sent(body: Body) -> Result<Bytes, Problem> {
     body.map_err(|rejection| {
         let code = match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",

@@ -25,6 +25,7 @@ use serde::{Serialize, Serializer};
 use tokio::time::timeout;
 
 use crate::clock::{Clock, Now};
+use crate::search::marks::{Marked, Marks};
 use crate::secret::{self, Digest, NoRandom};
 use crate::store::record::Revision;
 use crate::store::{Change, Entry, Expect, ReadError, Refused, Store, Table};
@@ -122,6 +123,8 @@ pub struct PeopleConfig {
     pub guest_count_max: usize,
     /// How often one address may try is multiplied by this.
     pub limit_factor: usize,
+    /// There is mail, or a link that would be in one is said in the log.
+    pub mails_links: bool,
 }
 
 impl Default for PeopleConfig {
@@ -133,6 +136,7 @@ impl Default for PeopleConfig {
             account_count_max: ACCOUNT_COUNT_MAX,
             guest_count_max: GUEST_COUNT_MAX,
             limit_factor: 1,
+            mails_links: false,
         }
     }
 }
@@ -155,6 +159,9 @@ pub enum PeopleError {
     EmailTaken,
     RegistrationClosed,
     GuestsRefused,
+    NoMail,
+    /// There is one who carries it, and it does not work now.
+    MailIsOut,
     BadFirstRunToken,
     TooMany,
     Word(WordError),
@@ -203,6 +210,10 @@ struct State {
     sessions: HashMap<SessionId, Session>,
     keys: HashMap<Digest, Key>,
     guest_count: usize,
+    /// For search.
+    changed: Marks<AccountId>,
+    /// Links by mail that are out: whose, and until when.
+    mailed: HashMap<Digest, (AccountId, EngineTime)>,
 }
 
 /// Called when sessions have ended. Must not wait, nor change anybody here.
@@ -554,14 +565,25 @@ impl People {
         lock(&self.state).accounts.get(id).map(|account| account.record.display_name.clone())
     }
 
+    /// For search: at most so many of those that came, went or are called otherwise.
+    pub(crate) fn take_changed(&self, count: usize) -> Marked<AccountId> {
+        lock(&self.state).changed.take(count)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<AccountId> {
+        lock(&self.state).accounts.keys().cloned().collect()
+    }
+
     /// # Errors
     /// The name is none, or somebody has gone.
     pub async fn rename(&self, id: &str, display_name: &str) -> Result<User, PeopleError> {
         let display_name = words::display_name(display_name)?;
         let (user, kept) = {
             let mut state = lock(&self.state);
-            let account = state.accounts.get_mut(id).ok_or(PeopleError::BadToken)?;
+            let State { accounts, changed, .. } = &mut *state;
+            let account = accounts.get_mut(id).ok_or(PeopleError::BadToken)?;
             account.record.display_name = display_name;
+            changed.mark(&id.into());
             let change = self.accounts.put(id.as_bytes(), &account.record, Expect::Any);
             (state.user(id).ok_or(PeopleError::BadToken)?, self.store.commit(vec![change]))
         };
@@ -646,6 +668,7 @@ impl People {
                 .map(|(id, _)| Arc::clone(id))
                 .collect();
             let mut ended = state.expired_sessions(now);
+            state.mailed.retain(|_, (_, expires)| *expires > now);
             let mut changes = Vec::new();
             for id in &gone {
                 ended.extend(state.end_sessions(id, None));
@@ -721,6 +744,7 @@ async fn wait(kept: impl Future<Output = Result<Revision, Refused>>) -> Result<b
 
 impl State {
     fn insert(&mut self, id: AccountId, account: Account) {
+        self.changed.mark(&id);
         match &account.record.email {
             Some(email) => {
                 self.emails.insert(email.clone(), Arc::clone(&id));
@@ -732,6 +756,7 @@ impl State {
 
     fn remove(&mut self, id: &str) {
         let Some(account) = self.accounts.remove(id) else { return };
+        self.changed.mark(&id.into());
         match account.record.email {
             Some(email) => drop(self.emails.remove(&email)),
             None => self.guest_count -= 1,

@@ -17,7 +17,7 @@ use engine::{Audit, Decision, Engine, Figures};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::ages::Ages;
+use crate::ages::{Ages, Histogram};
 use crate::ailing::Ailing;
 use crate::clock::{Clock, Now};
 use crate::complaints::panic_message;
@@ -26,6 +26,7 @@ use crate::device::{Events, SocketEvent};
 use crate::health::Pulse;
 use crate::history::Tap;
 use crate::intake::Intake;
+use crate::legacy::Left;
 use crate::mail::{Mail, MailFigures, Taken, Waiting};
 use crate::outbox::Passage;
 use crate::recorder::Tape;
@@ -43,6 +44,9 @@ pub const NAP_MS_MAX: u64 = 50;
 /// The process ends with this code when the pump panics (sysexits: internal error). A server
 /// whose world has stopped must not go on answering.
 pub const PANIC_EXIT_CODE: i32 = 70;
+
+/// Ticks in which what waits at the end goes in: of the fullest queues, all.
+const LAST_TICK_COUNT_MAX: usize = 100;
 
 /// Where the device door hears the engine. Called on the pump's thread: must not wait.
 pub trait NoticeSink: Send + Sync {
@@ -84,6 +88,16 @@ pub trait World {
 
     /// What would open the feeds that are open.
     fn devices(&self) -> Vec<Command> {
+        Vec::new()
+    }
+
+    /// All of it, for another process to go on with.
+    fn write_down(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Viewers that are there from the process before, and can be sent nothing.
+    fn ghosts(&mut self) -> Vec<ViewerId> {
         Vec::new()
     }
 
@@ -151,6 +165,14 @@ impl World for Engine {
         Self::devices(self)
     }
 
+    fn write_down(&mut self) -> Option<Vec<u8>> {
+        Some(self.snapshot())
+    }
+
+    fn ghosts(&mut self) -> Vec<ViewerId> {
+        self.take_ghosts()
+    }
+
     fn rebase(&mut self) -> Result<Base, String> {
         let snapshot = self.snapshot();
         self.replace(&snapshot).map_err(|error| error.to_string())?;
@@ -183,9 +205,11 @@ pub struct PumpParts {
 #[derive(Debug)]
 pub struct Pump {
     stop: Arc<AtomicBool>,
+    /// Set before `stop`.
+    is_to_leave: Arc<AtomicBool>,
     intake: Arc<Intake>,
     report: Arc<PumpReport>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Option<Left>>>,
 }
 
 impl Pump {
@@ -200,13 +224,20 @@ impl Pump {
         let intake = Arc::clone(&parts.intake);
         let reported = Arc::clone(&report);
         let stopped = Arc::clone(&stop);
+        let is_to_leave = Arc::new(AtomicBool::new(false));
+        let leaves = Arc::clone(&is_to_leave);
         let thread = std::thread::Builder::new().name("pump".into()).spawn(move || {
-            if let Err(panic) = guard(|| Run::new(world(), parts, reported).until(&stopped)) {
+            let run = guard(|| {
+                let mut run = Run::new(world(), parts, reported);
+                run.until(&stopped);
+                leaves.load(Ordering::Acquire).then(|| run.leave()).flatten()
+            });
+            run.unwrap_or_else(|panic| {
                 tracing::error!(%panic, "the pump has panicked; the process ends");
                 std::process::exit(PANIC_EXIT_CODE);
-            }
+            })
         })?;
-        Ok(Self { stop, intake, report, thread: Some(thread) })
+        Ok(Self { stop, is_to_leave, intake, report, thread: Some(thread) })
     }
 
     pub fn report(&self) -> Arc<PumpReport> {
@@ -218,13 +249,17 @@ impl Pump {
         self.stop_and_join();
     }
 
-    fn stop_and_join(&mut self) {
+    /// The same, once everything that waits has been through a tick, and the world as it is then.
+    pub fn leave(mut self) -> Option<Left> {
+        self.is_to_leave.store(true, Ordering::Release);
+        self.stop_and_join()
+    }
+
+    fn stop_and_join(&mut self) -> Option<Left> {
         self.stop.store(true, Ordering::Release);
         self.intake.wake();
-        if let Some(thread) = self.thread.take() {
-            // It cannot have panicked: the process would have ended.
-            let _ = thread.join();
-        }
+        // It cannot have panicked: the process would have ended.
+        self.thread.take().and_then(|thread| thread.join().ok()).flatten()
     }
 }
 
@@ -235,7 +270,7 @@ impl Drop for Pump {
 }
 
 /// What a panic said, if there was one.
-fn guard(run: impl FnOnce()) -> Result<(), String> {
+pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_message(&*panic).to_owned())
 }
 
@@ -249,12 +284,15 @@ struct Run<W> {
     beat: Beat,
     losses: Losses,
     report: Arc<PumpReport>,
+    /// See [`World::ghosts`].
+    ghosts: Vec<ViewerId>,
 }
 
 impl<W: World> Run<W> {
-    fn new(world: W, parts: PumpParts, report: Arc<PumpReport>) -> Self {
+    fn new(mut world: W, parts: PumpParts, report: Arc<PumpReport>) -> Self {
         let hz = parts.tick_hz.clamp(TICK_HZ_MIN, TICK_HZ_MAX);
         Self {
+            ghosts: world.ghosts(),
             world,
             beat: Beat::new(1_000_000 / u64::from(hz), parts.clock.now().engine),
             mail: Mail::new(parts.faults.clone()),
@@ -287,9 +325,22 @@ impl<W: World> Run<W> {
         }
     }
 
+    /// What still waits goes in, then the world is written down.
+    fn leave(&mut self) -> Option<Left> {
+        let mut at = self.parts.clock.now();
+        for _ in 0..LAST_TICK_COUNT_MAX {
+            self.step(at);
+            at = self.parts.clock.now();
+            if self.parts.intake.is_empty() {
+                break;
+            }
+        }
+        self.world.write_down().map(|world| Left { at, world })
+    }
+
     /// One tick. Whether there was nothing to do in it, and nobody to do it for.
     fn step(&mut self, now: Now) -> bool {
-        let Self { world, parts, inputs, answers, mail, losses, report, .. } = self;
+        let Self { world, parts, inputs, answers, mail, losses, report, ghosts, .. } = self;
         parts.faults.strike("pump.tick", 0);
         parts.tape.follow(world);
         parts.tap.follow(world);
@@ -309,6 +360,7 @@ impl<W: World> Run<W> {
         if let Some(sessions) = &parts.sessions {
             sessions.act(now.engine, inputs);
         }
+        inputs.busy.extend(&*ghosts);
         let samples = inputs.samples.len() as u64;
         parts.tape.before(now.engine, inputs);
         parts.tap.before(inputs);
@@ -321,6 +373,9 @@ impl<W: World> Run<W> {
         for notice in &deliveries.notices {
             parts.devices.notice(notice);
             report.ailing.hear(notice);
+            if let Notice::ViewerClosed { viewer, .. } = notice {
+                ghosts.retain(|ghost| ghost != viewer);
+            }
         }
         // Behind what the tick has changed at other sockets.
         answers.drain(..).for_each(|(events, event)| events.send(event));
@@ -438,6 +493,8 @@ pub struct PumpReport {
     /// Microseconds of whole ticks: engine, encoding, handing out.
     pub tick_micros: AtomicU64,
     pub tick_micros_last: AtomicU64,
+    /// How long each took.
+    pub tick_durations: Histogram,
     /// Since [`take_tick_micros_max`](Self::take_tick_micros_max) was last called.
     tick_micros_max: AtomicU64,
     /// As of the last tick.
@@ -449,6 +506,8 @@ pub struct PumpReport {
     /// Samples that aged out before a viewer's turn.
     pub missed_samples: AtomicU64,
     pub lost_frames: AtomicU64,
+    /// Slices that were not for who would have had them.
+    pub withheld: AtomicU64,
     pub slow_viewers: AtomicU64,
     /// See [`MailFigures`].
     pub line_micros: AtomicU64,
@@ -488,6 +547,7 @@ impl PumpReport {
         add(&self.encoded_bytes, mail.encoded_bytes);
         add(&self.missed_samples, mail.missed);
         add(&self.lost_frames, mail.lost_frames);
+        self.withheld.store(mail.withheld, Ordering::Relaxed);
         add(&self.slow_viewers, mail.slow);
         let Waiting { count, entered, left, lost, .. } = mail.waiting;
         self.lanes.entered.store(entered, Ordering::Relaxed);
@@ -496,6 +556,7 @@ impl PumpReport {
         self.lanes_waiting.store(count as u64, Ordering::Relaxed);
         add(&self.faulted_viewers, mail.faulted);
         self.tick_micros_last.store(micros, Ordering::Relaxed);
+        self.tick_durations.record(Duration::from_micros(micros));
         self.tick_micros_max.fetch_max(micros, Ordering::Relaxed);
         self.viewers_open.store(mail.open as u64, Ordering::Relaxed);
         self.viewers_busy.store(mail.busy as u64, Ordering::Relaxed);

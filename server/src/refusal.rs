@@ -64,6 +64,7 @@ pub(crate) fn sentence(why: &str) -> &'static str {
         "cannot_kick_admin_or_owner" => "Only the owner sends admins away",
         "not_banned" => "Nobody was sent away by this name",
         "already_added" => "The sensor is in the room already",
+        "not_shared" => "Whose signal this is has not shared it with you",
         "not_in_room" => "The sensor is not in the room",
         _ => "Not allowed to do this",
     }

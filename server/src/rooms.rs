@@ -7,6 +7,8 @@
 
 pub mod api;
 pub mod chat;
+mod document;
+mod found;
 mod invite;
 mod looks;
 mod members;
@@ -19,8 +21,10 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use components::id::RoomId as LiveRoom;
 use serde_json::{Value, json};
 
 use crate::can::{Action, Denied, Rank, What, Who, can};
@@ -28,11 +32,13 @@ use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::kept::Kept;
 use crate::people::{AccountId, People, SessionId};
+use crate::search::marks::Marks;
 use crate::secret::{self, Digest, NoRandom};
 use crate::store::{Change, Entry, Expect, ReadError, Refused, Store, Table};
 use crate::viewer::{DeskError, ViewerDesk};
 use chat::record::MessageRecord;
 use chat::{Chat, ChatError, Pace};
+use document::DocumentError;
 use looks::Look;
 use record::{Features, Member, RoomRecord, TicketKeyRecord};
 use seats::Seat;
@@ -67,6 +73,12 @@ impl RoomId {
         // Other forms of the same id would be other topics.
         let id = uuid::Uuid::parse_str(text).ok().filter(|id| id.to_string() == text);
         id.map(|id| Self(*id.as_bytes()))
+    }
+
+    /// Of its random bits, as much as tells a few thousand rooms apart.
+    pub fn short(&self) -> String {
+        let [.., a, b, c, d] = self.0;
+        format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
     }
 }
 
@@ -109,6 +121,7 @@ pub enum RoomError {
     /// There is no such sensor in it, or it is there already.
     Sensor(&'static str),
     Ticket(TicketError),
+    Document(DocumentError),
     Chat(ChatError),
     NoRandom,
     Refused(Refused),
@@ -124,7 +137,7 @@ impl RoomError {
             Self::Denied(Denied::NotFound | Denied::SignIn) => "unauthorized",
             Self::Denied(Denied::Forbidden(why)) | Self::Sensor(why) => why,
             Self::Hydrating => "hydrating",
-            Self::Word(_) | Self::Ticket(_) => "invalid_payload",
+            Self::Word(_) | Self::Ticket(_) | Self::Document(_) => "invalid_payload",
             Self::TooMany(_) => "too_many",
             Self::Chat(ChatError::TooFast { retry_ms }) => {
                 return json!({ "reason": "too_fast", "retry_after_ms": retry_ms });
@@ -147,6 +160,12 @@ impl From<Denied> for RoomError {
 impl From<WordError> for RoomError {
     fn from(error: WordError) -> Self {
         Self::Word(error)
+    }
+}
+
+impl From<DocumentError> for RoomError {
+    fn from(error: DocumentError) -> Self {
+        Self::Document(error)
     }
 }
 
@@ -173,8 +192,12 @@ pub(super) struct Room {
     record: RoomRecord,
     /// What devices brought along, by how many feeds.
     brought: BTreeMap<Box<str>, usize>,
+    /// What acts of the simulator measure here.
+    acts: BTreeMap<Arc<str>, Arc<[Box<str>]>>,
     seats: Vec<Seat>,
     looks: Vec<Look>,
+    /// In the engine, while somebody looks on.
+    live: Option<LiveRoom>,
     chat: Chat,
 }
 
@@ -183,15 +206,18 @@ impl Room {
         Self {
             record,
             brought: BTreeMap::new(),
+            acts: BTreeMap::new(),
             seats: Vec::new(),
             looks: Vec::new(),
+            live: None,
             chat: Chat::default(),
         }
     }
 
     /// Of what is there, each once.
     fn sensors(&self) -> BTreeSet<Box<str>> {
-        self.record.sensors.iter().chain(self.brought.keys()).cloned().collect()
+        let acted = self.acts.values().flat_map(|sensors| sensors.iter());
+        self.record.sensors.iter().chain(self.brought.keys()).chain(acted).cloned().collect()
     }
 
     fn what(&self, asker: &Asker) -> What {
@@ -212,6 +238,12 @@ struct State {
     chat_bytes: usize,
     pace: Pace,
     key: Option<TicketKey>,
+    /// For search.
+    changed: Marks<RoomId>,
+    /// Grows with each change of who is where.
+    round: Arc<AtomicU64>,
+    /// Grows with each change of what is measured where, and of which rooms there are.
+    sensor_round: Arc<AtomicU64>,
     next_serial: u64,
 }
 
@@ -224,6 +256,8 @@ enum News {
 /// See the module.
 pub struct RoomDesk {
     state: Mutex<State>,
+    round: Arc<AtomicU64>,
+    sensor_round: Arc<AtomicU64>,
     store: Store,
     table: Table<RoomRecord>,
     keys: Table<TicketKeyRecord>,
@@ -258,8 +292,12 @@ impl RoomDesk {
         directory: Arc<Directory>,
         clock: Clock,
     ) -> Arc<Self> {
+        let state = State::default();
+        let (round, sensor_round) = (Arc::clone(&state.round), Arc::clone(&state.sensor_round));
         Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
+            round,
+            sensor_round,
             table: store.table(),
             keys: store.table(),
             messages: store.table(),
@@ -302,6 +340,7 @@ impl RoomDesk {
             }),
         };
         state.key = secret.map(TicketKey);
+        state.sensor_round.fetch_add(1, Ordering::AcqRel);
         Ok(state.rooms.len())
     }
 
@@ -311,6 +350,16 @@ impl RoomDesk {
         &self,
         asker: &Asker,
         wishes: &Wishes,
+    ) -> Result<(RoomId, bool), RoomError> {
+        self.make(asker, wishes, |_| Ok(())).await
+    }
+
+    /// A room, and what more there is to say of it.
+    async fn make(
+        &self,
+        asker: &Asker,
+        wishes: &Wishes,
+        more: impl FnOnce(&mut RoomRecord) -> Result<(), RoomError>,
     ) -> Result<(RoomId, bool), RoomError> {
         can(asker.who, Action::Create, What::House)?;
         let owner: Box<str> = asker.account().ok_or(Denied::SignIn)?.into();
@@ -327,8 +376,11 @@ impl RoomDesk {
             sensors: Vec::new(),
             made_unix_ms: now,
             changed_unix_ms: now,
+            version: 1,
+            notes: None,
         };
         words::apply(wishes, &mut record)?;
+        more(&mut record)?;
         let kept = {
             let mut state = lock(&self.state);
             if state.key.is_none() {
@@ -417,6 +469,7 @@ impl RoomDesk {
         let mut record = before.clone();
         let news = change(&mut record)?;
         record.changed_unix_ms = self.clock.now().unix_ms;
+        record.version += 1;
         let kept = self.hand_over(vec![self.table.put(&id.0, &record, Expect::Any)])?;
         let sensors = room.sensors();
         state.put(id, record);
@@ -452,6 +505,7 @@ impl RoomDesk {
 impl State {
     /// Puts a room there, or another record of one that is.
     fn put(&mut self, id: RoomId, record: RoomRecord) {
+        self.changed.mark(&id);
         if let Some(room) = self.rooms.get(&id) {
             self.codes.remove(&Digest::of(&room.record.code));
             for member in &room.record.members {
@@ -471,6 +525,8 @@ impl State {
             Some(room) => room.record = record,
             None => drop(self.rooms.insert(id, Room::new(record))),
         }
+        self.round.fetch_add(1, Ordering::AcqRel);
+        self.sensor_round.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Takes a room away.

@@ -9,7 +9,7 @@
 pub mod api;
 pub mod shelf;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::complaints::panic_message;
 use crate::groups::{GroupsError, is_old_name};
 use crate::recorder::library::{LibraryError, check_name, name_of};
+use crate::rooms::{RoomDesk, RoomId};
 use crate::viewer::ViewerDesk;
 use shelf::Shelf;
 
@@ -55,6 +56,8 @@ pub struct Wish {
     pub sensors: SensorSet,
     pub attribute_id: Box<str>,
     pub condition: Condition,
+    /// The room whose sensors these are. Whatever leaves it is recorded no more.
+    pub room: Option<RoomId>,
 }
 
 /// Against what pairs are held when it ends.
@@ -162,6 +165,7 @@ pub struct Status {
     pub signal: Signal,
     pub tier: Tier,
     pub condition: Condition,
+    pub room: Option<RoomId>,
     pub started_unix_ms: i64,
     /// Of what is there.
     pub seconds: f64,
@@ -180,6 +184,7 @@ struct Entry {
     /// While it runs.
     watch: Option<Watching>,
     started_unix_ms: i64,
+    room: Option<RoomId>,
     left_out: usize,
     report: Option<Arc<Progress>>,
     failed: Option<String>,
@@ -221,6 +226,7 @@ impl Entry {
             signal: self.session.signal,
             tier: self.session.tier,
             condition: self.session.condition,
+            room: self.room,
             started_unix_ms: self.started_unix_ms,
             seconds: self.session.steps() as f64 / engine::sense::grid::GRID_HZ,
             people: self.session.people.iter().enumerate().map(person).collect(),
@@ -258,6 +264,7 @@ pub struct Sessions {
     renewed_us: AtomicU64,
     shelf: Arc<Shelf>,
     viewers: Arc<ViewerDesk>,
+    rooms: Arc<RoomDesk>,
     clock: Clock,
     closing: AtomicBool,
     /// One report is made at a time.
@@ -267,13 +274,19 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    pub fn new(shelf: Shelf, viewers: Arc<ViewerDesk>, clock: Clock) -> Arc<Self> {
+    pub fn new(
+        shelf: Shelf,
+        viewers: Arc<ViewerDesk>,
+        rooms: Arc<RoomDesk>,
+        clock: Clock,
+    ) -> Arc<Self> {
         Arc::new(Self {
             entries: Mutex::default(),
             running: AtomicUsize::new(0),
             renewed_us: AtomicU64::new(0),
             shelf: Arc::new(shelf),
             viewers,
+            rooms,
             clock,
             closing: AtomicBool::new(false),
             turn: Mutex::default(),
@@ -289,6 +302,11 @@ impl Sessions {
     pub fn start(&self, wish: Wish) -> Result<Status, SessionError> {
         let now = self.clock.now();
         let name = wish.name.unwrap_or_else(|| name_of("session", now.unix_ms));
+        // A name that is taken must not tell of a room that one may not know of: each has its own.
+        let name = match wish.room {
+            Some(room) => format!("{name}.{}", room.short()),
+            None => name,
+        };
         check_name(&name).map_err(|_| SessionError::BadName)?;
         if is_old_name(&name) || self.shelf.has(&name) {
             return Err(SessionError::Exists { name });
@@ -316,12 +334,14 @@ impl Sessions {
         let viewer = self.watch(&plan).inspect_err(|_| {
             self.running.fetch_sub(1, Ordering::Release);
         })?;
-        let session = Session::new(&name, wish.signal, wish.tier, wish.condition, Vec::new());
+        let mut session = Session::new(&name, wish.signal, wish.tier, wish.condition, Vec::new());
+        session.room = wish.room.map(|room| room.to_string());
         let watch = Watching { viewer, plan, group: None, places: Vec::new() };
         let entry = Entry {
             session: Arc::new(session),
             watch: Some(watch),
             started_unix_ms: now.unix_ms,
+            room: wish.room,
             left_out: 0,
             report: None,
             failed: None,
@@ -497,6 +517,12 @@ impl Sessions {
                 }
             }
         }
+        let here: HashMap<RoomId, BTreeSet<Box<str>>> = entries
+            .values()
+            .filter(|entry| entry.watch.is_some())
+            .filter_map(|entry| entry.room.map(|room| (room, self.rooms.sensors_in(room))))
+            .collect();
+        let consent = self.viewers.consent().filter(|consent| consent.is_any());
         for news in &deliveries.groups {
             let values = deliveries.values_of(news);
             for entry in entries.values_mut() {
@@ -505,12 +531,23 @@ impl Sessions {
                 if watch.group != Some(news.group) || full {
                     continue;
                 }
+                let here = entry.room.and_then(|room| here.get(&room));
+                let attribute_id = &watch.plan.attribute_id;
                 let count = news.member_count as usize;
                 for (step, (reading, states)) in deliveries.readings_of(news).enumerate() {
                     let values = &values[step * count..(step + 1) * count];
-                    Arc::make_mut(&mut entry.session).hear(reading, |person| {
+                    let session = Arc::make_mut(&mut entry.session);
+                    // Whoever has left the room is not looked at any more; and a session is nobody's
+                    // in particular: what is private is not for it.
+                    let is_here = |person: &String| {
+                        here.is_none_or(|it| it.contains(&**person))
+                            && consent.is_none_or(|it| it.circle_of(person, attribute_id).is_none())
+                    };
+                    let are_here: Vec<bool> = session.people.iter().map(is_here).collect();
+                    session.hear(reading, |person| {
                         let member = watch.places.iter().position(|at| *at == Some(person));
-                        match member.filter(|member| *member < count) {
+                        let is_here = are_here.get(person) == Some(&true);
+                        match member.filter(|member| is_here && *member < count) {
                             Some(member) => (states[member], values[member]),
                             None => (Err(Unmeasurable::Silent), f64::NAN),
                         }

@@ -6,16 +6,19 @@
 
 pub mod api;
 mod library;
+pub mod residents;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use components::command::Inputs;
-use components::delivery::Notice;
+use components::command::{Command, Inputs};
+use components::delivery::{Notice, Refusal};
+use components::id::FeedId;
 use components::sample::Timestamp;
 use simulator::recording::RecordingError;
 use simulator::replay::LiveReplay;
@@ -94,6 +97,9 @@ impl From<StageError> for Refused {
     }
 }
 
+/// Whether a sensor is somebody's.
+pub type IsOwned = Box<dyn Fn(&str) -> bool + Send>;
+
 type Reply<T> = oneshot::Sender<Result<T, StageError>>;
 
 /// One change to an act that is on.
@@ -157,6 +163,7 @@ impl Simulator {
         folder: PathBuf,
         intake: Arc<Intake>,
         devices: Arc<DeviceDesk>,
+        is_owned: IsOwned,
     ) -> (Arc<Self>, Box<dyn Simulation>) {
         let (orders, taken) = mpsc::channel(ORDER_COUNT_MAX);
         let status = Arc::new(Mutex::new(Arc::default()));
@@ -164,6 +171,7 @@ impl Simulator {
             stage: Stage::default(),
             orders: taken,
             devices,
+            is_owned,
             status: Arc::clone(&status),
             shown_at: i64::MIN,
             stopping: Vec::new(),
@@ -312,6 +320,7 @@ struct Driver {
     stage: Stage,
     orders: mpsc::Receiver<Order>,
     devices: Arc<DeviceDesk>,
+    is_owned: IsOwned,
     status: Arc<Mutex<Arc<Status>>>,
     shown_at: i64,
     stopping: Vec<Stopping>,
@@ -319,6 +328,19 @@ struct Driver {
     checking: Vec<Reply<()>>,
     /// Frees what would hold up the pump.
     janitor: Handle,
+}
+
+/// The feed that a command is about.
+fn feed_of(command: &Command) -> Option<FeedId> {
+    match command {
+        Command::OpenFeed { feed, .. }
+        | Command::DeclareAttribute { feed, .. }
+        | Command::ForgetAttribute { feed, .. }
+        | Command::RenameConnector { feed, .. }
+        | Command::CloseFeed { feed }
+        | Command::Retire { feed } => Some(*feed),
+        _ => None,
+    }
 }
 
 /// A stop that is under way.
@@ -338,7 +360,9 @@ impl Simulation for Driver {
             self.follow(order, now);
         }
         let devices = &self.devices;
+        let from = inputs.commands.len();
         self.stage.advance(now, &mut || devices.reserve(), inputs);
+        self.refuse_owned(from, inputs);
         let ended = self.stage.take_ended();
         let changed = ordered || !ended.is_empty();
         // Before anybody is answered: who asks then sees it done.
@@ -355,6 +379,27 @@ impl Simulation for Driver {
 }
 
 impl Driver {
+    /// What is somebody's nobody else feeds, made up or not: such feeds are refused before the engine
+    /// hears of them.
+    fn refuse_owned(&mut self, from: usize, inputs: &mut Inputs) {
+        let opened = inputs.commands[from..].iter().filter_map(|command| match command {
+            Command::OpenFeed { feed, card, .. } if (self.is_owned)(&card.sensor_id) => Some(*feed),
+            _ => None,
+        });
+        let refused: HashSet<FeedId> = opened.collect();
+        if refused.is_empty() {
+            return;
+        }
+        let mut ours = inputs.commands.split_off(from);
+        ours.retain(|command| feed_of(command).is_none_or(|feed| !refused.contains(&feed)));
+        inputs.commands.append(&mut ours);
+        for feed in refused {
+            let notice = Notice::FeedRefused { feed, refusal: Refusal::NotOwner };
+            self.devices.notice(&notice);
+            self.stage.hear(std::slice::from_ref(&notice));
+        }
+    }
+
     fn follow(&mut self, order: Order, now: Timestamp) {
         match order {
             Order::Start { prepared, reply } => {

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{self, Duration};
@@ -19,7 +20,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -38,6 +39,8 @@ use crate::belongings::{Belongings, Bringer, Pass};
 use crate::bucket::{Bucket, Rate};
 use crate::can::Who;
 use crate::channel::Channels;
+use crate::complaints::panic_message;
+use crate::consent::Consent;
 use crate::crowd::Crowd;
 use crate::dead_letters::DeadLetters;
 use crate::device::{DeviceDesk, Events, SocketEvent};
@@ -50,10 +53,13 @@ use crate::listen::{Connection, DoorCounts, Peer, asked_to_end};
 use crate::origin::Origins;
 use crate::outbox::{Letter, OutboxReader, Outgoing, Passage, outbox};
 use crate::people::{self, People, Person, SessionId};
+use crate::post::Post;
 use crate::proxies::Proxies;
 use crate::pump::PumpReport;
 use crate::rooms::{Asker, RoomDesk};
+use crate::search::Search;
 use crate::store::Store;
+use crate::supervise::Supervisor;
 use crate::topics::Topics;
 use crate::viewer::ViewerDesk;
 
@@ -85,6 +91,14 @@ pub(crate) const FRAME_COST_BYTES: usize = 1024;
 
 /// Closes a socket whose client does not read.
 const SLOW_CLOSE_CODE: u16 = crate::mail::SLOW_CLOSE_CODE;
+
+/// How a socket is closed when the server ends: whoever hears it comes back.
+const PANICKED: End = End::Close { code: 1011, why: "internal error", garbled: false };
+const SHUTTING_DOWN: End = End::Close { code: 1012, why: "shutting down", garbled: false };
+
+/// Between two sockets that are told so, and for all of them.
+const FAREWELL_US: u64 = 50;
+const FAREWELLS_US_MAX: u64 = 500_000;
 
 /// Read and thrown away behind a close, so that a client in the middle of a large message gets to
 /// see why. One that goes on and on does not.
@@ -160,9 +174,13 @@ pub struct Doors {
     pub limits: SocketLimits,
     pub auth: Auth,
     pub people: Arc<People>,
+    /// Who carries mail, if somebody does.
+    pub post: Option<Arc<Post>>,
     pub rooms: Arc<RoomDesk>,
     pub belongings: Arc<Belongings>,
     pub discovery: Arc<Discovery>,
+    pub search: Arc<Search>,
+    pub consent: Arc<Consent>,
     pub origins: Origins,
     pub proxies: Proxies,
     pub intake: Arc<Intake>,
@@ -177,6 +195,7 @@ pub struct Doors {
     pub pump: Arc<PumpReport>,
     pub ages: Arc<Ages>,
     pub board: Board,
+    pub supervisor: Supervisor,
     /// True once the server is shutting down.
     pub shutdown: watch::Receiver<bool>,
 }
@@ -478,6 +497,7 @@ impl End {
 static SOCKET_SERIAL: AtomicU64 = AtomicU64::new(0);
 
 struct Socket {
+    serial: u64,
     ws: Ws,
     channels: Channels,
     reader: OutboxReader,
@@ -501,6 +521,7 @@ impl Socket {
         let serial = SOCKET_SERIAL.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let mut socket = Self {
+            serial,
             ws,
             channels: Channels::new(
                 Arc::clone(&doors),
@@ -522,19 +543,33 @@ impl Socket {
             doors,
         };
         let span = tracing::info_span!("socket", serial);
-        let end = socket.serve(heard).instrument(span.clone()).await;
+        let served = AssertUnwindSafe(socket.serve(heard)).catch_unwind();
+        let served = served.instrument(span.clone()).await;
+        let panicked = served.as_ref().err().map(|panic| panic_message(&**panic).to_owned());
+        let mut end = served.unwrap_or(PANICKED);
+        if let Some(message) = panicked {
+            span.in_scope(|| tracing::error!(message, "a socket's task has panicked"));
+            socket.channels.abandon();
+        }
         span.in_scope(|| tracing::debug!(?end, "socket ends"));
+        socket.doors.counts.end(end);
+        if end == SHUTTING_DOWN {
+            end = socket.hear_out().await;
+        }
         socket.channels.leave_all();
         let Self { ws, doors, channels, .. } = socket;
         doors.counts.frames_unwritten.fetch_add(channels.out.len() as u64, Ordering::Relaxed);
-        doors.counts.end(end);
         finish(ws, end, doors.limits.close_deadline).await;
     }
 
     async fn serve(&mut self, mut heard: mpsc::Receiver<SocketEvent>) -> End {
         let mut shutdown = self.doors.shutdown.clone();
         // Made once: a future of its own for every wake-up would enter and leave a list each time.
-        let ended = asked_to_end(&mut shutdown);
+        let (open, serial) = (Arc::clone(&self.doors.connections), self.serial);
+        let ended = async move {
+            asked_to_end(&mut shutdown).await;
+            sleep(farewell_delay(serial, open.open.load(Ordering::Relaxed))).await;
+        };
         tokio::pin!(ended);
         let timer = sleep_until(self.deadline());
         tokio::pin!(timer);
@@ -545,7 +580,7 @@ impl Socket {
                 timer.as_mut().reset(deadline);
             }
             tokio::select! {
-                () = &mut ended => return End::close(1012, "shutting down"),
+                () = &mut ended => return SHUTTING_DOWN,
                 message = self.ws.next(), if self.read_at.is_none() => {
                     if let Err(end) = self.burst(message) {
                         // What was answered before the end is still told.
@@ -586,6 +621,41 @@ impl Socket {
                 return end;
             }
         }
+    }
+
+    /// The client is told that the server goes, and what it has sent before it heard so still comes
+    /// in. One that hears of each measurement sends again what it has not heard of: of it, nothing
+    /// more is taken.
+    async fn hear_out(&mut self) -> End {
+        let End::Close { code, why, .. } = SHUTTING_DOWN else { return End::Gone };
+        let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(why) };
+        let told = timeout(self.doors.limits.close_deadline, self.ws.close(Some(frame))).await;
+        if !matches!(told, Ok(Ok(()))) {
+            return End::Gone;
+        }
+        if self.channels.acknowledges() {
+            return End::ClosedByPeer;
+        }
+        let until = Instant::now() + self.doors.limits.close_deadline;
+        let mut left = DISCARD_BYTES_MAX;
+        while let Ok(Some(Ok(message))) = timeout_at(until, self.ws.next()).await {
+            left = left.saturating_sub(message.len() + 1);
+            self.channels.begin_burst(Instant::now());
+            let understood = match &message {
+                WsMessage::Text(text) => self.channels.text(text).is_ok(),
+                WsMessage::Binary(bytes) => self.channels.binary(bytes).is_ok(),
+                WsMessage::Close(_) => break,
+                _ => true,
+            };
+            self.channels.hand_over();
+            // There is no way to answer.
+            let unwritten = self.channels.out.drain(..).count() as u64;
+            self.doors.counts.frames_unwritten.fetch_add(unwritten, Ordering::Relaxed);
+            if !understood || left == 0 {
+                return End::Gone;
+            }
+        }
+        End::ClosedByPeer
     }
 
     /// The next moment something is due without a word from anybody.
@@ -750,6 +820,15 @@ impl Socket {
         let slowest = waited.max().unwrap_or_default();
         self.reader.written(slowest);
     }
+}
+
+/// When a socket hears that the server goes. They do not all come back at once: a few at once, ten
+/// thousand within half a second.
+fn farewell_delay(serial: u64, open: u64) -> Duration {
+    let whole_us = (open * FAREWELL_US).min(FAREWELLS_US_MAX);
+    // Fibonacci hashing: neighbours come far apart.
+    let within = serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    Duration::from_micros((within * whole_us) >> 32)
 }
 
 /// A text message whose UTF-8 is our own work and is not looked at again.

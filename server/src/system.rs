@@ -31,6 +31,7 @@ use crate::gauge::Measured;
 use crate::orders::{Answer, Problem, error, let_in};
 use crate::pump::{Inspection, Question};
 use crate::socket::Doors;
+use crate::store;
 
 /// Between two looks at how far a viewer has come in a stream: half the slowest flush but one.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -93,6 +94,7 @@ async fn show(State(api): State<Api>) -> Answer {
         "systems": systems_json(&inspection.report),
         "drops": api.drops_json(*at, inspection),
         "balanced": inspection.ledgers.is_ok(),
+        "durable": store::api::health(&doors.store.report()),
     });
     if let (Some(figures), Value::Object(members)) = (&inspection.figures, &mut body) {
         members.insert("classes".into(), api.classes_json(figures));

@@ -12,26 +12,29 @@ pub mod words;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use components::budget::{Grant, Layer};
 use components::command::{Attention, Command, SensorSet, Target};
 use components::delivery::ViewerEnd;
 use components::group::{GroupPlan, MEMBER_COUNT_MAX};
-use components::id::{Handles, ViewerId};
+use components::id::{Handles, RoomId as LiveRoom, ViewerId};
 use components::sample::EngineTime;
 use components::viewer::{Quality, QualityChoice};
 use components::wire::phoenix::Vsn;
 use components::wire::push::{Envelope, write_integer, write_string};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::clock::{Clock, Now};
+use crate::consent::Consent;
 use crate::groups::{GroupDesk, GroupsError, OLD_SENSOR_ID, old_plans};
+use crate::history::pages::{Turn, Turning};
 use crate::intake::{Intake, IntakeFull};
 use crate::outbox::Outbox;
-use crate::people::SessionId;
+use crate::people::{AccountId, People, SessionId};
 use crate::roster::Lens;
 use crate::secret::{self, NoRandom};
 use crate::store::record::Revision;
@@ -115,6 +118,8 @@ pub struct SeatFigures {
 /// An open channel, as the desk and the pump share it.
 pub(crate) struct Seat {
     pub(crate) viewer: ViewerId,
+    /// Whose it is, if somebody is signed in there.
+    pub(crate) account: Option<AccountId>,
     pub(crate) outbox: Outbox,
     pub(crate) envelope: Envelope,
     pub(crate) form: Form,
@@ -137,6 +142,7 @@ pub(crate) struct Served {
 impl Seat {
     fn new(
         viewer: ViewerId,
+        account: Option<AccountId>,
         outbox: Outbox,
         envelope: Envelope,
         form: Form,
@@ -145,6 +151,7 @@ impl Seat {
     ) -> Arc<Self> {
         Arc::new(Self {
             viewer,
+            account,
             outbox,
             envelope,
             form,
@@ -203,7 +210,7 @@ struct Minted {
     session: Option<SessionId>,
     /// Its lens is a room's, and not for its holder to change. Whether they may look is asked anew
     /// by the next server: it is not kept.
-    is_bound: bool,
+    room: Option<LiveRoom>,
 }
 
 impl Minted {
@@ -242,7 +249,7 @@ impl Minted {
             expires: now.engine.plus_millis(left_ms),
             was_joined,
             session: session.map(SessionId),
-            is_bound: false,
+            room: None,
         })
     }
 
@@ -279,7 +286,14 @@ fn id_bytes(ids: &[Box<str>]) -> usize {
 struct State {
     minted: HashMap<TokenId, Minted>,
     handles: Handles,
+    rooms: Handles,
     id_bytes: usize,
+}
+
+/// What the desk is told of when the house is put together.
+struct HouseRules {
+    people: Arc<People>,
+    consent: Arc<Consent>,
 }
 
 /// Shared by the doors and the pump.
@@ -291,6 +305,7 @@ pub struct ViewerDesk {
     /// Tokens that made room for others before they were joined.
     forgotten: AtomicU64,
     groups: Arc<GroupDesk>,
+    house: OnceLock<HouseRules>,
     intake: Arc<Intake>,
     clock: Clock,
     count_max: usize,
@@ -313,6 +328,8 @@ pub enum DeskError {
     TooMany,
     /// No such token, or not any more.
     Unknown,
+    /// Nor can it be known yet: what is kept is not here.
+    Hydrating,
     /// The engine cannot hear it now.
     IntakeFull,
     /// The machine gave no random bytes.
@@ -349,12 +366,41 @@ impl ViewerDesk {
             open: AtomicUsize::new(0),
             forgotten: AtomicU64::new(0),
             groups: GroupDesk::new(Arc::clone(&intake)),
+            house: OnceLock::new(),
             intake,
             clock,
             count_max,
             keeping: Keeping::new(store),
             hydrated: AtomicBool::new(false),
         })
+    }
+
+    /// Whose viewers are, and what is private, is known from now on.
+    pub(crate) fn know(&self, people: Arc<People>, consent: Arc<Consent>) {
+        // Once, as the house is put together.
+        let _ = self.house.set(HouseRules { people, consent });
+    }
+
+    pub(crate) fn consent(&self) -> Option<&Consent> {
+        self.house.get().map(|house| &*house.consent)
+    }
+
+    /// Who looks now, each channel with its lens.
+    pub(crate) fn looking(&self) -> Vec<(Option<AccountId>, Arc<Lens>)> {
+        let state = lock(&self.state);
+        let seats = state.minted.values().filter_map(|minted| minted.seat.as_ref());
+        let open = seats.filter(|seat| !seat.is_gone());
+        open.map(|seat| (seat.account.clone(), seat.served().lens)).collect()
+    }
+
+    /// Keeps the handles of viewers of the process before, the first there are, until the engine lets
+    /// go of them.
+    pub fn adopt(&self, ghosts: &[ViewerId]) {
+        let mut state = lock(&self.state);
+        for ghost in ghosts {
+            let handle = state.handles.take(usize::MAX);
+            debug_assert_eq!(handle, Some(ghost.0), "the first handles are theirs");
+        }
     }
 
     /// The groups that viewers watch.
@@ -401,7 +447,7 @@ impl ViewerDesk {
 
     /// Puts on the disk what is known of a token by now.
     fn keep(&self, id: TokenId, minted: &Minted) {
-        if minted.is_bound {
+        if minted.room.is_some() {
             return;
         }
         let record = minted.record(self.clock.now());
@@ -431,11 +477,40 @@ impl ViewerDesk {
         session: Option<SessionId>,
     ) -> Result<(Box<str>, bool), DeskError> {
         let token = secret::token()?;
-        let kept = match self.take_in(TokenId::of(&token), wishes, session, false)? {
+        let kept = match self.take_in(TokenId::of(&token), wishes, session, None)? {
             Some(kept) => timeout(KEEP_PATIENCE, kept).await,
             None => return Ok((token, false)),
         };
         Ok((token, matches!(kept, Ok(Ok(_)))))
+    }
+
+    /// A room that is looked into from now on, and what is measured there.
+    pub(crate) fn open_room(&self, sensors: Arc<[Box<str>]>) -> Result<LiveRoom, DeskError> {
+        let mut state = lock(&self.state);
+        let handle = state.rooms.take(self.count_max).ok_or(DeskError::TooMany)?;
+        let room = LiveRoom(handle);
+        let told = self.intake.command(Command::SetRoom { room, sensors });
+        if told.is_err() {
+            state.rooms.give_back(handle);
+        }
+        told.map(|()| room).map_err(DeskError::from)
+    }
+
+    /// What is measured there now. All who look into it see that from one tick on.
+    pub(crate) fn set_room(
+        &self,
+        room: LiveRoom,
+        sensors: Arc<[Box<str>]>,
+    ) -> Result<(), DeskError> {
+        Ok(self.intake.command(Command::SetRoom { room, sensors })?)
+    }
+
+    /// Nobody looks into it any more.
+    pub(crate) fn close_room(&self, room: LiveRoom) {
+        let mut state = lock(&self.state);
+        self.intake.farewell(Command::CloseRoom { room });
+        // Whatever is said of its next life is said behind this.
+        state.rooms.give_back(room.0);
     }
 
     /// A token whose lens only its room turns. It is not kept.
@@ -443,15 +518,16 @@ impl ViewerDesk {
         &self,
         wishes: Wishes,
         session: Option<SessionId>,
+        room: LiveRoom,
     ) -> Result<(Box<str>, TokenId), DeskError> {
         let token = secret::token()?;
         let id = TokenId::of(&token);
-        self.take_in(id, wishes, session, true)?;
+        self.take_in(id, wishes, session, Some(room))?;
         Ok((token, id))
     }
 
-    /// Turns the lens of a token that is bound; whether it is still out. One that cannot be turned
-    /// would go on seeing what is not there any more: it ends.
+    /// What a token that is bound stands for now, its room having been [set](Self::set_room); whether
+    /// it is still out. One that cannot be turned would be told of what is not there any more: it ends.
     pub(crate) fn turn(&self, id: TokenId, sensors: SensorSet) -> bool {
         let turned = lock(&self.state).apply(id, None, Change::Sensors(sensors), &self.intake);
         if turned.is_err() {
@@ -470,7 +546,7 @@ impl ViewerDesk {
         id: TokenId,
         wishes: Wishes,
         session: Option<SessionId>,
-        is_bound: bool,
+        room: Option<LiveRoom>,
     ) -> Result<Option<impl Future<Output = Result<Revision, Refused>> + use<>>, DeskError> {
         let at = self.clock.now();
         let now = at.engine;
@@ -482,7 +558,7 @@ impl ViewerDesk {
             expires: now.plus_millis(TOKEN_SECONDS * 1000),
             was_joined: false,
             session,
-            is_bound,
+            room,
         };
         let bytes = minted.id_bytes();
         let mut forgotten = Vec::new();
@@ -506,7 +582,7 @@ impl ViewerDesk {
         state.id_bytes += bytes;
         let change = vec![self.keeping.put(id, &minted.record(at), Expect::Absent)];
         state.minted.insert(id, minted);
-        if is_bound {
+        if room.is_some() {
             return Ok(None);
         }
         // In this order under the lock, as everything that is said of a token.
@@ -527,7 +603,7 @@ impl ViewerDesk {
         ];
         let id = TokenId::of(token);
         let mut state = lock(&self.state);
-        state.living(id, self.clock.now().engine)?;
+        state.living(id, self.clock.now().engine).map_err(|_| self.unknown())?;
         if changes[0].is_some() && state.is_bound(id) {
             return Err(DeskError::Bound);
         }
@@ -554,8 +630,16 @@ impl ViewerDesk {
     }
 
     /// Takes a token back; its channel closes. Unknown ones are as good as deleted.
-    pub fn delete(&self, token: &str) {
-        self.end(TokenId::of(token));
+    ///
+    /// # Errors
+    /// It may be one of those that are kept, which are not here yet.
+    pub fn delete(&self, token: &str) -> Result<(), DeskError> {
+        let id = TokenId::of(token);
+        if !lock(&self.state).minted.contains_key(&id) && self.unknown() == DeskError::Hydrating {
+            return Err(DeskError::Hydrating);
+        }
+        self.end(id);
+        Ok(())
     }
 
     pub(crate) fn end(&self, id: TokenId) {
@@ -584,7 +668,10 @@ impl ViewerDesk {
         let id = TokenId::of(token);
         let mut guard = lock(&self.state);
         let state = &mut *guard;
-        state.living(id, now.engine).map_err(|_| self.unknown())?;
+        state.living(id, now.engine).map_err(|_| match self.unknown() {
+            DeskError::Hydrating => reason("hydrating", None),
+            _ => reason("unauthorized", None),
+        })?;
         let SeatAddress { outbox, topic, join_ref, version, kick } = address;
         let join_ref = join_ref.map_or(Box::default(), |raw| Box::from(raw.get()));
         let envelope = Envelope { vsn: version, join_ref, topic: topic.as_ref().into() };
@@ -601,11 +688,22 @@ impl ViewerDesk {
             Attention { visible: minted.attention.visible.take(), ..Attention::default() };
         state.id_bytes = state.id_bytes - before + attention_bytes(&minted.attention);
         let served = Served { choice: minted.choice, lens: Arc::new(Lens::new(&minted.sensors)) };
-        let seat = Seat::new(viewer, outbox, envelope, form, served, kick);
+        let account = minted.session.and_then(|session| self.house.get()?.people.whose(session));
+        let seat = Seat::new(viewer, account, outbox, envelope, form, served, kick);
         let attend = Command::Attend { viewer, attention: Box::new(minted.attention.clone()) };
-        let open =
-            Command::OpenViewer { viewer, sensors: minted.sensors.clone(), quality: minted.choice };
-        if let Err(refusal) = self.open(&seat, open, attend) {
+        let quality = minted.choice;
+        let opened = match minted.room {
+            Some(room) => {
+                let sensors = SensorSet::Ids(Vec::new());
+                let open = Command::OpenViewer { viewer, sensors, quality };
+                self.open(&seat, [open, Command::EnterRoom { viewer, room }, attend])
+            }
+            None => {
+                let sensors = minted.sensors.clone();
+                self.open(&seat, [Command::OpenViewer { viewer, sensors, quality }, attend])
+            }
+        };
+        if let Err(refusal) = opened {
             state.handles.give_back(viewer.0);
             return Err(refusal);
         }
@@ -622,8 +720,13 @@ impl ViewerDesk {
         reply.extend_from_slice(b",\"version\":1,\"now\":");
         write_integer(now.unix_ms, &mut reply);
         reply.push(b'}');
-        let seat =
-            ViewerSeat { desk: Arc::clone(self), token: Some(id), seat, renewed: now.engine };
+        let seat = ViewerSeat {
+            desk: Arc::clone(self),
+            token: Some(id),
+            seat,
+            renewed: now.engine,
+            turn: Turn::default(),
+        };
         if let Some(older) = older {
             older.evict(Kicked::TakenOver, Some(&self.intake));
         }
@@ -646,18 +749,24 @@ impl ViewerDesk {
         let sensors = SensorSet::Ids(vec![sensor_id.into()]);
         let choice = QualityChoice::default();
         let served = Served { choice, lens: Arc::new(Lens::new(&sensors)) };
-        let seat = Seat::new(viewer, outbox, envelope, Form::Receiver, served, kick);
+        let seat = Seat::new(viewer, None, outbox, envelope, Form::Receiver, served, kick);
         // All of every attribute: it asked for this one sensor by name.
         let focused = vec![Target { sensor_id: sensor_id.into(), attribute_id: None }];
         let attention = Box::new(Attention { focused, ..Attention::default() });
         let attend = Command::Attend { viewer, attention };
         let open = Command::OpenViewer { viewer, sensors, quality: choice };
-        if let Err(refusal) = self.open(&seat, open, attend) {
+        if let Err(refusal) = self.open(&seat, [open, attend]) {
             state.handles.give_back(viewer.0);
             return Err(refusal);
         }
         drop(state);
-        let seat = ViewerSeat { desk: Arc::clone(self), token: None, seat, renewed: now.engine };
+        let seat = ViewerSeat {
+            desk: Arc::clone(self),
+            token: None,
+            seat,
+            renewed: now.engine,
+            turn: Turn::default(),
+        };
         Ok(PendingSeat(seat))
     }
 
@@ -714,9 +823,13 @@ impl ViewerDesk {
     ///
     /// What it looks at belongs to the same tick: between the two it would look at everything, and
     /// devices would hear of it.
-    fn open(&self, seat: &Arc<Seat>, open: Command, attend: Command) -> Result<(), Box<RawValue>> {
+    fn open<const N: usize>(
+        &self,
+        seat: &Arc<Seat>,
+        commands: [Command; N],
+    ) -> Result<(), Box<RawValue>> {
         lock(&self.arrivals).push(Arc::clone(seat));
-        if let Err(IntakeFull) = self.intake.commands([open, attend]) {
+        if let Err(IntakeFull) = self.intake.commands(commands) {
             seat.gone.store(true, Ordering::Release);
             return Err(reason("busy", None));
         }
@@ -754,10 +867,10 @@ impl ViewerDesk {
 
     /// What a token hears that nobody here knows: until the store has been read, it may yet be
     /// known.
-    fn unknown(&self) -> Box<RawValue> {
+    fn unknown(&self) -> DeskError {
         let failed = matches!(*self.keeping.store.watch().borrow(), Readiness::Failed(_));
         let asked_too_soon = !failed && !self.hydrated.load(Ordering::Acquire);
-        reason(if asked_too_soon { "hydrating" } else { "unauthorized" }, None)
+        if asked_too_soon { DeskError::Hydrating } else { DeskError::Unknown }
     }
 }
 
@@ -787,7 +900,7 @@ impl State {
     }
 
     fn is_bound(&self, id: TokenId) -> bool {
-        self.minted.get(&id).is_some_and(|minted| minted.is_bound)
+        self.minted.get(&id).is_some_and(|minted| minted.room.is_some())
     }
 
     /// Whether the token is good.
@@ -841,7 +954,9 @@ impl State {
             }
             Change::Sensors(sensors) if sensors != minted.sensors => {
                 let sum = fits(set_bytes(&minted.sensors), set_bytes(&sensors))?;
-                tell(&|viewer| Command::SetSensors { viewer, sensors: sensors.clone() })?;
+                if minted.room.is_none() {
+                    tell(&|viewer| Command::SetSensors { viewer, sensors: sensors.clone() })?;
+                }
                 if let Some(seat) = seat {
                     lock(&seat.served).lens = Arc::new(Lens::new(&sensors));
                 }
@@ -901,6 +1016,8 @@ pub struct ViewerSeat {
     token: Option<TokenId>,
     seat: Arc<Seat>,
     renewed: EngineTime,
+    /// Of the past.
+    turn: Turn,
 }
 
 /// What a channel answers to an event.
@@ -921,6 +1038,27 @@ impl ViewerSeat {
         self.seat.viewer
     }
 
+    /// Whether it may have the past of this signal, and now.
+    ///
+    /// # Errors
+    /// The reason, as on the wire.
+    pub(crate) fn turn_back(
+        &mut self,
+        sensor_id: &str,
+        attribute_id: &str,
+    ) -> Result<Turning, Value> {
+        self.alive();
+        if self.token.is_none() || !lock(&self.seat.served).lens.has(sensor_id) {
+            let detail = format!("sensor_id: {sensor_id:?} is not in the lens");
+            return Err(json!({ "reason": "invalid_payload", "detail": detail }));
+        }
+        let circle = self.desk.consent().and_then(|it| it.circle_of(sensor_id, attribute_id));
+        if circle.is_some_and(|circle| !circle.has(self.seat.account.as_deref())) {
+            return Err(json!({ "reason": "not_shared" }));
+        }
+        self.turn.take().ok_or_else(|| json!({ "reason": "busy" }))
+    }
+
     /// What it was sent so far.
     pub fn figures(&self) -> &SeatFigures {
         &self.seat.figures
@@ -930,6 +1068,11 @@ impl ViewerSeat {
     pub fn event(&mut self, event: &str, payload: &RawValue) -> EventReply {
         self.alive();
         let text = payload.get();
+        let unknown = || EventReply::Error(reason("unknown_event", None));
+        // A receiver hears one sensor, and has no more to say.
+        if self.token.is_none() && event != "ping" {
+            return unknown();
+        }
         let change = match event {
             "attention" => words::read_attention(text).map(Change::Attention),
             "set_sensors" => words::read_set_sensors(text).map(Change::Sensors),
@@ -942,7 +1085,7 @@ impl ViewerSeat {
             "device_command" => return self.device_command(text),
             "watch_group" => return self.watch_group(text),
             "unwatch_group" => return self.unwatch_group(text),
-            _ => return EventReply::Silent,
+            _ => return unknown(),
         };
         let change = match change {
             Ok(change) => change,
@@ -974,7 +1117,9 @@ impl ViewerSeat {
             Err(DeskError::Bound) => EventReply::Error(reason("room_only", None)),
             Err(DeskError::IntakeFull) => EventReply::Error(reason("busy", None)),
             // It is closing; `phx_close` is the answer.
-            Err(DeskError::Unknown | DeskError::NoRandom) => EventReply::Silent,
+            Err(DeskError::Unknown | DeskError::Hydrating | DeskError::NoRandom) => {
+                EventReply::Silent
+            }
         }
     }
 

@@ -6,6 +6,12 @@
 mod faults;
 #[path = "both_doors/groups.rs"]
 mod groups;
+#[cfg(feature = "faults")]
+#[path = "both_doors/storage.rs"]
+mod storage;
+#[cfg(feature = "faults")]
+#[path = "both_doors/tasks.rs"]
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

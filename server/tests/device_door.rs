@@ -24,6 +24,7 @@ use server::belongings::Belongings;
 use server::bucket::Rate;
 use server::clock::Clock;
 use server::config::Given;
+use server::consent::Consent;
 use server::device::DeviceDesk;
 use server::discovery::Discovery;
 use server::gate::Limit;
@@ -37,8 +38,10 @@ use server::origin::{Origin, Origins};
 use server::people::{People, PeopleConfig};
 use server::proxies::Proxies;
 use server::rooms::RoomDesk;
+use server::search::Search;
 use server::socket::{Counts, Doors, SocketLimits};
 use server::store::{Place, Store, StoreConfig, sections};
+use server::supervise::Supervisor;
 use server::topics::Topics;
 use server::viewer::ViewerDesk;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -137,6 +140,27 @@ impl Setup {
             Clock::system(),
         );
         let pulse = Arc::new(Pulse::default());
+        let discovery = Discovery::new(
+            Arc::default(),
+            Arc::clone(&belongings),
+            Arc::clone(&rooms),
+            Arc::clone(&pulse),
+            false,
+        );
+        let search = Search::new(
+            Arc::default(),
+            Arc::clone(&rooms),
+            Arc::clone(&people),
+            Arc::clone(&discovery),
+        );
+        let consent = Consent::new(
+            store.clone(),
+            Arc::clone(&people),
+            Arc::clone(&rooms),
+            Arc::clone(&belongings),
+            Clock::system(),
+        );
+        let supervisor = Supervisor::default();
         let doors = Arc::new(Doors {
             limits: self.limits,
             auth: Auth {
@@ -145,13 +169,10 @@ impl Setup {
                 viewer_tokens: vec![],
                 admin_tokens: vec![],
             },
-            discovery: Discovery::new(
-                Arc::default(),
-                Arc::clone(&belongings),
-                Arc::clone(&rooms),
-                Arc::clone(&pulse),
-                false,
-            ),
+            discovery,
+            search,
+            consent,
+            post: None,
             belongings,
             rooms,
             people,
@@ -160,7 +181,7 @@ impl Setup {
             intake: Arc::clone(&intake),
             devices: Arc::clone(&devices),
             viewers,
-            history: History::start(None, 0, store.clone(), Clock::system()).unwrap(),
+            history: History::start(None, 0, store.clone(), Clock::system(), &supervisor).unwrap(),
             store,
             topics: Topics::default(),
             letters: Arc::default(),
@@ -169,6 +190,7 @@ impl Setup {
             pump: Arc::default(),
             ages: Arc::default(),
             board: Board::default(),
+            supervisor,
             shutdown: shutdown.clone(),
         });
         let router = server::http::router(
@@ -543,6 +565,36 @@ async fn a_shutdown_closes_with_1012() {
     assert_eq!(one.close_code().await, 1012);
     assert_eq!(two.close_code().await, 1012);
     server.until("the feed closes", |told| told.open["s"].is_empty()).await;
+}
+
+/// One that waits for answers sends again what has none: of that, nothing may be taken.
+#[tokio::test]
+async fn what_was_sent_before_the_goodbye_was_heard_comes_in_unless_it_is_sent_again() {
+    for kind in ["python", "unity"] {
+        let server = start().await;
+        let mut device = server.v1().await;
+        device.say(Value::Null, "1", "sensocto:connector:c", "phx_join", connector(kind)).await;
+        device.hear().await;
+        device.join_sensor("s").await;
+        device.say(Value::Null, "2", S, "measurement", measurement("a", json!(0))).await;
+        server.until("it measures", |told| told.samples.len() == 1).await;
+        server.down.send(true).unwrap();
+        // The goodbye is on its way, and it has not read it.
+        let said = async {
+            while server.doors.counts.ended() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, said).await.expect("the socket ends");
+        for n in 1..=100 {
+            device.say(Value::Null, "3", S, "measurement", measurement("a", json!(n))).await;
+        }
+        assert_eq!(device.close_code().await, 1012);
+        server.until("the feed closes", |told| told.open["s"].is_empty()).await;
+        let all: Vec<String> = (0..=100).map(|n| format!("a={n}@1")).collect();
+        let known = if kind == "unity" { &all[..1] } else { &all[..] };
+        server.until("they come in", |told| told.samples == known).await;
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, TimestampMillisecondType};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use server::config::Given;
@@ -113,6 +116,26 @@ async fn measure(ws: &mut Ws, samples: &[(i64, Value)]) {
 
 const PATH: &str = "/api/sensors/s/history";
 
+/// The columns of an Arrow stream, and its rows as numbers, as its own reader has them.
+fn arrow_table(stream: &[u8]) -> (Vec<String>, Vec<Vec<Option<f64>>>) {
+    let reader = arrow_ipc::reader::StreamReader::try_new(stream, None).unwrap();
+    let schema = reader.schema();
+    assert_eq!(schema.metadata().get("sensor_id").map(String::as_str), Some("s"));
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch = batch.unwrap();
+        let time = batch.column(0).as_primitive::<TimestampMillisecondType>();
+        for row in 0..batch.num_rows() {
+            let mut numbers = vec![Some(time.value(row) as f64)];
+            numbers.extend(batch.columns()[1..].iter().map(|column| {
+                column.is_valid(row).then(|| column.as_primitive::<Float64Type>().value(row))
+            }));
+            rows.push(numbers);
+        }
+    }
+    (schema.fields().iter().map(|field| field.name().clone()).collect(), rows)
+}
+
 /// Asks until there are so many samples.
 async fn samples(house: &House, count: usize) -> Value {
     let path = format!("{PATH}?attribute=a&from=0&to=100000000");
@@ -190,7 +213,33 @@ async fn a_past_is_kept_from_when_somebody_asks_until_it_is_deleted() {
     assert!(csv.contains("\n30,s,a,,0.75,\n") && csv.contains("\n30,s,a,unit,,mV\n"), "{csv}");
     let (_, parquet) = raw(&second, "GET", &format!("{range}&step=500&format=parquet"), "").await;
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
-    for wrong in ["&format=arrow", "&step=0", "&from=9&to=3", "&colour=red"] {
+    let (_, arrow) = raw(&second, "GET", &format!("{range}&format=arrow"), "").await;
+    let (names, rows) = arrow_table(&arrow);
+    assert_eq!(names, ["time", "value", "on", "x"]);
+    assert_eq!(rows.len(), 400 + 50);
+    assert_eq!(rows[3], [Some(30.0), Some(0.75), None, None]);
+    assert_eq!(rows[400 + 7], [Some(70.0), None, Some(1.0), Some(7.0)]);
+    let summed = format!("{range}&step=2000&format=arrow");
+    let (names, rows) = arrow_table(&raw(&second, "GET", &summed, "").await.1);
+    assert_eq!(names[..5], ["time", "min", "max", "mean", "count"]);
+    assert_eq!(rows[1][..5], [2000.0, 50.0, 99.75, mean(200.0, 200.0), 200.0].map(Some));
+    // Backwards from what somebody has: the last two of stamp 490, a bare one and one with leaves.
+    let back = format!("{PATH}?attribute=a&before=490&have=2&count=98");
+    let (_, page) = ask(&second, "GET", &back, "").await;
+    let stamps: Vec<i64> =
+        page["samples"].as_array().unwrap().iter().map(|row| row[0].as_i64().unwrap()).collect();
+    let kept: Vec<i64> = (0..49).map(|n| n * 10).collect();
+    assert_eq!(stamps, [&kept[..], &kept[..]].concat());
+    assert_eq!(page["older"], json!({"before": 0, "have": 2}), "there is the one of -1");
+    for wrong in [
+        "&format=excel",
+        "&step=0",
+        "&from=9&to=3",
+        "&colour=red",
+        "&have=1",
+        "&before=9&to=3",
+        "&before=9&count=0",
+    ] {
         assert_eq!(ask(&second, "GET", &format!("{PATH}?attribute=a{wrong}"), "").await.0, 400);
     }
     assert_eq!(ask(&second, "DELETE", PATH, "").await.0, 204);
@@ -205,5 +254,107 @@ async fn without_a_folder_no_past_is_kept() {
     let house = house(None).await;
     let (status, refusal) = ask(&house, "PUT", PATH, "{}").await;
     assert_eq!((status, &refusal["code"]), (409, &json!("nothing_kept")));
+    house.close().await;
+}
+
+/// A viewer of the sensor: its socket, its topic, and its seed of `a`.
+async fn seeded(house: &House) -> (Ws, String, Vec<Value>) {
+    let (_, minted) =
+        ask(house, "POST", "/api/viewers", r#"{"sensors":["s"],"quality":"high"}"#).await;
+    let topic = minted["topic"].as_str().unwrap().to_owned();
+    let url = format!("ws://{}/socket/websocket?vsn=2.0.0", house.address);
+    let mut ws = tokio_tungstenite::connect_async(url).await.unwrap().0;
+    ws.send(Message::text(json!(["1", "j", topic, "phx_join", {}]).to_string())).await.unwrap();
+    let seed = heard(&mut ws, |frame| {
+        let is_it = frame[3] == "composite_seed_data" && frame[4]["attribute_id"] == "a";
+        is_it.then(|| frame[4]["data"].as_array().unwrap().clone())
+    });
+    let seed = seed.await;
+    (ws, topic, seed)
+}
+
+async fn heard<T>(ws: &mut Ws, wanted: impl Fn(&Value) -> Option<T>) -> T {
+    let hearing = async {
+        loop {
+            if let Some(Ok(Message::Text(text))) = ws.next().await {
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                if let Some(found) = wanted(&frame) {
+                    return found;
+                }
+            }
+        }
+    };
+    timeout(PATIENCE, hearing).await.expect("it is said")
+}
+
+/// A page of the past, or why there is none.
+async fn page(ws: &mut Ws, topic: &str, wish: Value) -> Result<Value, Value> {
+    ws.send(Message::text(json!(["1", "h", topic, "history", wish]).to_string())).await.unwrap();
+    heard(ws, |frame| {
+        let response = || frame[4]["response"].clone();
+        (frame[3] == "phx_reply" && frame[1] == "h").then(|| match frame[4]["status"] == "ok" {
+            true => Ok(response()),
+            false => Err(response()),
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_goes_back_beyond_its_seed_and_has_every_sample_once() {
+    let data = Folder::new("beyond");
+    let house = house(Some(&data)).await;
+    let (mut ws, _) = device(&house, "good").await;
+    let (status, _) = ask(&house, "PUT", PATH, "{}").await;
+    assert_eq!(status, 200);
+    let first_kept = async {
+        loop {
+            measure(&mut ws, &[(-1, json!(-1))]).await;
+            let (_, past) =
+                ask(&house, "GET", &format!("{PATH}?attribute=a&from=-1&to=0"), "").await;
+            if past["samples"][0].is_array() {
+                return past["samples"].as_array().unwrap().len();
+            }
+        }
+    };
+    timeout(PATIENCE, first_kept).await.expect("it is kept at last");
+    // Three of each stamp, many times what the ring holds.
+    let sent: Vec<(i64, Value)> = (0..3_000).map(|n| (n / 3, json!(n))).collect();
+    for some in sent.chunks(500) {
+        measure(&mut ws, some).await;
+    }
+    samples(&house, 3_000).await;
+    let (mut viewer, topic, seed) = seeded(&house).await;
+    let number = |value: &Value| value.as_i64().unwrap();
+    let mut all: Vec<i64> = seed.iter().map(|one| number(&one["payload"])).collect();
+    assert!(all[0] > 1_000 && all[all.len() - 1] == 2_999, "the ring ends somewhere: {all:?}");
+    let stamp = &seed[0]["timestamp"];
+    let have = seed.iter().take_while(|one| one["timestamp"] == *stamp).count();
+    let mut older = json!({"before": stamp, "have": have});
+    while all[0] != 0 {
+        let wish = json!({
+            "sensor_id": "s", "attribute_id": "a", "count": 700,
+            "before": older["before"], "have": older["have"],
+        });
+        let page = page(&mut viewer, &topic, wish).await.unwrap();
+        let rows = page["samples"].as_array().unwrap().iter();
+        let numbers: Vec<i64> = rows.map(|row| number(&row[1])).filter(|n| *n >= 0).collect();
+        all.splice(0..0, numbers);
+        older = page["older"].clone();
+    }
+    assert_eq!(all, (0..3_000).collect::<Vec<_>>(), "no gap, and nothing twice");
+    for (wish, why) in [
+        (json!({"sensor_id": "t", "attribute_id": "a", "before": 9}), "invalid_payload"),
+        (json!({"sensor_id": "s", "before": 9}), "invalid_payload"),
+        (
+            json!({"sensor_id": "s", "attribute_id": "a", "before": 9, "count": 0}),
+            "invalid_payload",
+        ),
+    ] {
+        assert_eq!(page(&mut viewer, &topic, wish).await.unwrap_err()["reason"], why);
+    }
+    assert_eq!(ask(&house, "DELETE", PATH, "").await.0, 204);
+    let wish = json!({"sensor_id": "s", "attribute_id": "a", "before": 9});
+    assert_eq!(page(&mut viewer, &topic, wish).await.unwrap_err()["reason"], "not_kept");
     house.close().await;
 }

@@ -1,18 +1,44 @@
 //! People at the outer door: coming in, coming back, being sent away; and that a kill takes nobody's
 //! account.
 
+#[path = "people/answers.rs"]
+mod answers;
 #[path = "people/chat.rs"]
 mod chat;
+#[path = "people/consent.rs"]
+mod consent;
+#[path = "people/device_events.rs"]
+mod device_events;
 #[path = "people/devices.rs"]
 mod devices;
 #[path = "people/discovery.rs"]
 mod discovery;
+#[path = "people/documents.rs"]
+mod documents;
+#[path = "people/events.rs"]
+mod events;
+#[path = "people/limits.rs"]
+mod limits;
+#[path = "people/looks.rs"]
+mod looks;
+#[path = "people/mail.rs"]
+mod mail;
 #[path = "people/openapi.rs"]
 mod openapi;
+#[path = "people/room_history.rs"]
+mod room_history;
 #[path = "people/rooms.rs"]
 mod rooms;
+#[path = "people/search.rs"]
+mod search;
+#[path = "people/sessions.rs"]
+mod sessions;
+#[path = "people/simulated.rs"]
+mod simulated;
 #[path = "people/them.rs"]
 mod them;
+#[path = "people/world.rs"]
+mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -64,6 +90,8 @@ struct Answer {
     status: u16,
     head: String,
     body: Value,
+    /// The body as it came.
+    text: String,
 }
 
 impl Answer {
@@ -96,10 +124,12 @@ async fn ask_at(
     body: &str,
 ) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let mut more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    if !more.contains("content-type: ") {
+        more.push_str("content-type: application/json\r\n");
+    }
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n{more}\
-         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -111,6 +141,7 @@ async fn ask_at(
         status: head[9..12].parse().unwrap(),
         head: head.to_owned(),
         body: serde_json::from_str(body).unwrap_or(Value::Null),
+        text: body.to_owned(),
     }
 }
 
@@ -499,5 +530,52 @@ async fn behind_a_proxy_of_ours_everybody_is_who_came_to_it() {
     let by_tls = ask(&house, "GET", "/health/live", &["x-forwarded-proto: https"], "").await;
     assert!(by_tls.header(hsts).is_some());
     assert!(ask(&house, "GET", "/health/live", &[], "").await.header(hsts).is_none());
+    house.close().await;
+}
+
+/// Where nothing is configured, who runs the server reads the link that a mail would bring.
+#[tokio::test]
+async fn a_magic_link_is_said_in_the_log_and_opens_once() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sensocto"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--simulate", "none"]);
+    let folder = Folder::new("magic");
+    command.arg("--data").arg(&folder.0).env("RUST_LOG", "info");
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut server = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut said = std::io::BufReader::new(server.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    let address: SocketAddr = line.trim().strip_prefix("http://").unwrap().parse().unwrap();
+    let words = json!({ "email": "anna@example.org", "password": PASSWORD }).to_string();
+    let come = ask_at(address, "POST", "/api/auth/register", &[], &words).await;
+    assert_eq!(come.status, 201, "{}", come.body);
+    let mut answers = Vec::new();
+    for email in ["nobody@example.org", "anna@example.org"] {
+        let words = json!({ "email": email }).to_string();
+        let answer = ask_at(address, "POST", "/api/auth/magic-link", &[], &words).await;
+        answers.push((answer.status, answer.body));
+    }
+    assert_eq!(answers[0], (202, json!({ "ok": true, "expires_in": 600 })));
+    assert_eq!(answers[0], answers[1], "who has an account is not told");
+    let log = std::io::BufReader::new(server.stderr.take().unwrap());
+    let token = std::io::BufRead::lines(log).map(Result::unwrap).find_map(|line| {
+        assert!(!line.contains("nobody@example.org"), "{line}");
+        let at = line.find("sm_")?;
+        Some(line[at..at + 46].to_owned())
+    });
+    let words = json!({ "token": token.unwrap() }).to_string();
+    let opened = ask_at(address, "POST", "/api/auth/exchange", &[], &words).await;
+    assert_eq!((opened.status, &opened.body["user"]), (200, &come.body["user"]));
+    let again = ask_at(address, "POST", "/api/auth/exchange", &[], &words).await;
+    assert_eq!(again.status, 401);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[tokio::test]
+async fn where_tokens_decide_there_is_no_magic_link_without_mail() {
+    let house = house(&[("auth", "strict"), ("registration", "true")]).await;
+    let answer = post(&house, "/api/auth/magic-link", json!({ "email": "a@b.c" })).await;
+    assert_eq!((answer.status, answer.text("code")), (503, "no_mail"));
     house.close().await;
 }

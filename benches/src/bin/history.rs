@@ -13,6 +13,9 @@ fn main() -> std::io::Result<()> {
     let text = std::fs::read_to_string(file)?;
     let of_line = |line: &str| line.split(',').nth(column)?.trim().parse().ok();
     let values: Vec<f64> = text.lines().filter_map(of_line).collect();
+    if values.is_empty() {
+        return Err(Error::other(format!("{file} has no numbers in column {column}")));
+    }
     let folder = std::env::temp_dir().join(format!("sensocto-past-{}", std::process::id()));
     let mut runs = [(); 3].map(|()| benches::history::run(&folder, &values, rate_hz));
     runs.sort_by(|a, b| a.samples_per_second.total_cmp(&b.samples_per_second));

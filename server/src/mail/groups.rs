@@ -78,6 +78,12 @@ impl GroupBook {
         }
     }
 
+    /// Whose attribute of which name a group is made of.
+    pub(super) fn members(&self, group: GroupId) -> (&[Arc<str>], &str) {
+        let known = self.known.get(&group);
+        known.map_or((&[], ""), |known| (&known.sensor_ids, &known.plan.attribute_id))
+    }
+
     /// What is to be sent of `news`, which is also counted.
     pub(super) fn write(
         &mut self,

@@ -11,7 +11,7 @@ fn a_histogram_is_written_as_prometheus_reads_it() {
     }
     let mut page = Page::default();
     page.head("age_seconds", "histogram", "Ages.");
-    page.histogram("age_seconds", &[("class", "bio")], &histogram.counts());
+    page.histogram("age_seconds", &[("class", "bio")], &SHOWN_MICROS, &histogram.counts());
     let expected = "\
 # HELP sensocto_age_seconds Ages.
 # TYPE sensocto_age_seconds histogram

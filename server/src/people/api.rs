@@ -41,6 +41,7 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/api/auth/refresh", post(refresh))
         .route("/api/auth/exchange", post(exchange))
         .route("/api/auth/link", post(link))
+        .route("/api/auth/magic-link", post(magic_link))
         .route("/api/auth/sign-out", post(sign_out))
         .route("/api/auth/sign-out-everywhere", post(sign_out_everywhere))
         .route("/api/auth/verify", get(me).post(me))
@@ -64,22 +65,17 @@ async fn at_the_door(State(doors): Doorway, mut request: Request, next: Next) ->
     };
     let from = doors.proxies.client(peer, headers);
     let door = match request.uri().path() {
-        "/api/auth/sign-in" | "/api/me/password" => Some(Door::SignIn),
+        "/api/auth/sign-in" | "/api/auth/magic-link" | "/api/me/password" => Some(Door::SignIn),
         "/api/auth/register" => Some(Door::Register),
         "/api/auth/guest" => Some(Door::Guest),
         path if path.starts_with("/api/auth/") => Some(Door::Auth),
         _ => None,
     };
     let knock = door.filter(|_| !looks).map(|door| {
-        let now = doors.people.now();
-        // Who is refused at its own door has knocked there only.
-        let own = doors.people.limits.knock(from, door, now);
-        match own.retry_seconds {
-            None if door != Door::Auth => {
-                let all = doors.people.limits.knock(from, Door::Auth, now);
-                if all.retry_seconds.is_some() { all } else { own }
-            }
-            _ => own,
+        let (limits, now) = (&doors.people.limits, doors.people.now());
+        match door {
+            Door::Auth => limits.knock(from, door, now),
+            _ => limits.knock_twice((from, door), (from, Door::Auth), now),
         }
     });
     if let Some(standing) = knock.filter(|standing| standing.retry_seconds.is_some()) {
@@ -189,6 +185,25 @@ async fn link(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome 
     let url = format!("sensocto://auth?token={token}");
     let said = json!({ "ok": true, "token": token, "expires_in": LINK_SECONDS, "deep_link": url });
     Ok((StatusCode::CREATED, Json(said)).into_response())
+}
+
+/// Whether there is such an account is not told.
+async fn magic_link(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome {
+    let words = Words::read(&headers, body, &["email"])?;
+    let email = words.text("email")?;
+    // Said to everybody or to nobody: whether there is such an account shows in no answer.
+    if doors.post.as_ref().is_some_and(|post| !post.is_open()) {
+        return Err(PeopleError::MailIsOut.into());
+    }
+    if let Some(token) = doors.people.mail_link(&email)? {
+        match &doors.post {
+            Some(post) => post.send_link(email.trim(), &token, LINK_SECONDS / 60),
+            // Who runs this for themselves reads it here.
+            None => tracing::info!(email, token, "whoever asked to sign in exchanges this, once"),
+        }
+    }
+    let said = json!({ "ok": true, "expires_in": LINK_SECONDS });
+    Ok((StatusCode::ACCEPTED, Json(said)).into_response())
 }
 
 async fn sign_out(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome {
@@ -362,6 +377,16 @@ impl std::convert::From<PeopleError> for Refusal {
             PeopleError::EmailTaken => {
                 (StatusCode::CONFLICT, "email_taken", "there is an account with this address")
             }
+            PeopleError::MailIsOut => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "mail_unavailable",
+                "mail cannot be sent now: try again soon, or sign in with your password",
+            ),
+            PeopleError::NoMail => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_mail",
+                "this server sends no mail: sign in with your password",
+            ),
             PeopleError::RegistrationClosed => (
                 StatusCode::FORBIDDEN,
                 "registration_closed",

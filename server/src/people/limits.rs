@@ -6,10 +6,15 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use components::sample::EngineTime;
 use serde_json::json;
+
+use crate::listen::Peer;
+use crate::socket::Doors;
 
 /// Rows that are remembered, of some 40 bytes.
 const ROW_COUNT_MAX: usize = 65_536;
@@ -28,11 +33,19 @@ pub enum Door {
     Code,
     /// And from all of them.
     AnyCode,
+    Search,
 }
 
 impl Door {
-    pub const ALL: [Self; 6] =
-        [Self::Auth, Self::SignIn, Self::Register, Self::Guest, Self::Code, Self::AnyCode];
+    pub const ALL: [Self; 7] = [
+        Self::Auth,
+        Self::SignIn,
+        Self::Register,
+        Self::Guest,
+        Self::Code,
+        Self::AnyCode,
+        Self::Search,
+    ];
 
     /// A minute, from one address, and as many at once.
     fn limit(self) -> u64 {
@@ -40,6 +53,8 @@ impl Door {
             Self::Auth => 20,
             Self::SignIn | Self::Guest | Self::Code => 10,
             Self::AnyCode => 600,
+            // Ten fast writers behind one address.
+            Self::Search => 3000,
             Self::Register => 5,
         }
     }
@@ -53,6 +68,7 @@ impl Door {
             Self::Guest => "guest",
             Self::Code => "code",
             Self::AnyCode => "any_code",
+            Self::Search => "search",
         }
     }
 }
@@ -104,6 +120,22 @@ impl Limits {
         }
     }
 
+    /// Knocks at one door and, if it opens, at the one behind it; how it stands at the narrower. Who is
+    /// refused at the first has knocked there only.
+    pub fn knock_twice(
+        &self,
+        first: (IpAddr, Door),
+        behind: (IpAddr, Door),
+        now: EngineTime,
+    ) -> Standing {
+        let own = self.knock(first.0, first.1, now);
+        if own.retry_seconds.is_some() {
+            return own;
+        }
+        let all = self.knock(behind.0, behind.1, now);
+        if all.retry_seconds.is_some() || all.remaining < own.remaining { all } else { own }
+    }
+
     /// Knocks that were one too many, by [`Door`].
     pub fn refused(&self, door: Door) -> u64 {
         self.refused[door as usize].load(Ordering::Relaxed)
@@ -151,6 +183,26 @@ impl Standing {
     }
 }
 
+/// Lets a request in if its address may come, and says in the answer how that stands.
+pub(crate) async fn hold(
+    doors: &Doors,
+    request: Request,
+    next: Next,
+    knock: impl FnOnce(IpAddr) -> Standing,
+) -> Response {
+    let Some(peer) = request.extensions().get::<Peer>().map(|peer| peer.0.address) else {
+        tracing::error!("a request came from a listener that is not ours");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let standing = knock(doors.proxies.client(peer, request.headers()));
+    if standing.retry_seconds.is_some() {
+        return standing.refuse();
+    }
+    let mut response = next.run(request).await;
+    standing.say(&mut response);
+    response
+}
+
 /// 429, in the original's words.
 pub fn too_many(retry_seconds: u64) -> Response {
     let body = json!({
@@ -193,6 +245,20 @@ mod tests {
         assert_eq!(limits.refused(Door::SignIn), 2);
         assert_eq!(limits.knock(ip(2), Door::SignIn, at(6)).remaining, 9, "each for itself");
         assert_eq!(limits.knock(ip(1), Door::Register, at(6)).remaining, 4, "and each door");
+        let twice =
+            |from, door| limits.knock_twice((ip(from), door), (ip(from), Door::Auth), at(6));
+        let standing = twice(3, Door::Register);
+        assert_eq!((standing.limit, standing.remaining), (5, 4));
+        for _ in 0..16 {
+            limits.knock(ip(3), Door::Auth, at(6));
+        }
+        let standing = twice(3, Door::SignIn);
+        assert_eq!((standing.limit, standing.remaining), (20, 2), "the narrower is told");
+        for _ in 0..2 {
+            twice(3, Door::SignIn);
+        }
+        assert_eq!(twice(3, Door::SignIn).limit, 20);
+        assert_eq!(limits.knock(ip(3), Door::SignIn, at(6)).remaining, 5, "it opened each time");
         assert_eq!(Limits::new(1_000_000).knock(ip(1), Door::AnyCode, at(0)).retry_seconds, None);
         assert_eq!(Limits::new(100).knock(ip(1), Door::SignIn, at(0)).limit, 1000);
     }

@@ -30,6 +30,12 @@ pub(super) const ACCESS_SECONDS: u64 = 15 * 60;
 pub(super) const SESSION_SECONDS: u64 = 30 * 24 * 3600;
 pub(super) const LINK_SECONDS: u64 = 10 * 60;
 
+/// Before the letters of a link by mail.
+const MAILED_PREFIX: &str = "sm_";
+
+/// Links by mail that are out at once; one more, and no other is sent until one is over.
+const MAILED_COUNT_MAX: usize = 10_000;
+
 /// Access, socket and link tokens of one session; one more makes the oldest void.
 const KEY_COUNT_MAX: usize = 8;
 
@@ -274,7 +280,7 @@ impl People {
 
     /// Whether a word looks like one of our tokens: then it is no other door's.
     pub fn is_ours(token: &str) -> bool {
-        ["sa_", "ss_", "sr_", "sx_"].iter().any(|prefix| token.starts_with(prefix))
+        ["sa_", "ss_", "sr_", "sx_", MAILED_PREFIX].iter().any(|prefix| token.starts_with(prefix))
     }
 
     fn by_key(&self, token: &str, kind: KeyKind) -> Option<Person> {
@@ -321,6 +327,11 @@ impl People {
         lock(&self.state).sessions.contains_key(&session)
     }
 
+    /// Who is signed in there.
+    pub(crate) fn whose(&self, session: SessionId) -> Option<AccountId> {
+        lock(&self.state).sessions.get(&session).map(|session| Arc::clone(&session.account))
+    }
+
     /// This session is over, with everything that it opened; whether there was one.
     pub fn end(&self, session: SessionId) -> bool {
         let ended = lock(&self.state).end_session(session);
@@ -362,6 +373,36 @@ impl People {
         Ok(token)
     }
 
+    /// A link for who reads this address's mail, which opens a session once, within ten minutes. The one
+    /// before it is void. `None`: nobody has this address; whoever asks hears the same.
+    ///
+    /// # Errors
+    /// See [`PeopleError`].
+    pub fn mail_link(&self, email: &str) -> Result<Option<Box<str>>, PeopleError> {
+        self.ready()?;
+        if !self.config.mails_links {
+            return Err(PeopleError::NoMail);
+        }
+        let email = super::words::email(email)?;
+        let token: Box<str> = format!("{MAILED_PREFIX}{}", secret::token()?).into();
+        let now = self.clock.now().engine;
+        let mut state = lock(&self.state);
+        let Some(id) = state.emails.get(&email).cloned() else { return Ok(None) };
+        state.mailed.retain(|_, (whose, expires)| *whose != id && *expires > now);
+        if state.mailed.len() >= MAILED_COUNT_MAX {
+            return Err(PeopleError::Busy);
+        }
+        let expires = now.plus_millis(LINK_SECONDS * 1000);
+        state.mailed.insert(Digest::of(&token), (id, expires));
+        Ok(Some(token))
+    }
+
+    /// Whose link by mail this is. It is void then.
+    fn take_mailed(&self, token: &str, now: Now) -> Option<AccountId> {
+        let (id, expires) = lock(&self.state).mailed.remove(&Digest::of(token))?;
+        (expires > now.engine).then_some(id)
+    }
+
     /// A session of its own for a link token, or new tokens of its session for an access token.
     ///
     /// # Errors
@@ -378,8 +419,15 @@ impl People {
             let Secrets { session, access, socket, .. } = secrets;
             return Ok(Granted { user, session, access, socket, refresh: None, durable: false });
         }
-        let person = self.by_key(token, KeyKind::Link).ok_or(PeopleError::BadToken)?;
         let secrets = Secrets::new()?;
+        if let Some(id) = self.take_mailed(token, now) {
+            let begun = {
+                let mut state = lock(&self.state);
+                self.begin_session(&mut state, &id, &secrets, now, Vec::new())?
+            };
+            return self.granted(begun).await;
+        }
+        let person = self.by_key(token, KeyKind::Link).ok_or(PeopleError::BadToken)?;
         let begun = {
             let mut state = lock(&self.state);
             // Two who come at once have one between them.

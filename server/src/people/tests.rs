@@ -386,3 +386,31 @@ async fn an_account_that_is_not_taken_by_the_store_is_none() {
     assert_eq!(refused, Err(PeopleError::Refused(Refused::Closed)));
     assert_eq!((town.people.figures().guests, town.people.figures().sessions), (0, 0));
 }
+
+#[tokio::test]
+async fn a_link_by_mail_opens_once_within_ten_minutes_and_the_next_voids_it() {
+    let town = Town::new(PeopleConfig { mails_links: true, ..PeopleConfig::default() }).await;
+    let anna = town.anna().await;
+    let link = |email: &str| town.people.mail_link(email);
+    assert_eq!(link("nobody@example.org"), Ok(None));
+    assert_eq!(link("no address"), Err(PeopleError::Word(WordError::Email)));
+    let first = link(" Anna@Example.org ").unwrap().unwrap();
+    let second = link("anna@example.org").unwrap().unwrap();
+    assert_eq!(town.people.exchange(&first).await, Err(PeopleError::BadToken), "it is void");
+    let granted = town.people.exchange(&second).await.unwrap();
+    assert_eq!(granted.user, anna.user);
+    assert_ne!(granted.session, anna.session);
+    assert!(town.people.by_access(&granted.access).is_some());
+    assert_eq!(town.people.exchange(&second).await, Err(PeopleError::BadToken), "once");
+    let late = link("anna@example.org").unwrap().unwrap();
+    for door in [town.people.by_access(&late), town.people.by_socket(&late)] {
+        assert_eq!(door, None);
+    }
+    town.time.pass(LINK_SECONDS);
+    assert_eq!(town.people.exchange(&late).await, Err(PeopleError::BadToken), "too late");
+    let gone = link("anna@example.org").unwrap().unwrap();
+    town.people.delete(&anna.user.id).await.unwrap();
+    assert_eq!(town.people.exchange(&gone).await, Err(PeopleError::BadToken));
+    let without = Town::new(PeopleConfig::default()).await;
+    assert_eq!(without.people.mail_link("anna@example.org"), Err(PeopleError::NoMail));
+}

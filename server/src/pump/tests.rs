@@ -109,6 +109,8 @@ fn a_tick_takes_what_waits_and_hands_out_what_comes() {
     assert_eq!(report.samples.load(Ordering::Relaxed), 2);
     assert_eq!(report.take_tick_micros_max(), 1000);
     assert_eq!(report.tick_micros_mean(), 500.0);
+    let durations = report.tick_durations.counts();
+    assert_eq!((durations.total(), durations.seconds()), (2, 0.001));
 }
 
 /// Notes, with each word of the engine, whether the answer to a command had been given by then.

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
@@ -14,13 +15,13 @@ use components::limits::NAME_BYTES_MAX;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::document::{DOCUMENT_BYTES_MAX, NOT_YOUR_SENSOR};
 use super::ticket::{TICKET_SECONDS, TICKET_SECONDS_MAX, Ticket};
 use super::{Asker, RoomDesk, RoomError, RoomId, Wishes, chat};
 use crate::can::{Action, Denied, What, can};
-use crate::listen::Peer;
 use crate::metrics::Page;
 use crate::orders::{self, Body, Words};
-use crate::people::limits::{Door, Standing};
+use crate::people::limits::{Door, Standing, hold};
 use crate::refusal::{Refusal, from_our_pages};
 use crate::socket::Doors;
 use crate::viewer::TOKEN_SECONDS;
@@ -37,6 +38,10 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/api/rooms/by-code/{code}/ticket", get(ticket_by_code))
         .route("/api/rooms/verify-ticket", post(verify_ticket))
         .layer(middleware::from_fn_with_state(Arc::clone(&doors), not_too_often));
+    let documents = Router::new()
+        .route("/api/rooms/import", post(import))
+        .route("/api/rooms/{id}/document", get(document).put(bring_back))
+        .layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX));
     Router::new()
         .route("/api/rooms", get(mine).post(create))
         .route("/api/rooms/public", get(public))
@@ -53,6 +58,7 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/api/rooms/{id}/sensors/{sensor}", put(add_sensor).delete(remove_sensor))
         .route("/api/rooms/{id}/viewers", post(look))
         .merge(chat::api::router())
+        .merge(documents)
         .merge(guessable)
         .layer(middleware::from_fn_with_state(Arc::clone(&doors), from_our_pages))
         .with_state(doors)
@@ -60,27 +66,12 @@ pub fn router(doors: Arc<Doors>) -> Router {
 
 /// Where a code can be guessed, one address may try so often, and all together.
 async fn not_too_often(State(doors): Doorway, request: Request, next: Next) -> Response {
-    let Some(peer) = request.extensions().get::<Peer>().map(|peer| peer.0.address) else {
-        tracing::error!("a request came from a listener that is not ours");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let standing = knock(&doors, doors.proxies.client(peer, request.headers()));
-    if standing.retry_seconds.is_some() {
-        return standing.refuse();
-    }
-    let mut response = next.run(request).await;
-    standing.say(&mut response);
-    response
+    hold(&doors, request, next, |from| knock(&doors, from)).await
 }
 
 fn knock(doors: &Doors, from: IpAddr) -> Standing {
-    let (limits, now) = (&doors.people.limits, doors.people.now());
-    let own = limits.knock(from, Door::Code, now);
-    if own.retry_seconds.is_some() {
-        return own;
-    }
-    let all = limits.knock(Ipv4Addr::UNSPECIFIED.into(), Door::AnyCode, now);
-    if all.retry_seconds.is_some() { all } else { own }
+    let everybody = (Ipv4Addr::UNSPECIFIED.into(), Door::AnyCode);
+    doors.people.limits.knock_twice((from, Door::Code), everybody, doors.people.now())
 }
 
 fn room_id(named: Named) -> Result<RoomId, Refusal> {
@@ -159,10 +150,53 @@ fn wishes(headers: &HeaderMap, body: Body) -> Result<Wishes, Refusal> {
 async fn create(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome {
     let asker = doors.asker(&headers);
     let (id, durable) = doors.rooms.create(&asker, &wishes(&headers, body)?).await?;
-    let mut said = json!({ "room": doors.rooms.room(&asker, id)?, "durable": durable });
-    said["join_code"] = (*doors.rooms.code(&asker, id)?).into();
+    made(&doors.rooms, &asker, id, durable)
+}
+
+fn made(rooms: &RoomDesk, asker: &Asker, id: RoomId, durable: bool) -> Outcome {
+    let mut said = json!({ "room": rooms.room(asker, id)?, "durable": durable });
+    said["join_code"] = (*rooms.code(asker, id)?).into();
     said["share_url"] = share_url(said["join_code"].as_str().unwrap_or_default()).into();
     Ok((StatusCode::CREATED, Json(said)).into_response())
+}
+
+async fn document(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    let written = doors.rooms.document(&asker, id)?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/markdown; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"room-{id}.md\"")),
+    ];
+    Ok((headers, written).into_response())
+}
+
+async fn bring_back(
+    State(doors): Doorway,
+    named: Named,
+    headers: HeaderMap,
+    body: Body,
+) -> Outcome {
+    let asker = doors.asker(&headers);
+    let id = room_id_for(&asker, named)?;
+    let may_put = may_put(&doors, &headers, &asker);
+    let text = markdown(&headers, body)?;
+    let durable = doors.rooms.bring_back(&asker, id, &text, may_put).await?;
+    told(&doors.rooms, &asker, id, StatusCode::OK, Some(durable))
+}
+
+async fn import(State(doors): Doorway, headers: HeaderMap, body: Body) -> Outcome {
+    let asker = doors.asker(&headers);
+    can(asker.who, Action::Create, What::House).map_err(RoomError::Denied)?;
+    let may_put = may_put(&doors, &headers, &asker);
+    let (id, durable) = doors.rooms.import(&asker, &markdown(&headers, body)?, may_put).await?;
+    made(&doors.rooms, &asker, id, durable)
+}
+
+/// The bytes of a document. A page of another origin cannot send this type without asking first.
+fn markdown(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    orders::is_of_type(headers, "text/markdown")?;
+    Ok(orders::sent(body)?)
 }
 
 fn share_url(code: &str) -> String {
@@ -273,13 +307,25 @@ async fn pardon(State(doors): Doorway, named: Pair, headers: HeaderMap, body: Bo
     change_member(&doors, named, &headers, Action::Pardon).await
 }
 
+/// Whether somebody may put a sensor into a room: it would be seen there by others.
+fn may_put(doors: &Doors, headers: &HeaderMap, asker: &Asker) -> impl Fn(&str) -> bool {
+    let looks_at_all = doors.viewer(headers).is_some();
+    let (belongings, account) = (Arc::clone(&doors.belongings), asker.id.clone());
+    move |sensor_id| looks_at_all || (account.is_some() && belongings.owner(sensor_id) == account)
+}
+
 async fn add_sensor(State(doors): Doorway, named: Pair, headers: HeaderMap) -> Outcome {
     let (id, sensor_id) = pair(named)?;
     if sensor_id.is_empty() || sensor_id.len() > NAME_BYTES_MAX {
         let what = format!("a sensor's id has 1 to {NAME_BYTES_MAX} bytes");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_value", &what));
     }
-    done(doors.rooms.add_sensor(&doors.asker(&headers), id, &sensor_id).await?)
+    let asker = doors.asker(&headers);
+    doors.rooms.judge(&asker, id, Action::AddSensor)?;
+    if !may_put(&doors, &headers, &asker)(&sensor_id) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "not_your_sensor", NOT_YOUR_SENSOR));
+    }
+    done(doors.rooms.add_sensor(&asker, id, &sensor_id).await?)
 }
 
 async fn remove_sensor(State(doors): Doorway, named: Pair, headers: HeaderMap) -> Outcome {

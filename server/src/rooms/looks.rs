@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use components::command::SensorSet;
 
@@ -32,11 +33,19 @@ impl RoomDesk {
         if room.looks.len() >= SEAT_COUNT_MAX {
             return Err(RoomError::TooMany("viewers of a room"));
         }
-        let sensors = Some(lens(room));
-        let minted = self.viewers.mint_bound(Wishes { sensors, ..wishes }, asker.session);
-        let (letters, token) = minted.map_err(RoomError::Desk)?;
-        room.looks.push(Look { token, asker: asker.clone() });
-        Ok(letters)
+        let ids = ids(room);
+        let live = match room.live {
+            Some(live) => live,
+            None => self.viewers.open_room(ids.as_slice().into()).map_err(RoomError::Desk)?,
+        };
+        room.live = Some(live);
+        let wishes = Wishes { sensors: Some(SensorSet::Ids(ids)), ..wishes };
+        let minted = self.viewers.mint_bound(wishes, asker.session, live);
+        if let Ok((_, token)) = &minted {
+            room.looks.push(Look { token: *token, asker: asker.clone() });
+        }
+        self.leave_dark(room);
+        minted.map(|(letters, _)| letters).map_err(RoomError::Desk)
     }
 
     /// What is measured in the rooms where somebody may look on.
@@ -47,13 +56,76 @@ impl RoomDesk {
         sensors.map(Arc::from).collect()
     }
 
-    /// They look at what is there now.
+    /// Whether somebody may do something with a room.
+    ///
+    /// # Errors
+    /// Why not; a room that is not there is not found.
+    pub(crate) fn judge(&self, asker: &Asker, id: RoomId, action: Action) -> Result<(), RoomError> {
+        lock(&self.state).judge(asker, id, action)
+    }
+
+    /// The same of a room by its name as it was sent; which one it is.
+    ///
+    /// # Errors
+    /// Why not; what is no name of a room is not found either.
+    pub(crate) fn judge_named(
+        &self,
+        asker: &Asker,
+        name: &str,
+        action: Action,
+    ) -> Result<RoomId, RoomError> {
+        let id = RoomId::parse(name).ok_or(Denied::NotFound)?;
+        self.judge(asker, id, action).map(|()| id)
+    }
+
+    /// What is measured in a room now; nothing where there is none.
+    pub(crate) fn sensors_in(&self, id: RoomId) -> BTreeSet<Box<str>> {
+        lock(&self.state).rooms.get(&id).map(Room::sensors).unwrap_or_default()
+    }
+
+    /// Another number whenever what is measured in some room has changed, or which rooms there are.
+    pub(crate) fn sensor_round(&self) -> u64 {
+        self.sensor_round.load(Ordering::Acquire)
+    }
+
+    /// They look at what is there now. If that cannot be said, they would go on seeing what is not: all
+    /// of them end.
     pub(super) fn turn_looks(&self, room: &mut Room) {
-        let sensors = lens(room);
-        room.looks.retain(|look| self.viewers.turn(look.token, sensors.clone()));
+        let Some(live) = room.live else { return };
+        let ids = ids(room);
+        match self.viewers.set_room(live, ids.as_slice().into()) {
+            Ok(()) => {
+                let turn = |look: &Look| self.viewers.turn(look.token, SensorSet::Ids(ids.clone()));
+                room.looks.retain(turn);
+            }
+            Err(_) => room.looks.drain(..).for_each(|look| self.viewers.end(look.token)),
+        }
+        self.leave_dark(room);
+    }
+
+    /// Some who looked on do so no more: a room into which nobody looks is none to the engine.
+    pub(super) fn leave_dark(&self, room: &mut Room) {
+        if room.looks.is_empty()
+            && let Some(live) = room.live.take()
+        {
+            self.viewers.close_room(live);
+        }
+    }
+
+    /// Tokens end by themselves, too; and what the engine has lost over a panic it is told again.
+    pub(super) fn sweep_looks(&self) {
+        let mut state = lock(&self.state);
+        for room in state.rooms.values_mut().filter(|room| room.live.is_some()) {
+            room.looks.retain(|look| self.viewers.knows(look.token));
+            self.leave_dark(room);
+            if let Some(live) = room.live {
+                // If it cannot be said now, it is with the next sweep.
+                let _ = self.viewers.set_room(live, ids(room).as_slice().into());
+            }
+        }
     }
 }
 
-fn lens(room: &Room) -> SensorSet {
-    SensorSet::Ids(room.sensors().into_iter().collect())
+fn ids(room: &Room) -> Vec<Box<str>> {
+    room.sensors().into_iter().collect()
 }

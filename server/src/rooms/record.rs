@@ -55,6 +55,10 @@ pub struct RoomRecord {
     pub sensors: Vec<Box<str>>,
     pub made_unix_ms: i64,
     pub changed_unix_ms: i64,
+    /// From 1, one more with each change.
+    pub version: u64,
+    /// Markdown.
+    pub notes: Option<Box<str>>,
 }
 
 /// As the first release wrote it.
@@ -88,6 +92,44 @@ struct MemberV1 {
     joined_unix_ms: i64,
 }
 
+/// With a version and notes.
+#[derive(Deserialize)]
+struct RoomV2 {
+    name: Box<str>,
+    description: Option<Box<str>>,
+    is_public: bool,
+    code: Box<str>,
+    ticket_round: u64,
+    features: FeaturesV1,
+    members: Vec<MemberV1>,
+    sensors: Vec<Box<str>>,
+    made_unix_ms: i64,
+    changed_unix_ms: i64,
+    version: u64,
+    notes: Option<Box<str>>,
+}
+
+impl TryFrom<RoomV2> for RoomRecord {
+    type Error = Unreadable;
+
+    fn try_from(room: RoomV2) -> Result<Self, Unreadable> {
+        let RoomV2 { version, notes, .. } = room;
+        let room = RoomV1 {
+            name: room.name,
+            description: room.description,
+            is_public: room.is_public,
+            code: room.code,
+            ticket_round: room.ticket_round,
+            features: room.features,
+            members: room.members,
+            sensors: room.sensors,
+            made_unix_ms: room.made_unix_ms,
+            changed_unix_ms: room.changed_unix_ms,
+        };
+        Ok(Self { version, notes, ..room.try_into()? })
+    }
+}
+
 impl TryFrom<RoomV1> for RoomRecord {
     type Error = Unreadable;
 
@@ -114,6 +156,8 @@ impl TryFrom<RoomV1> for RoomRecord {
             sensors: room.sensors,
             made_unix_ms: room.made_unix_ms,
             changed_unix_ms: room.changed_unix_ms,
+            version: 1,
+            notes: None,
         })
     }
 }
@@ -121,11 +165,12 @@ impl TryFrom<RoomV1> for RoomRecord {
 impl Record for RoomRecord {
     const TABLE: &'static str = "rooms";
     const SECTION: u16 = 12;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
 
     fn read(version: u16, body: &[u8]) -> Result<Self, Unreadable> {
         match version {
             1 => frozen::<RoomV1>(body)?.try_into(),
+            2 => frozen::<RoomV2>(body)?.try_into(),
             _ => Err(unknown_version(version)),
         }
     }
@@ -189,6 +234,11 @@ impl RoomRecord {
 
 #[cfg(test)]
 impl RoomRecord {
+    /// What the golden file of the first version holds.
+    pub(crate) fn golden_v1() -> Self {
+        Self { version: 1, notes: None, ..Self::golden() }
+    }
+
     /// What the golden files hold.
     pub(crate) fn golden() -> Self {
         let member = |account: &str, rank| Member {
@@ -212,6 +262,8 @@ impl RoomRecord {
             sensors: vec!["anna:ecg".into()],
             made_unix_ms: 1_795_492_320_999,
             changed_unix_ms: 1_795_492_321_000,
+            version: 5,
+            notes: Some("# Chör".into()),
         }
     }
 }

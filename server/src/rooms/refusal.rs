@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 
 use super::RoomError;
 use super::chat::ChatError;
+use super::document::DocumentError;
 use crate::can::Denied;
 use crate::refusal::{Refusal, sentence};
 use crate::viewer::DeskError;
@@ -39,6 +40,19 @@ impl From<RoomError> for Refusal {
             RoomError::Ticket(error) => {
                 let what = format!("Invalid ticket: {}", error.why());
                 Self::new(StatusCode::BAD_REQUEST, "bad_ticket", &what)
+            }
+            RoomError::Document(error) => {
+                let status = match error {
+                    DocumentError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+                    DocumentError::Changed { .. } => StatusCode::CONFLICT,
+                    DocumentError::Owner
+                    | DocumentError::Members
+                    | DocumentError::SensorOfOthers(_)
+                    | DocumentError::Signature(_)
+                    | DocumentError::Protected(_) => StatusCode::FORBIDDEN,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                Self::new(status, error.code(), &error.to_string())
             }
             RoomError::Chat(error) => {
                 let status = match error {

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::words::Mode;
 use super::{Asker, Room, RoomDesk, RoomError, RoomId, SEAT_COUNT_MAX, State, chat, lock};
-use crate::can::{Action, What, can};
+use crate::can::{Action, Denied, What, can};
 use crate::kept::Kept;
 use crate::line::Line;
 use crate::people::SessionId;
+use crate::viewer::words::object;
 use crate::viewer::{EventReply, Kick, Kicked, SeatAddress};
 
 /// Who somebody is in a lobby that has not said who they are.
@@ -130,9 +131,14 @@ struct Pages {
     limit: Option<usize>,
 }
 
+/// Nothing more is said than the event.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 /// The mode in a payload. `Err`: there is none of that name.
 fn mode(payload: &RawValue) -> Result<Option<Mode>, ()> {
-    let words: Words = serde_json::from_str(payload.get()).map_err(|_| ())?;
+    let words: Words = read(payload).map_err(|_| ())?;
     words.mode.map(|name| Mode::from_name(&name).ok_or(())).transpose()
 }
 
@@ -147,7 +153,9 @@ impl RoomDesk {
         address: SeatAddress,
     ) -> Result<(First, RoomSeat), &'static str> {
         let id = RoomId::parse(id).ok_or("invalid room id")?;
-        let mode = mode(params).map_err(|()| "invalid_mode")?.unwrap_or_default();
+        // `null`, as some clients send for nothing, is `{}`.
+        let mode = if params.get() == "null" { Ok(None) } else { mode(params) };
+        let mode = mode.map_err(|()| "invalid_mode")?.unwrap_or_default();
         let mut state = lock(&self.state);
         match state.judge(&asker, id, Action::Watch) {
             Ok(()) => {}
@@ -296,6 +304,54 @@ impl RoomDesk {
         Ok(())
     }
 
+    /// The sensors of an act of the simulator measure in the room from now on, if they do not yet.
+    /// `asker`: who started it; `None`: whoever runs the server.
+    ///
+    /// # Errors
+    /// See [`RoomError`].
+    pub(crate) fn settle_act(
+        &self,
+        asker: Option<&Asker>,
+        id: RoomId,
+        act: &Arc<str>,
+        sensors: &Arc<[Box<str>]>,
+    ) -> Result<(), RoomError> {
+        let mut state = lock(&self.state);
+        match asker {
+            Some(asker) => state.judge(asker, id, Action::BringSensor)?,
+            None if state.key.is_none() => return Err(RoomError::Hydrating),
+            None => {}
+        }
+        let room = state.rooms.get_mut(&id).ok_or(RoomError::Denied(Denied::NotFound))?;
+        if room.acts.get(act).is_some_and(|there| Arc::ptr_eq(there, sensors)) {
+            return Ok(());
+        }
+        let before = room.sensors();
+        let more = sensors.iter().filter(|sensor| !before.contains(*sensor)).count();
+        if before.len() + more > super::SENSOR_COUNT_MAX {
+            return Err(RoomError::TooMany("sensors"));
+        }
+        room.acts.insert(Arc::clone(act), Arc::clone(sensors));
+        self.tell_sensors(&mut state, id, &before);
+        Ok(())
+    }
+
+    /// And no longer, if they did.
+    pub(crate) fn unsettle_act(&self, id: RoomId, act: &str) {
+        let mut state = lock(&self.state);
+        let Some(room) = state.rooms.get_mut(&id) else { return };
+        let before = room.sensors();
+        if room.acts.remove(act).is_some() {
+            self.tell_sensors(&mut state, id, &before);
+        }
+    }
+
+    /// Whether there is such a room; `None`: that is not known yet.
+    pub(crate) fn is_there(&self, id: RoomId) -> Option<bool> {
+        let state = lock(&self.state);
+        state.key.as_ref().map(|_| state.rooms.contains_key(&id))
+    }
+
     /// And no longer.
     pub(crate) fn take_away(&self, id: RoomId, sensor_id: &str) {
         let mut state = lock(&self.state);
@@ -372,6 +428,7 @@ impl RoomSeat {
                 return desk.said(asker, place, page).map(Some).map_err(no);
             }
             "typing" => {
+                let Nothing {} = read(payload)?;
                 return desk.types(asker, place).map(|()| Some(json!({}))).map_err(no);
             }
             _ => return Err(reason("unknown_event")),
@@ -393,7 +450,8 @@ impl RoomSeat {
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a RawValue) -> Result<T, Value> {
-    serde_json::from_str(payload.get()).map_err(|_| reason("invalid_payload"))
+    let words = object(payload.get()).and_then(|text| serde_json::from_str(text).ok());
+    words.ok_or_else(|| reason("invalid_payload"))
 }
 
 fn reason(reason: &str) -> Value {

@@ -74,6 +74,16 @@ impl TicketKey {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Of whatever else is signed here.
+    pub(super) fn sign(&self, text: &str) -> Vec<u8> {
+        self.mac(text).finalize().into_bytes().to_vec()
+    }
+
+    /// In constant time.
+    pub(super) fn has_signed(&self, text: &str, signature: &[u8]) -> bool {
+        self.mac(text).verify_slice(signature).is_ok()
+    }
+
     pub(super) fn issue(
         &self,
         id: RoomId,

@@ -1,6 +1,7 @@
 //! What a room looks like on the wire, and what of a change is told to whom.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
@@ -177,6 +178,7 @@ impl RoomDesk {
         if now == *before {
             return;
         }
+        self.sensor_round.fetch_add(1, Ordering::AcqRel);
         self.directory.gone.notify_one();
         self.directory.came.notify_one();
         let room_id = id.to_string();
@@ -235,6 +237,7 @@ impl RoomDesk {
             room.looks.drain(..).partition(|look| may(&look.asker, record));
         room.looks = stay;
         go.iter().for_each(|look| self.viewers.end(look.token));
+        self.leave_dark(room);
     }
 
     /// A room is no more.
@@ -247,7 +250,8 @@ impl RoomDesk {
             seat.push("room_closed", &said);
             seat.evict(Kicked::Deleted);
         }
-        room.looks.iter().for_each(|look| self.viewers.end(look.token));
+        room.looks.drain(..).for_each(|look| self.viewers.end(look.token));
+        self.leave_dark(&mut room);
         self.tell_lobbies(state, id, Some(&room.record));
     }
 }

@@ -1,5 +1,6 @@
 //! `/api/synchrony/sessions`: recording a group, and what it came to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,8 +24,11 @@ use super::{
     NullWish, ReportWish, SESSION_COUNT_MAX, SESSION_PEOPLE_MAX, SessionError, Sessions, Stage,
     Status, Wish,
 };
-use crate::orders::{self, Answer, Problem, Words, error, let_in};
+use crate::can::{Action, Denied, Who};
+use crate::orders::{self, Answer, Problem, Words, error, let_people_in};
 use crate::pieces::pieces;
+use crate::refusal::Refusal;
+use crate::rooms::{RoomError, RoomId};
 use crate::socket::Doors;
 
 /// Bytes of a request's body: the ids of as many people as there may be.
@@ -36,9 +40,75 @@ const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; fram
 #[derive(Clone)]
 struct Api {
     sessions: Arc<Sessions>,
+    doors: Arc<Doors>,
 }
 
-/// All of it asks for a viewer's authority; orders are taken from pages of ours only.
+/// What somebody wants of a session.
+#[derive(Clone, Copy)]
+enum Errand {
+    Look,
+    /// To start, stop or delete it.
+    Lead,
+}
+
+impl Api {
+    /// Whether whoever sends these headers may. Sessions in a room are for who may watch there, and
+    /// led by its owner and admins; all others ask for a viewer's authority. Of what they may not
+    /// see they hear that it is not there.
+    fn judge(
+        &self,
+        headers: &HeaderMap,
+        room: Option<&str>,
+        errand: Errand,
+    ) -> Result<(), Problem> {
+        let Some(room) = room else {
+            let may = self.doors.viewer(headers).is_some();
+            return if may { Ok(()) } else { Err(orders::unauthorized()) };
+        };
+        let asker = self.doors.asker(headers);
+        let judge = |action| self.doors.rooms.judge_named(&asker, room, action);
+        let judged = judge(Action::Watch).and_then(|room| match errand {
+            Errand::Look => Ok(room),
+            Errand::Lead => judge(Action::Edit),
+        });
+        match judged {
+            // Its room is gone: what was recorded there is not.
+            Err(RoomError::Denied(Denied::NotFound)) if asker.who == Who::Administrator => Ok(()),
+            judged => judged.map(|_| ()).map_err(Problem::from),
+        }
+    }
+
+    /// The same of a session by its name.
+    async fn judge_session(
+        &self,
+        headers: &HeaderMap,
+        name: &str,
+        errand: Errand,
+    ) -> Result<(), Problem> {
+        let room = match self.sessions.status(name) {
+            Some(status) => status.room.map(|room| room.to_string()),
+            None => {
+                let kept = name.to_owned();
+                let report = blocking(self, move |sessions| sessions.shelf().report(&kept)).await;
+                match report {
+                    Ok(report) => report["room"].as_str().map(str::to_owned),
+                    // Broken ones are looked at and deleted by whoever may see all.
+                    Err(SessionError::Io(_)) => None,
+                    Err(error) => {
+                        self.judge(headers, None, errand)?;
+                        return Err(error.into());
+                    }
+                }
+            }
+        };
+        self.judge(headers, room.as_deref(), errand).map_err(|problem| match problem.status {
+            StatusCode::NOT_FOUND => SessionError::NotFound { name: name.to_owned() }.into(),
+            _ => problem,
+        })
+    }
+}
+
+/// Orders are taken from pages of ours only.
 pub fn router(sessions: Arc<Sessions>, doors: Arc<Doors>) -> Router {
     let order = |method: MethodRouter<Api>| method.fallback(wrong_method);
     Router::new()
@@ -47,8 +117,8 @@ pub fn router(sessions: Arc<Sessions>, doors: Arc<Doors>) -> Router {
         .route("/api/synchrony/sessions/{name}/stop", order(post(stop)))
         .route("/api/synchrony/sessions/{name}/{file}", order(get(download)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(doors, let_in))
-        .with_state(Api { sessions })
+        .layer(middleware::from_fn_with_state(Arc::clone(&doors), let_people_in))
+        .with_state(Api { sessions, doors })
 }
 
 async fn wrong_method() -> Problem {
@@ -57,8 +127,13 @@ async fn wrong_method() -> Problem {
     error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", problem)
 }
 
-async fn list(State(api): State<Api>) -> Answer {
-    let going: Vec<Value> = api.sessions.list().iter().map(status_json).collect();
+async fn list(State(api): State<Api>, headers: HeaderMap) -> Answer {
+    let may = |room: Option<&str>| api.judge(&headers, room, Errand::Look).is_ok();
+    let going = api.sessions.list().into_iter();
+    let going: Vec<Value> = going
+        .filter(|status| may(status.room.map(|room| room.to_string()).as_deref()))
+        .map(|status| status_json(&status))
+        .collect();
     let kept = blocking(&api, |sessions| {
         let kept = |name: &String| match sessions.shelf().report(name) {
             Ok(report) => summary(name, &report),
@@ -66,7 +141,8 @@ async fn list(State(api): State<Api>) -> Answer {
         };
         Ok(sessions.shelf().names()?.iter().map(kept).collect::<Vec<_>>())
     });
-    let kept = kept.await?;
+    let mut kept = kept.await?;
+    kept.retain(|summary| may(summary["room"].as_str()));
     let body = json!({
         "sessions": going.into_iter().chain(kept).collect::<Vec<_>>(),
         "running_max": SESSION_COUNT_MAX,
@@ -77,7 +153,7 @@ async fn list(State(api): State<Api>) -> Answer {
 }
 
 async fn start(State(api): State<Api>, headers: HeaderMap, body: orders::Body) -> Answer {
-    let keys = ["name", "signal", "tier", "sensors", "attribute", "condition"];
+    let keys = ["name", "signal", "tier", "sensors", "attribute", "condition", "room"];
     let words = Words::read_if_any(&headers, body, &keys)?;
     let signal = one_of(&words, "signal", Signal::ALL.map(|signal| (signal.name(), signal)))?
         .unwrap_or_default();
@@ -91,11 +167,40 @@ async fn start(State(api): State<Api>, headers: HeaderMap, body: orders::Body) -
         .value("attribute", attribute, "expected the id of an attribute")?
         .unwrap_or(usual.into());
     let expected = format!("expected \"all\" or a list of up to {SESSION_PEOPLE_MAX} sensor ids");
-    let sensors = words.value("sensors", sensors, &expected)?.unwrap_or(SensorSet::All);
+    let sensors = words.value("sensors", sensors, &expected)?;
+    let room = words.text_if_any("room")?;
+    api.judge(&headers, room.as_deref(), Errand::Lead)?;
+    let room = room.as_deref().and_then(RoomId::parse);
+    let sensors = match (room, sensors) {
+        (Some(room), sensors) => {
+            let here = api.doors.rooms.sensors_in(room);
+            in_room(here, sensors)?
+        }
+        (None, sensors) => sensors.unwrap_or(SensorSet::All),
+    };
     let name = words.text_if_any("name")?;
-    let wish = Wish { name, signal, tier, sensors, attribute_id, condition };
+    let wish = Wish { name, signal, tier, sensors, attribute_id, condition, room };
     let status = blocking(&api, move |sessions| sessions.start(wish)).await?;
     Ok((StatusCode::CREATED, fresh(status_json(&status))).into_response())
+}
+
+/// Those of a room that are meant: all of them, or some.
+fn in_room(here: BTreeSet<Box<str>>, meant: Option<SensorSet>) -> Result<SensorSet, Problem> {
+    let ids: Vec<Box<str>> = match meant {
+        None | Some(SensorSet::All) => here.into_iter().collect(),
+        Some(SensorSet::Ids(ids)) => match ids.iter().find(|id| !here.contains(*id)) {
+            Some(absent) => {
+                let what = format!("`sensors`: `{}` is not in the room", orders::clip(absent));
+                return Err(error(StatusCode::BAD_REQUEST, "bad_value", &what));
+            }
+            None => ids,
+        },
+    };
+    if ids.is_empty() {
+        let what = "nothing is measured in this room now";
+        return Err(error(StatusCode::CONFLICT, "empty_room", what));
+    }
+    Ok(SensorSet::Ids(ids))
 }
 
 fn sensors(value: &Value) -> Option<SensorSet> {
@@ -111,8 +216,9 @@ fn sensors(value: &Value) -> Option<SensorSet> {
 
 type Named = Result<Path<String>, PathRejection>;
 
-async fn show(State(api): State<Api>, name: Named) -> Answer {
+async fn show(State(api): State<Api>, name: Named, headers: HeaderMap) -> Answer {
     let Path(name) = name.map_err(|_| SessionError::BadName)?;
+    api.judge_session(&headers, &name, Errand::Look).await?;
     if let Some(status) = api.sessions.status(&name) {
         return Ok(fresh(status_json(&status)).into_response());
     }
@@ -130,6 +236,7 @@ async fn stop(
     body: orders::Body,
 ) -> Answer {
     let Path(name) = name.map_err(|_| SessionError::BadName)?;
+    api.judge_session(&headers, &name, Errand::Lead).await?;
     let words = Words::read_if_any(&headers, body, &["null", "surrogates", "seed"])?;
     let methods = Method::ALL.map(|method| (method.name(), NullWish::Method(method)));
     let nulls = [("auto", NullWish::Auto), ("none", NullWish::None)];
@@ -149,8 +256,9 @@ async fn stop(
     Ok((StatusCode::ACCEPTED, fresh(status_json(&status))).into_response())
 }
 
-async fn delete(State(api): State<Api>, name: Named) -> Answer {
+async fn delete(State(api): State<Api>, name: Named, headers: HeaderMap) -> Answer {
     let Path(name) = name.map_err(|_| SessionError::BadName)?;
+    api.judge_session(&headers, &name, Errand::Lead).await?;
     blocking(&api, move |sessions| sessions.delete(&name)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -158,8 +266,10 @@ async fn delete(State(api): State<Api>, name: Named) -> Answer {
 async fn download(
     State(api): State<Api>,
     path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
 ) -> Answer {
     let Path((name, file)) = path.map_err(|_| SessionError::BadName)?;
+    api.judge_session(&headers, &name, Errand::Look).await?;
     if api.sessions.status(&name).is_some() {
         return Err(SessionError::NotDone { name }.into());
     }
@@ -200,6 +310,7 @@ fn summary(name: &str, report: &Value) -> Value {
         "signal": of("signal"),
         "tier": of("tier"),
         "condition": of("condition"),
+        "room": of("room"),
         "begin_ms": of("begin_ms"),
         "duration_s": of("duration_s"),
         "people": report["people"].as_array().map(Vec::len),
@@ -234,6 +345,7 @@ fn status_json(status: &Status) -> Value {
         "signal": status.signal.name(),
         "tier": status.tier.name(),
         "condition": status.condition.name(),
+        "room": status.room.map(|room| room.to_string()),
         "started_at": status.started_unix_ms,
         "seconds": status.seconds,
         "people": status.people.iter().map(person).collect::<Vec<_>>(),
@@ -254,6 +366,13 @@ async fn blocking<T: Send + 'static>(
     let sessions = Arc::clone(&api.sessions);
     let done = tokio::task::spawn_blocking(move || work(&sessions)).await;
     done.unwrap_or_else(|error| Err(SessionError::Io(error.to_string())))
+}
+
+impl From<RoomError> for Problem {
+    fn from(problem: RoomError) -> Self {
+        let Refusal { status, code, what, .. } = problem.into();
+        Self { status, code, what }
+    }
 }
 
 impl From<SessionError> for Problem {

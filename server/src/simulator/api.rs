@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 use simulator::scenario::{Scenario, ScenarioError};
 use simulator::stage::{CHECK_EVERY_MS, Health, Running, SPEED_MAX, SPEED_MIN, StageError};
 
+use super::residents::Residents;
 use super::{Change, Refused, Simulator, Stopped};
-use crate::orders::{Answer, Body, Problem, Words, clip, error, is_missing, let_in};
+use crate::can::Action;
+use crate::orders::{Answer, Body, Problem, Words, clip, error, is_missing, let_in, let_in_to_all};
 use crate::recorder::library::Library as Recordings;
+use crate::rooms::{Asker, RoomError, RoomId, SENSOR_COUNT_MAX};
 use crate::socket::Doors;
 
 /// Bytes of a request's body.
@@ -28,12 +31,20 @@ const LEFT_NAMED_MAX: usize = 20;
 struct Api {
     simulator: Arc<Simulator>,
     recordings: Arc<Recordings>,
+    residents: Arc<Residents>,
+    doors: Arc<Doors>,
 }
 
 /// All of it asks for a viewer's authority; orders are taken from pages of ours only.
-pub fn router(simulator: Arc<Simulator>, recordings: Arc<Recordings>, doors: Arc<Doors>) -> Router {
-    let api = Api { simulator, recordings };
+pub fn router(
+    simulator: Arc<Simulator>,
+    residents: Arc<Residents>,
+    recordings: Arc<Recordings>,
+    doors: Arc<Doors>,
+) -> Router {
+    let api = Api { simulator, recordings, residents, doors: Arc::clone(&doors) };
     let order = |method: MethodRouter<Api>| method.fallback(wrong_method);
+    let all = middleware::from_fn_with_state(Arc::clone(&doors), let_in_to_all);
     Router::new()
         .route("/api/simulator", order(get(show)))
         .route("/api/simulator/start", order(post(start)))
@@ -43,7 +54,7 @@ pub fn router(simulator: Arc<Simulator>, recordings: Arc<Recordings>, doors: Arc
         .route("/api/simulator/resume", order(post(resume)))
         .route("/api/simulator/speed", order(post(speed)))
         .route("/api/simulator/seek", order(post(seek)))
-        .route("/api/simulator/replay", order(post(replay)))
+        .route("/api/simulator/replay", order(post(replay).layer(all)))
         .route("/api/simulator/check", order(post(check)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(doors, let_in))
@@ -60,7 +71,7 @@ async fn show(State(api): State<Api>) -> Response {
     let status = api.simulator.status();
     let body = json!({
         "scenarios": *listed,
-        "running": status.running.iter().map(running_json).collect::<Vec<_>>(),
+        "running": status.running.iter().map(|on| api.told(on)).collect::<Vec<_>>(),
         "health": health_json(&status.health),
     });
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
@@ -68,12 +79,14 @@ async fn show(State(api): State<Api>) -> Response {
 
 async fn start(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
     let wish = wish(&api, &headers, body).await?;
-    Ok(created(&api.simulator.start(wish.scenario, wish.seed, wish.speed).await?))
+    let running = api.simulator.start(wish.scenario, wish.seed, wish.speed).await?;
+    Ok(api.settled(&running, wish.home))
 }
 
 async fn switch(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
     let wish = wish(&api, &headers, body).await?;
-    Ok(created(&api.simulator.switch(wish.scenario, wish.seed, wish.speed).await?))
+    let running = api.simulator.switch(wish.scenario, wish.seed, wish.speed).await?;
+    Ok(api.settled(&running, wish.home))
 }
 
 async fn stop(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
@@ -102,7 +115,7 @@ async fn seek(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer 
     let words = Words::read(&headers, body, &["id", "position_ms"])?;
     let (id, position_ms) = (words.text("id")?, words.milliseconds("position_ms")?);
     let position_ms = position_ms.ok_or_else(|| is_missing("position_ms"))?;
-    Ok(Json(running_json(&api.simulator.seek(id, position_ms).await?)).into_response())
+    Ok(Json(api.told(&api.simulator.seek(id, position_ms).await?)).into_response())
 }
 
 async fn replay(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
@@ -113,16 +126,18 @@ async fn replay(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answe
     let (recordings, called) = (Arc::clone(&api.recordings), name.clone());
     let found = tokio::task::spawn_blocking(move || recordings.path_of(&called)).await;
     let file = found.map_err(|_| Refused::Busy)??;
-    Ok(created(&api.simulator.replay(name, file, speed, from_ms).await?))
+    Ok(api.created(&api.simulator.replay(name, file, speed, from_ms).await?))
 }
 
 async fn check(State(api): State<Api>, headers: HeaderMap, body: Body) -> Answer {
     Words::read(&headers, body, &[])?;
-    Ok(Json(health_json(&api.simulator.check().await?)).into_response())
+    let health = api.simulator.check().await?;
+    api.residents.look();
+    Ok(Json(health_json(&health)).into_response())
 }
 
 async fn change(api: &Api, id: String, change: Change) -> Answer {
-    Ok(Json(running_json(&api.simulator.change(id, change).await?)).into_response())
+    Ok(Json(api.told(&api.simulator.change(id, change).await?)).into_response())
 }
 
 /// What is to be started.
@@ -130,14 +145,62 @@ struct Wish {
     scenario: Scenario,
     seed: u64,
     speed: f64,
+    home: Option<Home>,
+}
+
+/// The room it is for, who brings it there, and what.
+struct Home {
+    room: RoomId,
+    asker: Asker,
+    sensors: Arc<[Box<str>]>,
+}
+
+impl Api {
+    /// The room that is named, if the asker's devices may measure there and it has a place for all of them.
+    fn home(
+        &self,
+        headers: &HeaderMap,
+        room: &str,
+        scenario: &Scenario,
+        seed: u64,
+    ) -> Result<Home, Problem> {
+        let asker = self.doors.asker(headers);
+        let room = self.doors.rooms.judge_named(&asker, room, Action::BringSensor)?;
+        if scenario.summary().sensors > SENSOR_COUNT_MAX {
+            return Err(RoomError::TooMany("sensors").into());
+        }
+        Ok(Home { room, asker, sensors: sensor_ids(scenario, seed) })
+    }
+
+    fn settled(&self, running: &Running, home: Option<Home>) -> Response {
+        if let Some(Home { room, asker, sensors }) = home {
+            self.residents.settle(running, room, Some(asker), sensors);
+        }
+        self.created(running)
+    }
+
+    fn created(&self, running: &Running) -> Response {
+        (StatusCode::CREATED, Json(self.told(running))).into_response()
+    }
+
+    fn told(&self, running: &Running) -> Value {
+        running_json(running, self.residents.told(&running.id))
+    }
+}
+
+/// Of all that it simulates.
+pub(crate) fn sensor_ids(scenario: &Scenario, seed: u64) -> Arc<[Box<str>]> {
+    scenario.cast(seed).sensors.iter().map(|sensor| (*sensor.card.sensor_id).into()).collect()
 }
 
 async fn wish(api: &Api, headers: &HeaderMap, body: Body) -> Result<Wish, Problem> {
-    let words = Words::read(headers, body, &["scenario", "seed", "speed"])?;
-    let name = words.text("scenario")?;
+    let words = Words::read(headers, body, &["scenario", "seed", "speed", "room"])?;
+    let (name, room) = (words.text("scenario")?, words.text_if_any("room")?);
     let (seed, speed) = (words.seed()?, words.speed()?.unwrap_or(1.0));
     let scenario = api.simulator.library().find(&name).await?;
-    Ok(Wish { seed: seed.unwrap_or(scenario.seed), scenario, speed })
+    let seed = seed.unwrap_or(scenario.seed);
+    let home = room.map(|room| api.home(headers, &room, &scenario, seed)).transpose()?;
+    Ok(Wish { scenario, seed, speed, home })
 }
 
 impl Words {
@@ -187,11 +250,7 @@ impl From<Refused> for Problem {
     }
 }
 
-fn created(running: &Running) -> Response {
-    (StatusCode::CREATED, Json(running_json(running))).into_response()
-}
-
-fn running_json(running: &Running) -> Value {
+fn running_json(running: &Running, room: Value) -> Value {
     let replay = running.replay.as_ref();
     json!({
         "id": &*running.id,
@@ -209,6 +268,7 @@ fn running_json(running: &Running) -> Value {
         "recorded_at": replay.map(|replay| replay.recorded_at.0),
         "stamped_at": running.stamped_at.0,
         "skipped_ms": running.skipped_ms,
+        "room": room,
         "error": replay.and_then(|replay| replay.broken.as_deref()),
     })
 }

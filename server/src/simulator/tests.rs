@@ -24,7 +24,7 @@ impl Bench {
         let intake = Arc::new(Intake::default());
         let devices = Arc::new(DeviceDesk::new(Arc::clone(&intake), 1_000_000));
         let (simulator, simulation) =
-            Simulator::new("nowhere".into(), intake, Arc::clone(&devices));
+            Simulator::new("nowhere".into(), intake, Arc::clone(&devices), Box::new(|_| false));
         let engine = Engine::new(EngineConfig::default());
         Self { simulator, simulation, devices, engine, ms: 0, planted: Vec::new() }
     }

@@ -66,9 +66,11 @@ async fn change(State(api): State<Api>, Path(token): Path<String>, body: Body) -
     }
 }
 
-async fn take_back(State(api): State<Api>, Path(token): Path<String>) -> StatusCode {
-    api.desk.delete(&token);
-    StatusCode::NO_CONTENT
+async fn take_back(State(api): State<Api>, Path(token): Path<String>) -> Response {
+    match api.desk.delete(&token) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(problem) => refused(&problem),
+    }
 }
 
 #[expect(clippy::result_large_err, reason = "the error is the answer, made once a request")]
@@ -93,6 +95,7 @@ fn refused(problem: &DeskError) -> Response {
     match problem {
         DeskError::TooMany => error(StatusCode::TOO_MANY_REQUESTS, "too many viewers"),
         DeskError::Unknown => error(StatusCode::NOT_FOUND, "unknown viewer"),
+        DeskError::Hydrating => error(StatusCode::SERVICE_UNAVAILABLE, "hydrating"),
         DeskError::IntakeFull => error(StatusCode::SERVICE_UNAVAILABLE, "busy"),
         DeskError::Bound => error(StatusCode::FORBIDDEN, "sensors: they are the room's"),
         DeskError::NoRandom => error(StatusCode::INTERNAL_SERVER_ERROR, "no random bytes"),

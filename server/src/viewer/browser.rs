@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::words::WordsError;
+use super::words::{self, WordsError};
 
 /// How busy a processor is, in the words of the Compute Pressure API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,14 +134,10 @@ const VIEWPORT_MAX: f64 = 100_000.0;
 /// The payload of `client_health`. `renderLag` and `viewport` are checked and not used: they are in
 /// the original's report and not in its score.
 pub fn read_client_health(text: &str) -> Result<BrowserReport, WordsError> {
-    if !text.trim_start().starts_with('{') {
-        return Err(WordsError::new("", "expected an object"));
-    }
-    let members: Members<'_> =
-        serde_json::from_str(text).map_err(|error| WordsError::new("", error.to_string()))?;
+    let members: Members<'_> = words::read(text)?;
     number("renderLag", members.render_lag, 3_600_000.0)?;
     if let Some(raw) = members.viewport {
-        let sides = serde_json::from_str::<Viewport>(raw.get()).ok();
+        let sides = words::read::<Viewport>(raw.get()).ok();
         let is_one = sides.is_some_and(|Viewport { width, height }| {
             [width, height].iter().all(|side| (0.0..=VIEWPORT_MAX).contains(side))
         });

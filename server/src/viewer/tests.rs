@@ -34,6 +34,15 @@ impl Office {
 
     /// The desk of another server, on the store of an earlier one.
     fn after(count_max: usize, limits: IntakeLimits, store: Option<Store>) -> Self {
+        let office = Self::too_early(count_max, limits, store);
+        while office.desk.hydrate().is_err() {
+            std::thread::yield_now();
+        }
+        office
+    }
+
+    /// The same, before it has read what that one has left.
+    fn too_early(count_max: usize, limits: IntakeLimits, store: Option<Store>) -> Self {
         let ms = Arc::new(AtomicU64::new(0));
         let time = Arc::clone(&ms);
         let clock = Clock::made_up(move || {
@@ -46,9 +55,6 @@ impl Office {
             Store::start(store).unwrap()
         });
         let desk = ViewerDesk::new(Arc::clone(&intake), clock, count_max, store);
-        while desk.hydrate().is_err() {
-            std::thread::yield_now();
-        }
         Self { desk, intake, ms, kicks: Arc::default() }
     }
 
@@ -246,7 +252,7 @@ fn a_viewer_says_what_it_wants() {
 
     let (reply, commands) = say("ping", r#"{"t":[1]}"#);
     assert_eq!((reply, commands.len()), (("ok", json!({"t": [1]})), 0));
-    assert_eq!(say("shout", "{}").0.0, "silent");
+    assert_eq!(say("shout", "{}").0, ("error", json!({"reason": "unknown_event"})));
     let (reply, commands) = say("set_quality", r#"{"quality":"best"}"#);
     assert_eq!((reply.0, &reply.1["reason"]), ("error", &json!("invalid_payload")));
     assert!(reply.1["detail"].as_str().unwrap().starts_with("quality: "));
@@ -286,7 +292,7 @@ fn no_more_are_minted_than_may_be_out() {
     let tokens = [office.mint("{}"), office.mint("{}")];
     let seats = tokens.each_ref().map(|token| office.join(token, "{}").unwrap());
     assert_eq!(office.try_mint(Wishes::default()), Err(DeskError::TooMany));
-    office.desk.delete(&tokens[0]);
+    office.desk.delete(&tokens[0]).unwrap();
     office.mint("{}");
     drop(seats);
     office.pass(TOKEN_SECONDS);
@@ -327,7 +333,7 @@ fn ids_are_bounded_in_all() {
     office.desk.change(&minted[0], words::read_wishes(r#"{"sensors":"all"}"#).unwrap()).unwrap();
     office.desk.change(&other, wishes()).unwrap();
     for token in minted.iter().chain([&other]) {
-        office.desk.delete(token);
+        office.desk.delete(token).unwrap();
     }
     assert_eq!(lock(&office.desk.state).id_bytes, 0);
 }
@@ -431,7 +437,7 @@ async fn the_next_server_knows_the_tokens_of_the_one_before_and_what_they_asked_
     let mut seat = before.join(&joined, "{}").unwrap();
     let narrower = json_raw(r#"{"sensors":["b"]}"#);
     assert!(matches!(seat.event("set_sensors", &narrower), EventReply::Ok(_)));
-    before.desk.delete(&taken_back);
+    before.desk.delete(&taken_back).unwrap();
     let store = before.desk.keeping.store.clone();
     // The server is killed, with a channel open; half an hour goes by.
     // What is handed over is made in its order: behind this all of it is on the disk.
@@ -451,6 +457,30 @@ async fn the_next_server_knows_the_tokens_of_the_one_before_and_what_they_asked_
     let low = QualityChoice::from_name("low").unwrap();
     assert_eq!(opened(&kept), (SensorSet::Ids(vec!["a".into(), "b".into()]), low));
     assert_eq!(opened(&joined), (SensorSet::Ids(vec!["b".into()]), low));
+}
+
+/// A token that is taken back too early would be good again once what is kept is here.
+#[tokio::test]
+async fn what_may_be_kept_is_neither_changed_nor_taken_back_before_it_is_here() {
+    let before = Office::new(4);
+    let token = before.mint("{}");
+    let store = before.desk.keeping.store.clone();
+    let last = store.table::<TokenRecord>().delete(b"nobody", Expect::Any);
+    store.commit(vec![last]).await.unwrap();
+    let after = Office::too_early(4, IntakeLimits::default(), Some(store));
+    let path = format!("/api/viewers/{token}");
+    let said = (StatusCode::SERVICE_UNAVAILABLE, json!({ "error": "hydrating" }));
+    let low = r#"{"quality":"low"}"#;
+    assert_eq!(ask(&after, "PATCH", &path, low, "Bearer good").await, said);
+    assert_eq!(ask(&after, "DELETE", &path, "", "Bearer good").await, said);
+    assert_eq!(after.join(&token, "{}").unwrap_err(), json!({"reason": "hydrating"}));
+    // What is new is known.
+    let new = after.mint("{}");
+    assert!(after.desk.delete(&new).is_ok());
+    after.desk.hydrate().unwrap();
+    assert_eq!(ask(&after, "PATCH", &path, low, "Bearer good").await.0, StatusCode::OK);
+    assert_eq!(ask(&after, "DELETE", &path, "", "Bearer good").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(after.join(&token, "{}").unwrap_err(), json!({"reason": "unauthorized"}));
 }
 
 #[tokio::test]

@@ -84,12 +84,19 @@ fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawVal
     <&RawValue>::deserialize(from).map(Some)
 }
 
-fn members(text: &str) -> Result<Members<'_>, WordsError> {
-    // A struct can be read from a list too; none of these is one.
-    if !text.trim_start().starts_with('{') {
-        return Err(WordsError::new("", "expected an object"));
-    }
+/// The text, if it begins an object: a struct can be read from a list too, and no payload is one.
+pub(crate) fn object(text: &str) -> Option<&str> {
+    text.trim_start().starts_with('{').then_some(text)
+}
+
+/// The members of a payload, which is an object.
+pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, WordsError> {
+    let text = object(text).ok_or_else(|| WordsError::new("", "expected an object"))?;
     serde_json::from_str(text).map_err(|error| WordsError::new("", error.to_string()))
+}
+
+fn members(text: &str) -> Result<Members<'_>, WordsError> {
+    read(text)
 }
 
 /// What a viewer is to be, or to become.
@@ -348,7 +355,13 @@ fn read_targets(
     raw: &RawValue,
     room: &mut usize,
 ) -> Result<Vec<Target>, WordsError> {
-    let words: Vec<TargetWords> = serde_json::from_str(raw.get()).map_err(|_| {
+    let items: Option<Vec<&RawValue>> = serde_json::from_str(raw.get()).ok();
+    let target = |item: &RawValue| {
+        let is_one = item.get().starts_with(['"', '{']);
+        serde_json::from_str::<TargetWords>(item.get()).ok().filter(|_| is_one)
+    };
+    let words = items.and_then(|items| items.into_iter().map(target).collect::<Option<Vec<_>>>());
+    let words = words.ok_or_else(|| {
         WordsError::new(field, "expected a list of \"id\" or {\"sensor_id\", \"attribute_id\"}")
     })?;
     take_room(field, words.len(), room)?;
@@ -458,6 +471,7 @@ mod tests {
         let problem = |text: &str| read_attention(text).unwrap_err().field;
         assert_eq!(problem(r#"{"hovered":[{"attribute_id":"a"}]}"#), "hovered");
         assert_eq!(problem(r#"{"pinned":["a",""]}"#), "pinned");
+        assert_eq!(problem(r#"{"focused":[["a","b"]]}"#), "focused", "a list is no target");
         assert_eq!(problem(r#"{"hidden":1}"#), "hidden");
         assert_eq!(problem(r#"{"battery":"full"}"#), "battery");
     }

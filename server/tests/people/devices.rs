@@ -58,7 +58,9 @@ async fn a_credential_feeds_what_it_names_until_it_is_revoked() {
     let wrong = format!("{}x", &token[..token.len() - 1]);
     assert_eq!(turned_away(&house, "anna:hr", &wrong).await, "unauthorized");
     let shown = anna.do_it(&house, "GET", "/api/credentials", Value::Null).await;
-    let belts = &shown.body["credentials"][0];
+    // In the order in which they were made, if not in the same millisecond.
+    let all = shown.body["credentials"].as_array().expect("a list");
+    let belts = all.iter().find(|it| it["id"] == *id).expect("hers is among them");
     let expected = json!({
         "id": id, "name": "Belt", "sensors": { "prefix": "anna:" }, "expires_at": null,
         "created_at": belts["created_at"], "last_seen_at": belts["last_seen_at"], "feed_count": 1,
@@ -318,4 +320,40 @@ async fn what_belongs_to_somebody_outlives_a_kill_and_no_secret_is_kept() {
             assert!(!found, "{secret}");
         }
     }
+}
+
+/// The simulator is a device as any other: what is somebody's it does not feed, also while they are away.
+#[tokio::test]
+async fn what_is_somebodys_is_not_simulated() {
+    let folder = Folder::new("simulated");
+    let settings = [("data", folder.0.to_str().unwrap()), ("address_limit_factor", "1000")];
+    let before = house(&settings).await;
+    let anna = Them::person(&before, "anna").await;
+    drop(device(&before, "ada:ecg", anna.access()).await);
+    before.close().await;
+    // The engine of another server has never heard of it.
+    let house = house(&settings).await;
+    let words = json!({ "scenario": "few" }).to_string();
+    let started = ask(&house, "POST", "/api/simulator/start", &[], &words).await;
+    assert_eq!(started.status, 201, "{}", started.body);
+    let waiting = async {
+        loop {
+            let health = ask(&house, "POST", "/api/simulator/check", &[], "{}").await.body;
+            let missing = health["missing"].as_array().unwrap().clone();
+            if !missing.is_empty() {
+                return missing;
+            }
+        }
+    };
+    let missing = timeout(PATIENCE, waiting).await.expect("it is missed");
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert_eq!(missing[0]["sensor_id"], "ada:ecg");
+    assert_eq!(missing[0]["why"], "a device of another account owns this sensor id");
+    // Others are there, and she can come back.
+    let mut viewer = viewer(&house).await;
+    viewer.until(|frame| frame.to_string().contains("ben:ecg")).await;
+    let mut own = device(&house, "ada:ecg", anna.access()).await;
+    measure(&mut own, "ada:ecg", 61).await;
+    viewer.until(|frame| has_value(frame, 61)).await;
+    house.close().await;
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+pub(crate) const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// Paths that are not for programs that ask over HTTP, or not in a release.
 const UNDOCUMENTED: [&str; 4] = ["/socket/websocket", "/echo", "/_fault", "/swaggerui/style.css"];

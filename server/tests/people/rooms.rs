@@ -187,6 +187,14 @@ async fn view(house: &House, them: &Them, room: &str) -> (Client, String) {
     (viewer, minted.text("topic").to_owned())
 }
 
+/// Waits until so many rooms are entities of the engine.
+async fn looked_into(house: &House, count: usize) {
+    let told = format!("sensocto_rooms_looked_into {count}\n");
+    let asking =
+        async { while !ask(house, "GET", "/metrics", &[], "").await.text.contains(&told) {} };
+    timeout(PATIENCE, asking).await.expect("it comes to be so many");
+}
+
 #[tokio::test]
 async fn whoever_is_sent_away_hears_and_sees_no_more_and_does_not_come_back() {
     let house = open_house().await;
@@ -202,6 +210,7 @@ async fn whoever_is_sent_away_hears_and_sees_no_more_and_does_not_come_back() {
     let (mut his_view, his_topic) = view(&house, &bert, &room).await;
     let mut hers = Client::of(&house, Some(&anna.socket)).await;
     hers.join(&topic(&room)).await;
+    looked_into(&house, 1).await;
     let (mut her_view, _) = view(&house, &anna, &room).await;
     measure(&mut puls, "puls", 61).await;
     sees(&mut his_view, 61).await;
@@ -239,6 +248,9 @@ async fn whoever_is_sent_away_hears_and_sees_no_more_and_does_not_come_back() {
     let code = anna.do_it(&house, "GET", &format!("{room}/code"), Value::Null).await;
     let body = json!({ "code": code.text("join_code") });
     bert.do_it(&house, "POST", "/api/rooms/join", body).await;
+    looked_into(&house, 1).await;
+    anna.do_it(&house, "DELETE", &room, Value::Null).await;
+    looked_into(&house, 0).await;
     house.close().await;
 }
 
@@ -674,5 +686,17 @@ async fn in_strict_nobody_comes_in_without_saying_who_they_are() {
     let (mut viewer, _) = view(&house, &anna, &room).await;
     measure(&mut puls, "puls", 61).await;
     sees(&mut viewer, 61).await;
+    // Nobody puts what is another's into a room of their own, and sees it there.
+    let eve = Them::person(&house, "eve").await;
+    let (hers, _) = eve.room(&house, false).await;
+    for sensor in ["puls", "nobodys"] {
+        let put = eve.ask(&house, "PUT", &format!("{hers}/sensors/{sensor}"), Value::Null).await;
+        assert_eq!((put.status, &put.body["code"]), (403, &json!("not_your_sensor")), "{sensor}");
+    }
+    let document = "---\nname: x\nconfiguration:\n  sensors: [puls]\n---\n";
+    let headers = [&*eve.bearer, "content-type: text/markdown"];
+    let made = ask(&house, "POST", "/api/rooms/import", &headers, document).await;
+    assert_eq!((made.status, &made.body["code"]), (403, &json!("not_your_sensor")));
+    anna.do_it(&house, "PUT", &format!("{room}/sensors/puls"), Value::Null).await;
     house.close().await;
 }

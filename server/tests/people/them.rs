@@ -35,6 +35,15 @@ impl Them {
         Self::of(&post(house, "/api/auth/guest", json!({})).await)
     }
 
+    /// The first administrator of a house whose data are in this folder.
+    pub(crate) async fn root(house: &House, folder: &Folder) -> Self {
+        let token = std::fs::read_to_string(folder.0.join("first-run-token")).unwrap();
+        let words = json!({
+            "email": "root@example.org", "password": PASSWORD, "first_run_token": token.trim(),
+        });
+        Self::of(&post(house, "/api/auth/register", words).await)
+    }
+
     pub(crate) async fn ask(&self, house: &House, method: &str, path: &str, body: Value) -> Answer {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         ask(house, method, path, &[&self.bearer], &body).await
@@ -96,6 +105,28 @@ impl Client {
         }
     }
 
+    /// The next message that is not text; what text came before it is kept.
+    pub(crate) async fn bytes(&mut self) -> Vec<u8> {
+        loop {
+            match timeout(PATIENCE, self.ws.next())
+                .await
+                .expect("something comes")
+                .unwrap()
+                .unwrap()
+            {
+                Message::Binary(bytes) => return Self::behind_head(&bytes),
+                Message::Text(text) => self.kept.push(serde_json::from_str(&text).unwrap()),
+                _ => {}
+            }
+        }
+    }
+
+    /// A binary push without what Phoenix puts before it: kind, three lengths, three texts.
+    fn behind_head(bytes: &[u8]) -> Vec<u8> {
+        let lengths: usize = bytes[1..4].iter().map(|length| usize::from(*length)).sum();
+        bytes[4 + lengths..].to_vec()
+    }
+
     /// The first frame that is wanted, of what came or comes; what else came is kept.
     pub(crate) async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.kept.iter().position(&wanted) {
@@ -110,7 +141,8 @@ impl Client {
         }
     }
 
-    pub(crate) async fn ask(&mut self, topic: &str, event: &str, payload: Value) -> Value {
+    /// Says this, and does not wait; by which reference.
+    pub(crate) async fn send(&mut self, topic: &str, event: &str, payload: &Value) -> String {
         self.reference += 1;
         let reference = self.reference.to_string();
         if event == "phx_join" {
@@ -119,6 +151,11 @@ impl Client {
         let join_ref = self.join_refs.get(topic);
         let frame = json!([join_ref, reference, topic, event, payload]).to_string();
         self.ws.send(Message::text(frame)).await.unwrap();
+        reference
+    }
+
+    pub(crate) async fn ask(&mut self, topic: &str, event: &str, payload: Value) -> Value {
+        let reference = self.send(topic, event, &payload).await;
         self.until(|frame| frame[3] == "phx_reply" && frame[1] == *reference).await[4].clone()
     }
 

@@ -74,10 +74,27 @@ async fn said(
     headers: &HeaderMap,
     body: Body,
 ) -> Outcome {
-    let content = content(headers, body)?;
-    let (message, kept) = doors.rooms.say(asker, place, &content)?;
-    let said = json!({ "message": message, "durable": doors.rooms.wait(kept).await });
-    Ok((StatusCode::CREATED, Json(said)).into_response())
+    let said = async {
+        let content = content(headers, body)?;
+        let (message, kept) = doors.rooms.say(asker, place, &content)?;
+        let said = json!({ "message": message, "durable": doors.rooms.wait(kept).await });
+        Outcome::Ok((StatusCode::CREATED, Json(said)).into_response())
+    };
+    paced(doors, asker, said.await)
+}
+
+/// The answer, and how its asker stands: one person says so much, wherever it is.
+fn paced(doors: &Doors, asker: &Asker, said: Outcome) -> Outcome {
+    let mut response = said.into_response();
+    if let Some(mut standing) = doors.rooms.pace(asker) {
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            // As it was when that was said.
+            standing.remaining = 0;
+            standing.reset_seconds = standing.reset_seconds.max(1);
+        }
+        standing.say(&mut response);
+    }
+    Ok(response)
 }
 
 async fn edit_for_all(
@@ -109,10 +126,13 @@ async fn edited(
     headers: &HeaderMap,
     body: Body,
 ) -> Outcome {
-    let content = content(headers, body)?;
-    let (message, kept) = doors.rooms.say_again(asker, place, message, &content)?;
-    let said = json!({ "message": message, "durable": doors.rooms.wait(kept).await });
-    Ok(Json(said).into_response())
+    let said = async {
+        let content = content(headers, body)?;
+        let (message, kept) = doors.rooms.say_again(asker, place, message, &content)?;
+        let said = json!({ "message": message, "durable": doors.rooms.wait(kept).await });
+        Outcome::Ok(Json(said).into_response())
+    };
+    paced(doors, asker, said.await)
 }
 
 async fn delete_for_all(State(doors): Doorway, named: Named, headers: HeaderMap) -> Outcome {

@@ -17,6 +17,7 @@ use crate::can::{Action, Denied, What, can};
 use crate::clock::Now;
 use crate::kept::Kept;
 use crate::people::AccountId;
+use crate::people::limits::Standing;
 use crate::rooms::seats::Seat;
 use crate::rooms::{Asker, RoomDesk, RoomError, RoomId, State, lock};
 use crate::store::{Change, Entry, Expect};
@@ -205,6 +206,12 @@ impl RoomDesk {
         Ok(kept)
     }
 
+    /// How often somebody may say something just now, wherever it is.
+    pub(in crate::rooms) fn pace(&self, asker: &Asker) -> Option<Standing> {
+        let account = asker.id.as_ref()?;
+        Some(lock(&self.state).pace.standing(account, self.clock.now().engine))
+    }
+
     /// Somebody types; the others there hear it.
     ///
     /// # Errors
@@ -313,6 +320,7 @@ impl RoomDesk {
     pub async fn keep_sweeping(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         while timeout(SWEEP_PERIOD, shutdown.wait_for(|down| *down)).await.is_err() {
             self.sweep();
+            self.sweep_looks();
         }
     }
 }

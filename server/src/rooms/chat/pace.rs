@@ -6,6 +6,7 @@ use components::sample::EngineTime;
 
 use super::ChatError;
 use crate::people::AccountId;
+use crate::people::limits::Standing;
 
 /// One person says so many at once, and then one a second, wherever they say it.
 const BURST: u64 = 5;
@@ -22,6 +23,19 @@ const TALKER_COUNT_MAX: usize = 100_000;
 pub(in crate::rooms) struct Pace(HashMap<AccountId, EngineTime>);
 
 impl Pace {
+    /// How somebody stands who has not said anything now.
+    pub(super) fn standing(&self, account: &AccountId, now: EngineTime) -> Standing {
+        let full_at = self.0.get(account).map_or(now.0, |full_at| full_at.0.max(now.0));
+        let owed = full_at - now.0;
+        let over = (owed + MESSAGE_MICROS).saturating_sub(BURST * MESSAGE_MICROS);
+        Standing {
+            limit: BURST,
+            remaining: (BURST * MESSAGE_MICROS).saturating_sub(owed) / MESSAGE_MICROS,
+            reset_seconds: owed.div_ceil(1_000_000),
+            retry_seconds: (over > 0).then(|| over.div_ceil(1_000_000)),
+        }
+    }
+
     pub(super) fn take(
         &mut self,
         account: &AccountId,
@@ -57,6 +71,14 @@ mod tests {
         for _ in 0..BURST {
             assert_eq!(pace.take(&anna, MESSAGE_MICROS, at(0)), Ok(()));
         }
+        let standing = |pace: &Pace, ms| {
+            let Standing { limit, remaining, reset_seconds, retry_seconds } =
+                pace.standing(&anna, at(ms));
+            (limit, remaining, reset_seconds, retry_seconds)
+        };
+        assert_eq!(standing(&pace, 0), (5, 0, 5, Some(1)));
+        assert_eq!(standing(&pace, 1500), (5, 1, 4, None));
+        assert_eq!(standing(&pace, 9000), (5, 5, 0, None));
         let too_fast = |retry_ms| Err(ChatError::TooFast { retry_ms });
         assert_eq!(pace.take(&anna, MESSAGE_MICROS, at(0)), too_fast(1000));
         assert_eq!(pace.take(&anna, MESSAGE_MICROS, at(999)), too_fast(1));
