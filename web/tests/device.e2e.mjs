@@ -4,7 +4,10 @@
  */
 
 import { join } from "node:path";
+import { Socket } from "phoenix";
+import WebSocket from "ws";
 import { axe, finish, it, must, open, shots, until } from "./browser.mjs";
+import { complaints, live } from "./person.mjs";
 import { start_server } from "./server.mjs";
 
 if (!process.env.SENSOCTO_BIN && !process.env.SENSOCTO_URL) {
@@ -15,8 +18,6 @@ if (!process.env.SENSOCTO_BIN && !process.env.SENSOCTO_URL) {
 const server = process.env.SENSOCTO_URL ? { url: process.env.SENSOCTO_URL, stop: async () => {} } : await start_server(process.env.SENSOCTO_BIN, { simulate: "single-person" });
 process.stdout.write(`page at ${server.url}\n`);
 
-const live = (page) => until(page, () => __sensocto.link === "live" && __sensocto.sensors.length > 0);
-const complaints = ({ account }) => must(account.complaints.length === 0 && account.foreign.length === 0, [...account.complaints, ...account.foreign].join("\n"));
 const standing = (page, source, is) => until(page, ([of, what]) => document.querySelector(`[data-source=${of}]`)?.dataset.standing === what, [source, is]);
 /** The sensors of a browser, by what they measure. */
 const of_browser = (page, source) => page.evaluate((of) => __sensocto.sensors.find((s) => s.connector_id?.startsWith("browser-") && s.sensor_id.endsWith(`:${of}`))?.sensor_id ?? null, source);
@@ -155,6 +156,95 @@ await it("what is measured while the line is down comes when it is back, once; w
   await axe(page, "refused by the browser");
   await t.close();
   await other.close();
+});
+
+/** A device of somebody's: feeds one sensor until its channel is closed. Why not, if it may not. */
+function device(token, sensor_id) {
+  const socket = new Socket(`${server.url.replace("http", "ws")}socket`, { transport: WebSocket });
+  socket.connect();
+  const channel = socket.channel(`sensocto:sensor:${sensor_id}`, {
+    connector_id: "belt-7", connector_name: "Belt 7", sensor_id, sensor_name: `Belt ${sensor_id}`, sensor_type: "temperature", bearer_token: token,
+    attributes: [{ attribute_id: "temperature", attribute_type: "temperature", sampling_rate: 5 }], sampling_rate: 5, batch_size: 1,
+  });
+  const closed = new Promise((done) => channel.onClose(done));
+  const timer = setInterval(() => channel.state === "joined" && channel.push("measurement", { attribute_id: "temperature", payload: 36.6, timestamp: Date.now() }), 200);
+  const joined = new Promise((done) => channel.join().receive("ok", () => done(null)).receive("error", ({ reason }) => done(reason)));
+  return { joined, closed, end: () => (clearInterval(timer), socket.disconnect()) };
+}
+
+await it("what is one's own: a credential is made, shown once and revoked, its device is seen, renamed and forgotten, its sensor given up", async () => {
+  const t = await open(server.url, { hash: "#/devices" });
+  const { page } = t;
+  const says = (selector, words) => until(page, ([where, text]) => document.querySelector(where)?.textContent.includes(text), [selector, words]);
+  await says("#devices", "Sign in to see your devices");
+  await page.click("#devices .out button");
+  await page.click("[data-act=turn]");
+  await page.fill("[name=email]", "belt@example.org");
+  await page.fill("[name=password]", "correct horse battery");
+  await page.click("[data-act=register]");
+  await page.click("[data-act=devices]");
+  await says("#connectors", "None has come in yet");
+  await says("#credentials", "There is none yet");
+
+  // By keyboard.
+  await page.focus("[name=credential_name]");
+  await page.keyboard.type("Belt");
+  await page.check("[name=scope][value=prefix]");
+  await page.fill("[name=prefix]", "belt:");
+  await page.selectOption("[name=span]", "month");
+  await page.press("[name=prefix]", "Enter");
+  await until(page, () => /^sd_.{43}$/.test(document.querySelector("[name=token]")?.value ?? ""));
+  const token = await page.inputValue("[name=token]");
+  await says("#credentials [data-thing]", "sensors that begin with belt:");
+  await says("#credentials [data-thing]", "feeds nothing now · never seen · good until");
+  await axe(page, "a credential is shown");
+  const outside = device(token, "anna:temperature");
+  must((await outside.joined) === "out_of_scope", "it feeds nothing else");
+  outside.end();
+  const belt = device(token, "belt:temperature");
+  must((await belt.joined) === null, "it feeds what it is for");
+  await says("#credentials [data-thing]", "feeds 1 sensor now · last seen");
+  await says("#connectors [data-thing=belt-7] [data-status=online]", "online · App");
+  await says("#connectors [data-thing=belt-7]", "1 sensor: Belt belt:temperature");
+  await says("#sensors-of-mine [data-thing='belt:temperature']", "measures now");
+  await page.click("[data-act=put_away]");
+  await page.reload();
+  await says("#credentials [data-thing]", "feeds 1 sensor now");
+  must((await page.locator("[name=token]").count()) === 0 && !(await page.content()).includes(token), "shown once, and then no more");
+
+  await page.click("#connectors [data-act=rename]");
+  await page.fill("[name=new_name]", "Anna's belt");
+  await page.keyboard.press("Enter");
+  await says("#connectors [data-thing=belt-7] strong", "Anna's belt");
+  await until(page, () => document.activeElement?.matches("#connectors [data-act=rename]"));
+  await page.click("#credentials [data-act=rename]");
+  await page.keyboard.press("Escape");
+  await says("#credentials [data-thing] strong", "Belt");
+  for (const [theme, width, height, name] of [["dark", 1440, 900, "wide"], ["light", 390, 844, "narrow"]]) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.setViewportSize({ width, height });
+    await axe(page, `my devices, ${theme}`);
+    must(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), "nothing runs out of the page");
+    await page.screenshot({ path: join(shots, `devices-${theme}-${name}.png`) });
+  }
+
+  await page.click("#credentials [data-act=revoke]");
+  await page.click("dialog .yes");
+  await belt.closed;
+  await until(page, () => document.querySelector("#credentials [data-thing]") === null);
+  const again = device(token, "belt:temperature");
+  must((await again.joined) === "unauthorized", "it opens nothing any more");
+  again.end();
+  belt.end();
+  await says("#connectors [data-thing=belt-7] [data-status=offline]", "offline");
+  await page.click("#connectors [data-act=forget]");
+  await page.click("dialog .yes");
+  await says("#connectors", "None has come in yet");
+  await page.click("#sensors-of-mine [data-act=give_up]");
+  await page.click("dialog .yes");
+  await says("#sensors-of-mine", "None is yours yet");
+  complaints(t);
+  await t.close();
 });
 
 await server.stop();

@@ -90,7 +90,7 @@ await it("keyboard focus counts as much as the pointer", async () => {
   const calm = await calm_rate(page, ecg[1]);
   await page.mouse.move(1, 1);
   await page.focus("#filter");
-  for (let k = 0; k < 6 && !(await page.evaluate(() => document.activeElement?.matches("article"))); k++) await page.keyboard.press("Tab");
+  for (let k = 0; k < 9 && !(await page.evaluate(() => document.activeElement?.matches("article"))); k++) await page.keyboard.press("Tab");
   must(await page.evaluate(() => document.activeElement?.matches("article")), "Tab reaches the tiles");
   for (let k = 0; k < 20 && (await page.evaluate(() => document.activeElement?.dataset.sensor)) !== ecg[1]; k++) await page.keyboard.press("ArrowRight");
   await until(page, ([id, rate]) => __sensocto.rate(id) > rate * 5, [ecg[1], calm]);
@@ -150,7 +150,7 @@ await it("WCAG rules hold in the lobby, dark and light", async () => {
 });
 
 await it("all ECGs move in one view, in every strip", async () => {
-  await page.click('nav button:has-text("ECG")');
+  await page.evaluate(() => (location.hash = "#/ecg"));
   await until(page, () => document.querySelectorAll(".field button").length > 1);
   await page.evaluate(`window.strips = ${strips}`);
   await until(page, () => strips().every(({ lit }) => lit > 50));

@@ -17,6 +17,8 @@ export class MockGroup {
     /** What is said of a pair; null: nothing. */
     this.pair = null;
     this.heart = null;
+    /** What breathing does to a member's heart; null: nothing is known. */
+    this.breathing = () => null;
     /** A reason to refuse with. */
     this.refuse = null;
     /** Says nothing any more. */
@@ -71,7 +73,10 @@ export class MockGroup {
         }
         say("group_pairs", { pairs });
       }
-      if (this.heart !== null && watch.signal !== "breath") say("group_hearts", { beats: [], hearts: members.map((_, member) => ({ member, ...this.heart(member) })) });
+      if (this.heart !== null && watch.signal !== "breath") say("group_hearts", {
+        beats: [], hearts: members.map((_, member) => ({ member, ...this.heart(member) })),
+        breathing: members.map((_, member) => ({ member, ...this.breathing(member) })).filter(({ plv }) => plv !== undefined),
+      });
     }
   }
 

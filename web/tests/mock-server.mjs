@@ -28,7 +28,16 @@ const noise = (i) => ((Math.imul(i ^ 0x9e3779b9, 0x85ebca6b) >>> 8) / 2 ** 24 - 
 
 const NAMES = ["Anna", "Beat", "Chiara", "Dario", "Elif", "Femi", "Greta", "Hugo", "Ines", "Jonas", "Kaya", "Luca"];
 
-function room({ ecgs, others, places, gazes }) {
+/** Arms out to both sides, standing: x, y and visibility of 33 landmarks. The left foot is a guess. */
+const CROSS = [];
+for (let k = 0; k < 33; k++) {
+  const left = k % 2 === 1;
+  const side = (x) => (left ? 0.5 + x : 0.5 - x);
+  const [x, y] = k < 11 ? [k === 0 ? 0.5 : side(0.02), 0.12] : k < 13 ? [side(0.1), 0.25] : k < 15 ? [side(0.25), 0.25] : k < 23 ? [side(0.4), 0.25] : k < 25 ? [side(0.08), 0.55] : k < 27 ? [side(0.08), 0.75] : [side(0.08), 0.95];
+  CROSS.push(x, y, k >= 27 && left ? 0.3 : 0.9);
+}
+
+function room({ ecgs, others, places, gazes, poses }) {
   const sensors = [];
   let id = 1;
   const attribute = (attribute_id, attribute_type, rate, shape, width, cells, text) => ({
@@ -70,6 +79,10 @@ function room({ ecgs, others, places, gazes }) {
       // Eyes rest half a second here and half a second there.
       attribute("eye_gaze", "eye_gaze", 100, `{"x":${CELL},"y":${CELL},"confidence":${CELL}}`, 3, (i) => [0.2 + 0.15 * (Math.floor(i / 50) % 5), 0.3 + 0.1 * (Math.floor(i / 50) % 4), 0.95]),
     ]);
+  for (let k = 0; k < poses; k++)
+    sensor(k, `${NAMES[k % NAMES.length]} camera`, "camera", k, [
+      attribute("pose", "skeleton", 15, `{"landmarks":[${Array(33).fill(`{"x":${CELL},"y":${CELL},"v":${CELL}}`).join(",")}]}`, 99, () => CROSS),
+    ]);
   return sensors;
 }
 
@@ -106,9 +119,9 @@ class Writer {
   done() { return Buffer.from(this.buffer.subarray(0, this.at)); }
 }
 
-export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, places = 0, gazes = 0, bearer = null, simulator = new MockSimulator(), system = new MockSystem(), group = new MockGroup(), sessions = new MockSessions() } = {}) {
+export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, places = 0, gazes = 0, poses = 0, bearer = null, simulator = new MockSimulator(), system = new MockSystem(), group = new MockGroup(), sessions = new MockSessions() } = {}) {
   const epoch = Date.now() - 60_000;
-  const sensors = room({ ecgs, others, places, gazes });
+  const sensors = room({ ecgs, others, places, gazes, poses });
   const viewers = new Map();
   let minted = 0;
   const heard = [];
@@ -129,6 +142,14 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, place
       viewers.set(token, { token, lens, quality, visible, hovered: [], focused: [], pinned: [], hidden: false, channel: null });
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify({ token, topic: `viewer:data:${token}`, expires_in: 3600 }));
+      return;
+    }
+    if (url.pathname === "/api/search") {
+      const query = url.searchParams.get("q");
+      const found = sensors.filter((one) => one.sensor_name.toLowerCase().includes(query.toLowerCase()));
+      const limit = Number(url.searchParams.get("limit"));
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ query, people: [], rooms: [], sensors: found.slice(0, limit), more: { people: false, rooms: false, sensors: found.length > limit } }));
       return;
     }
     if (simulator !== null && (await simulator.answer(request, response, url, bearer))) return;
@@ -321,7 +342,7 @@ export async function start_mock({ port = 0, dist, ecgs = 12, others = 12, place
 if (import.meta.url === `file://${process.argv[1]}`) {
   const { url } = await start_mock({
     port: Number(process.env.PORT ?? 4000), dist: process.env.DIST ?? "dist",
-    ecgs: Number(process.env.ECGS ?? 12), others: Number(process.env.OTHERS ?? 12), places: Number(process.env.PLACES ?? 3), gazes: Number(process.env.GAZES ?? 2), bearer: process.env.BEARER ?? null,
+    ecgs: Number(process.env.ECGS ?? 12), others: Number(process.env.OTHERS ?? 12), places: Number(process.env.PLACES ?? 3), gazes: Number(process.env.GAZES ?? 2), poses: Number(process.env.POSES ?? 1), bearer: process.env.BEARER ?? null,
     simulator: MockSimulator.lived_in(), system: new MockSystem(process.env.SCENE ?? "calm"),
   });
   process.stdout.write(`${url}\n`);

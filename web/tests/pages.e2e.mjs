@@ -6,6 +6,7 @@
 
 import { join } from "node:path";
 import { axe, dist, finish, it, must, open, shots, until } from "./browser.mjs";
+import { live } from "./person.mjs";
 import { start_mock } from "./mock-server.mjs";
 import { start_server } from "./server.mjs";
 
@@ -16,7 +17,6 @@ async function start() {
 const server = await start();
 process.stdout.write(`page at ${server.url}\n`);
 
-const live = (page) => until(page, () => __sensocto.link === "live" && __sensocto.sensors.length > 0);
 const shown = (page, selector, text) => until(page, ([where, words]) => document.querySelector(where)?.textContent.trim() === words, [selector, text]);
 const root = (page) => page.evaluate(() => ({ ...document.documentElement.dataset, lang: document.documentElement.lang, dir: document.documentElement.dir }));
 
@@ -132,6 +132,27 @@ await it("single keys are switched off, and the others go on", async () => {
   await page.keyboard.press("Enter");
   await until(page, () => __sensocto.attention.focused.length === 1);
   must(await page.evaluate(() => __sensocto.attention.pinned.length === 0), "P pinned nothing");
+  await t.close();
+});
+
+await it("the simulator, the system and groups are in Arabic, wide and on a phone", async () => {
+  const t = await open(server.url, { locale: "ar" });
+  const { page } = t;
+  await live(page);
+  for (const [view, heading, known] of [["simulator", "المحاكي", "#scenarios h3, main h3"], ["system", "النظام", "#pressures canvas"], ["together", "معًا", "main h3"]]) {
+    await page.evaluate((to) => (location.hash = `#/${to}`), view);
+    await shown(page, "main h2", heading);
+    await page.waitForSelector(known);
+    // What headings, hints and the heads of columns say is Arabic; the heads of rows, and of pairs, are names.
+    await until(page, () => [...document.querySelectorAll("main h3, main section > p, main thead th:not(#pairs th)")].every((one) => one.textContent.trim() === "" || /[\u0600-\u06ff]/.test(one.textContent) || /^(p\d+|RMSSD|SDNN|R|κ)$/.test(one.textContent.trim())));
+    for (const [theme, width, height, name] of [["dark", 1440, 900, "wide"], ["light", 390, 844, "narrow"]]) {
+      await page.emulateMedia({ colorScheme: theme });
+      await page.setViewportSize({ width, height });
+      await until(page, () => document.documentElement.scrollWidth <= window.innerWidth);
+      await axe(page, `${view} in Arabic, ${name}`);
+      await page.screenshot({ path: join(shots, `${view}-arabic-${name}.png`) });
+    }
+  }
   await t.close();
 });
 

@@ -6,17 +6,19 @@
 
 import { join } from "node:path";
 import { WAIT_MS, axe, dist, finish, it, must, open, shots, until } from "./browser.mjs";
+import { live, said } from "./person.mjs";
+import { MockGroup } from "./mock-group.mjs";
 import { start_mock } from "./mock-server.mjs";
+import { RAMP_HZ, ramp, value_at } from "./ramp.mjs";
 import { start_server } from "./server.mjs";
 
 async function start() {
   if (process.env.SENSOCTO_URL) return { url: process.env.SENSOCTO_URL, stop: async () => {} };
-  return process.env.SENSOCTO_BIN ? start_server(process.env.SENSOCTO_BIN, { simulate: "few,cyclists,gaze-small" }) : start_mock({ dist, ecgs: 6, others: 8, places: 4, gazes: 2 });
+  return process.env.SENSOCTO_BIN ? start_server(process.env.SENSOCTO_BIN, { simulate: "few,cyclists,gaze-small,pose-demo" }) : start_mock({ dist, ecgs: 6, others: 8, places: 4, gazes: 2, poses: 2 });
 }
 const server = await start();
 process.stdout.write(`page at ${server.url}\n`);
 
-const live = (page) => until(page, () => __sensocto.link === "live" && __sensocto.sensors.length > 0);
 const kinds = (page) => page.evaluate(() => __sensocto.room.layout.rows.map(({ panels }) => panels.map(({ panel }) => panel).join(" ")).join(" / "));
 /** Of the dark theme: what a body's signals are, what is newest, what is seen. */
 const [BODY, NEWEST, SEEN] = ["#56b4e9", "#ffe945", "#56b4e9"];
@@ -246,6 +248,123 @@ await it("digits mark moments, wherever one is; markers are gone to and removed;
   await t.close();
 });
 
+if (process.env.SENSOCTO_BIN)
+  await it("five minutes ago is where it was, to the pixel, where it is kept; where it is not, that is said", async () => {
+    const bare = await start_server(process.env.SENSOCTO_BIN, { simulate: "none" });
+    const [kept, gone] = [await ramp(bare.url, "ramp", "Ramp"), await ramp(bare.url, "bare", "Bare")];
+    const order = await fetch(`${bare.url}api/sensors/ramp/history`, { method: "PUT", headers: { "content-type": "application/json" }, body: "{}" });
+    must(order.ok, `it is not kept: ${order.status}`);
+    const end = await kept.send(720);
+    await gone.send(720);
+    const t = await open(bare.url);
+    const { page } = t;
+    await live(page);
+    await arrange(page, "ecg");
+    await until(page, () => __sensocto.ring("ramp", "ecg")?.times.length > 0 && __sensocto.ring("bare", "ecg")?.times.length > 0);
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.keyboard.press("Space");
+    await until(page, () => __sensocto.room.at_ms !== null);
+    const stopped = await page.evaluate(() => __sensocto.room.at_ms);
+    await page.focus(".axis input");
+    // By keys, further than the axis goes: it goes along.
+    for (let k = 0; k < 30; k++) await page.keyboard.press("PageDown");
+    await until(page, (was) => Math.abs(was - 300_000 - __sensocto.room.at_ms) < 1, stopped);
+    const shown = (step_ms) => until(page, (step) => { const { standing, step_ms } = __sensocto.past("ramp", "ecg"); return standing === "kept" && step_ms === step; }, step_ms);
+    await shown(0);
+    await said(page, ".unkept", "are here: this sensor's past is not kept.");
+    await said(page, "[data-sensor=bare]", "not kept");
+    await said(page, "[data-sensor=ramp]", "every sample");
+    must((await page.locator(".axis select").inputValue()) === "600", "the axis has what is shown on it");
+    const held = await page.evaluate(() => __sensocto.past("ramp", "ecg"));
+    const { at, window_s } = await page.evaluate(() => ({ at: __sensocto.room.at_ms, window_s: __sensocto.room.window_s }));
+    const inside = held.times.map((time, k) => [time, held.low[k]]).filter(([time]) => time >= at - window_s * 1000 && time <= at);
+    must(inside.length >= window_s * RAMP_HZ - 1 && inside.length <= window_s * RAMP_HZ + 1, `${inside.length} samples of ${window_s} s`);
+    inside.forEach(([time, value], k) => {
+      must(k === 0 || time - inside[k - 1][0] === 1000 / RAMP_HZ, `a gap before ${time}`);
+      must(Math.abs(value - value_at(time, end)) < 1e-3, `${value} at ${time}`);
+    });
+
+    /** Of the lower of two strips, at parts of its width: how far what is drawn is from where the ramp is, in pixels. */
+    const off = (low, high) => page.evaluate(([low, high, end, LABEL, PAD, MARGIN]) => {
+      const canvas = document.querySelector("[data-panel=waves] canvas");
+      const { at_ms, window_s } = __sensocto.room;
+      const [cell, w] = [canvas.height / 2, canvas.width - 2 * PAD];
+      const [top, h] = [Math.round(cell + LABEL), Math.round(cell - LABEL - 1)];
+      const [middle, span] = [(low + high) / 2, (high - low) * 1.15];
+      return [0.5, 0.7, 0.95].map((part) => {
+        const x = PAD + Math.round(part * w);
+        const { data } = canvas.getContext("2d").getImageData(x, top, 1, h);
+        const lit = [];
+        for (let y = 0; y < h; y++) if (data[4 * y + 3] > 60) lit.push(y);
+        const value = (at_ms - window_s * 1000 * (1 - (x + 0.5 - PAD) / w) - end) / 1000;
+        const y = h - MARGIN - ((value - (middle - span / 2)) / span) * (h - 2 * MARGIN);
+        return lit.length === 0 ? NaN : Math.abs((lit[0] + lit.at(-1)) / 2 + 0.5 - y);
+      });
+    }, [low, high, end, 17, 4, 4]);
+    const near = async (what, low, high) => {
+      const late = performance.now() + WAIT_MS;
+      let offs;
+      do offs = await off(low, high);
+      while (!offs.every((one) => one < 2.5) && performance.now() < late);
+      must(offs.every((one) => one < 2.5), `${what}: ${offs} pixels off`);
+    };
+    await near("samples", inside[0][1], inside.at(-1)[1]);
+    await axe(page, "the past, sample by sample");
+    await page.screenshot({ path: join(shots, "past-samples-dark-wide.png") });
+    const link = await page.evaluate(() => __sensocto.room.link);
+
+    // As a whole: by the second, each with its lowest, highest and mean.
+    await page.click(".axis .segments button:nth-child(5)");
+    await until(page, () => __sensocto.room.window_s === 600);
+    await shown(1_000);
+    const summed = await page.evaluate(() => __sensocto.past("ramp", "ecg"));
+    must(summed.times.length > 400, `${summed.times.length} seconds`);
+    let whole = 0;
+    summed.times.forEach((time, k) => {
+      if (time < end - 719_000 || time > end - 1_000) return;
+      const first = Math.ceil(time / (1000 / RAMP_HZ)) * (1000 / RAMP_HZ);
+      const of = [first, first + 960, first + 480].map((moment) => value_at(moment, end));
+      must([summed.low[k], summed.high[k], summed.mean[k]].every((value, j) => Math.abs(value - of[j]) < 2e-3), `${[summed.low[k], summed.high[k], summed.mean[k]]} at ${time}, and not ${of}`);
+      whole++;
+    });
+    must(whole > 400, `${whole} whole seconds`);
+    const from = summed.times.findIndex((time) => time >= at - 600_000);
+    const to = summed.times.findLastIndex((time) => time <= at);
+    await near("seconds", summed.low[from], summed.high[to]);
+    await said(page, "[data-sensor=ramp]", "lowest, highest, mean of 1 s");
+    await axe(page, "the past, by the second");
+    await page.screenshot({ path: join(shots, "past-summed-dark-wide.png") });
+    // One of them closely: the same time, in its own plot.
+    await page.click("[data-panel=waves] [data-sensor=ramp]");
+    await until(page, () => seen(document.querySelector("aside canvas")).lit > 200);
+    await axe(page, "the past of one sensor");
+    await page.screenshot({ path: join(shots, "past-detail-dark-wide.png") });
+    await page.keyboard.press("Escape");
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await shown(1_000);
+    await axe(page, "the past on a phone");
+    must(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), "runs out of the page");
+    await page.screenshot({ path: join(shots, "past-summed-light-narrow.png") });
+    await page.setViewportSize({ width: 1440, height: 900 });
+
+    // Time goes on: a window of the past is none of now.
+    await page.click("[data-act=live]");
+    await until(page, () => __sensocto.room.at_ms === null && __sensocto.room.window_s === 20);
+    must((await page.locator(".unkept").count()) === 0, "of what is here there is nothing to say");
+    // A link to five minutes ago opens five minutes ago.
+    const other = await open(bare.url, { hash: link });
+    await until(other.page, () => __sensocto.past("ramp", "ecg").standing === "kept");
+    must(Math.abs((await other.page.evaluate(() => __sensocto.room.at_ms)) - at) < 1, "the same moment");
+    for (const one of [t, other]) {
+      must(one.account.complaints.length === 0 && one.account.foreign.length === 0, [...one.account.complaints, ...one.account.foreign].join("\n"));
+      await one.close();
+    }
+    kept.close();
+    gone.close();
+    await bare.stop();
+  });
+
 async function open_compared() {
   const t = await open(server.url);
   await live(t.page);
@@ -388,6 +507,100 @@ if (measures_hearts) await it("who breathes is compared on a circle, and hearts 
   await t.close();
 });
 
+await it("a tile is heard, one at a time, until it is stopped or one goes elsewhere", async () => {
+  const t = await open(server.url);
+  const { page } = t;
+  await live(page);
+  const [first, second] = await page.evaluate(() => [...document.querySelectorAll("article [data-act=listen]")].slice(0, 2).map((one) => one.closest("article").dataset.sensor));
+  // By keyboard: from the tile to what is in it.
+  await page.focus(`article[data-sensor="${first}"]`);
+  await page.keyboard.press("Tab");
+  await until(page, () => document.activeElement?.dataset.act === "listen");
+  await page.keyboard.press("Enter");
+  await until(page, (id) => __sensocto.sound?.sensor_id === id && __sensocto.sound.hz >= 220 && __sensocto.sound.hz <= 880, first);
+  must(await page.evaluate(() => __sensocto.attention.focused.length === 0), "a tile that is heard is not opened for it");
+  await page.click(`article[data-sensor="${second}"] [data-act=listen]`);
+  await until(page, (id) => __sensocto.sound?.sensor_id === id && document.querySelectorAll("article [data-act=listen][aria-pressed=true]").length === 1, second);
+  await axe(page, "a tile is heard");
+  await page.click("[data-act=stop_tone]");
+  await until(page, () => __sensocto.sound === null && document.querySelector("[data-act=stop_tone]") === null);
+  await page.click(`article[data-sensor="${second}"] [data-act=listen]`);
+  await until(page, () => __sensocto.sound !== null);
+  await page.click("nav [data-view=rooms]");
+  await until(page, () => __sensocto.sound === null);
+  await t.close();
+});
+
+await it("a known pose is at known pixels, is told in words and figures, and stays when time is stopped", async () => {
+  const mock = await start_mock({ dist, ecgs: 0, others: 0, poses: 1 });
+  const t = await open(mock.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "pose");
+  await lit(page, "pose");
+  // Along bones there is colour, beside them there is none: by the numbers that the mock sends.
+  const seen_at = (x, y) => page.evaluate(([across, down]) => {
+    const canvas = document.querySelector("[data-panel=pose] canvas");
+    const [box] = JSON.parse(canvas.dataset.boxes);
+    const ratio = canvas.width / canvas.clientWidth;
+    const { data } = canvas.getContext("2d").getImageData(Math.round((box.x + across * box.side) * ratio), Math.round((box.y + down * box.side) * ratio), 1, 1);
+    return data[3] > 200;
+  }, [x, y]);
+  const on = [[0.75, 0.25], [0.9, 0.25], [0.35, 0.25], [0.1, 0.25], [0.5, 0.25], [0.591, 0.4], [0.58, 0.65], [0.42, 0.85], [0.5, 0.55]];
+  const off = [[0.75, 0.35], [0.75, 0.15], [0.5, 0.4], [0.05, 0.25], [0.95, 0.25], [0.5, 0.75], [0.3, 0.9]];
+  // A panel that has just come is drawn anew when it has its size.
+  let missing = on;
+  for (const late = performance.now() + WAIT_MS; missing.length > 0 && performance.now() < late; ) {
+    const seen = await Promise.all(missing.map(([x, y]) => seen_at(x, y)));
+    missing = missing.filter((_, k) => !seen[k]);
+  }
+  must(missing.length === 0, `nothing at ${missing.join("; ")}`);
+  for (const [x, y] of off) must(!(await seen_at(x, y)), `something at ${x}, ${y}`);
+  // The left shin is a guess, and dashed: not whole.
+  const along = [];
+  for (let k = 0; k < 40; k++) along.push(await seen_at(0.58, 0.78 + 0.13 * (k / 40)));
+  must(along.includes(true) && along.includes(false), "a guess is dashed");
+  await until(page, () => /1 body\. Anna camera: upright, hands down/.test(document.querySelector("[data-panel=pose] canvas").getAttribute("aria-label")));
+  await axe(page, "pose");
+  await page.click(".axis [data-act=stop]");
+  await until(page, () => __sensocto.room.at_ms !== null);
+  must(await seen_at(0.75, 0.25), "it stays");
+  await page.click("[data-panel=pose] [aria-label$='as a table']");
+  await until(page, () => [...document.querySelectorAll("[data-panel=pose] tbody tr")].some((row) => /Left wrist/.test(row.textContent) && row.textContent.includes("90 %") && row.textContent.includes("25 %")));
+  await axe(page, "pose as a table");
+  await t.close();
+  await mock.stop();
+});
+
+await it("what breathing does to a heart is said beside its intervals, and else why it is not", async () => {
+  const group = new MockGroup();
+  group.heart = () => ({ rate_bpm: 62, rmssd_ms: 48, sdnn_ms: 55, pnn50_pct: 12, window_s: 60, corrected_share: 0 });
+  group.breathing = (k) => (k === 0 ? { breath_per_min: 6.04, plv: 0.926, coherence: 0.81, segments: 7, peak_to_trough_ms: 118.4 } : null);
+  const mock = await start_mock({ dist, ecgs: 8, others: 8, group });
+  const t = await open(mock.url);
+  const { page } = t;
+  await live(page);
+  await arrange(page, "together");
+  await until(page, () => document.querySelector("[data-panel=hrv] .breathing")?.dataset.known === "true");
+  const figures = () => page.evaluate(() => Object.fromEntries([...document.querySelectorAll(".breathing [data-figure]")].map((one) => [one.dataset.figure, one.textContent])));
+  must(JSON.stringify(await figures()) === JSON.stringify({ plv: "0.93", coherence: "0.81", trough: "118 ms", breath: "6.0 a minute" }), JSON.stringify(await figures()));
+  const whose = await page.evaluate(() => {
+    const with_breath = new Set(__sensocto.sensors.filter((s) => s.attributes.some((a) => a.attribute_id === "respiration")).map((s) => s.connector_id));
+    return __sensocto.sensors.filter((s) => s.sensor_type === "ecg").map((s) => [s.sensor_id, with_breath.has(s.connector_id)]).sort().slice(1);
+  });
+  const [soon, none] = [whose.find(([, breath]) => breath), whose.find(([, breath]) => !breath)];
+  must(soon !== undefined && none !== undefined, "one of each is there");
+  await page.click(`[data-panel=hrv] [data-sensor="${soon[0]}"]`);
+  await until(page, () => document.querySelector(".breathing").textContent.includes("Not enough data yet: it takes two minutes"));
+  await page.click(`[data-panel=hrv] [data-sensor="${none[0]}"]`);
+  await until(page, () => document.querySelector(".breathing").textContent.includes("No breath of this person is measured here."));
+  await axe(page, "hearts with breaths");
+  await page.click("[data-panel=hrv] [aria-label$='as a table']");
+  await until(page, () => document.querySelector("[data-panel=hrv] tbody tr").textContent.includes("118 ms"));
+  await t.close();
+  await mock.stop();
+});
+
 await it("all figures are told, of every signal, and how whole they are", async () => {
   const t = await open(server.url);
   const { page } = t;
@@ -406,7 +619,7 @@ for (const theme of ["dark", "light"]) {
     const t = await open(server.url, { theme, size: [1440, 900] });
     const { page } = t;
     await live(page);
-    for (const preset of ["overview", "ecg", "breathing", "hearts", ...(process.env.SENSOCTO_BIN ? ["together"] : []), "motion", "places", "gaze", "raw"]) {
+    for (const preset of ["overview", "ecg", "breathing", "hearts", ...(process.env.SENSOCTO_BIN ? ["together"] : []), "motion", "pose", "places", "gaze", "raw"]) {
       await arrange(page, preset);
       await until(page, () => [...document.querySelectorAll("[data-panel]:not([data-panel=raw]):not([data-panel=values])")].every((panel) => panel.querySelector("canvas") !== null && seen(panel.querySelector("canvas"), 0, 0, 600, 300).lit > 200));
       await until(page, (n) => __sensocto.totals.frames > n + 8, await page.evaluate(() => __sensocto.totals.frames));

@@ -18,14 +18,14 @@ export async function free_port() {
   return port;
 }
 
-/** Starts `bin serve`, and answers once its address stands on stdout. `port` absent: a free one. */
-export async function start_server(bin, { port, simulate = "few", auth = "dev", load = "normal" } = {}) {
+/** Starts `bin serve`, and answers once its address stands on stdout. `port` absent: a free one. Without `keeps` it has no folder. */
+export async function start_server(bin, { port, simulate = "few", auth = "dev", load = "normal", keeps = true, settings = {} } = {}) {
   port ??= await free_port();
   const data = await mkdtemp(join(tmpdir(), "sensocto-e2e-"));
-  const args = ["serve", "--listen", `127.0.0.1:${port}`, "--data", data, "--simulate", simulate, "--auth", auth];
+  const args = ["serve", "--listen", `127.0.0.1:${port}`, ...(keeps ? ["--data", data] : []), "--simulate", simulate, "--auth", auth];
   // What a busy machine measures is not what these tests are about, but where they say so.
   // Nor is how often one address may knock.
-  const env = { ...process.env, SENSOCTO_LOAD: load, SENSOCTO_ADDRESS_LIMIT_FACTOR: "20" };
+  const env = { ...process.env, SENSOCTO_LOAD: load, SENSOCTO_ADDRESS_LIMIT_FACTOR: "20", ...settings };
   const child = spawn(bin, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((done) => child.once("exit", done));
   let said = "";

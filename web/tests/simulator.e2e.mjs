@@ -149,8 +149,9 @@ await it("a recording plays, and its time bar is below every view", async () => 
   await page.waitForSelector(".time-bar");
   await text(page, ".time-bar", "from-the-page");
   await axe(page, "replay");
-  for (const view of ["Lobby", "ECG", "Simulator"]) {
-    await page.click(`nav button:has-text("${view}")`);
+  for (const [view, hash] of [["Lobby", "#/"], ["ECG", "#/ecg"], ["Simulator", HASH]]) {
+    await page.evaluate((to) => (location.hash = to), hash);
+    await until(page, (is) => document.querySelector("nav [aria-current=page]")?.textContent.includes(is), view);
     const { bottom } = await page.locator(".time-bar").evaluate((bar) => bar.getBoundingClientRect());
     must(Math.abs(bottom - 900) < 1, `${view}: the bar ends at ${bottom}`);
   }
@@ -358,6 +359,25 @@ await it("a hidden tab asks nothing, and a visible one again", async () => {
   const again = count("GET /api/simulator");
   await until(t.page, (from) => Date.now() - from > 8_000, begun);
   must(count("GET /api/simulator") > again, "asks again");
+  await t.close();
+});
+
+await it("recordings have a page of their own: listed, played from there, and watched in the lobby", async () => {
+  const t = await open(mock.url, { hash: "#/recordings" });
+  await t.page.waitForSelector('[data-recording-name="group-breathing-pilot"]');
+  must((await t.page.title()) === "Recordings · Sensocto", await t.page.title());
+  must((await t.page.locator("[data-recording-name]").count()) >= 3 && (await t.page.locator("#scenarios, [data-scenario]").count()) === 0, "all of them, and nothing else");
+  await axe(t.page, "recordings");
+  await t.page.locator('[data-recording-name="group-breathing-pilot"] [data-act=play]').focus();
+  await t.page.keyboard.press("Enter");
+  await t.page.waitForSelector('[data-recording-name="group-breathing-pilot"] [data-act=stop]');
+  await t.page.click("[data-act=to_lobby]");
+  await t.page.waitForSelector("#filter");
+  must(new URL(t.page.url()).hash.startsWith("#/"), t.page.url());
+  await t.page.goBack();
+  await t.page.click('[data-recording-name="group-breathing-pilot"] [data-act=stop]');
+  await t.page.waitForSelector('[data-recording-name="group-breathing-pilot"] [data-act=play]');
+  must(t.account.complaints.length === 0, t.account.complaints.join("\n"));
   await t.close();
 });
 

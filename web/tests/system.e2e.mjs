@@ -55,10 +55,35 @@ await it("the header leads to the system and the back button away from it", asyn
 });
 
 await it("the level is told in a word, as the server has it", async () => {
-  const { load } = await api("api/system");
-  const word = { normal: "Normal", elevated: "Elevated", high: "High", critical: "Critical" }[load.level];
-  await text(page, "#load-title", word);
+  // It may become another between two looks: until both say the same.
+  for (let tries = 0; ; tries++) {
+    const { load } = await api("api/system");
+    const word = { normal: "Normal", elevated: "Elevated", high: "High", critical: "Critical" }[load.level];
+    if ((await page.textContent("#load-title")).includes(word)) break;
+    must(tries < 150, `${load.level} is not ${await page.textContent("#load-title")}`);
+    await after(page, 100);
+  }
   must(/^\d+ %$|^\d\.\d %$/.test((await page.textContent(".headline .big")).trim()), "and in per cent");
+});
+
+await it("it stands in a panel of a room, too, is asked for as long as that is open, and leads to all of it", async () => {
+  const t = await open(server.url);
+  await until(t.page, () => __sensocto.link === "live");
+  must((await t.page.evaluate(() => __sensocto.points)) === 0, "nothing is asked before");
+  await t.page.click('button[popovertarget="panels-menu"]');
+  await t.page.click("[data-add=system]");
+  await t.page.waitForSelector("[data-panel=system] #pressures canvas");
+  await until(t.page, () => __sensocto.points >= 3);
+  await until(t.page, () => [...document.querySelectorAll("[data-panel=system] #pressures canvas")].some((plot) => seen(plot).lit > 100));
+  await axe(t.page, "the system in a panel");
+  await t.page.screenshot({ path: join(shots, "system-panel-dark-wide.png") });
+  // Its parts have names, which a page has once.
+  await t.page.click('button[popovertarget="panels-menu"]');
+  await t.page.click("[data-add=system]");
+  await text(t.page, "[data-panel=system] .system > p:only-child", "It stands in another panel of this room.");
+  await t.page.click("[data-panel=system] a");
+  await until(t.page, (hash) => location.hash === hash && document.querySelector("#ages") !== null, HASH);
+  await t.close();
 });
 
 await it("all six pressures are drawn, and go on with time", async () => {
@@ -277,15 +302,15 @@ await it("a hidden page asks nothing, nor does one that is paused, nor another v
   const t = await open_system(mock.url);
   const quiet = async () => {
     // One may be on its way.
-    await after(t.page, 1_500);
+    await after(t.page, 1_200);
     const before = count();
-    await after(t.page, 2_500);
+    // It asks once a second where it does.
+    await after(t.page, 1_500);
     return count() - before;
   };
   const more = async () => {
     const before = count();
-    await until(t.page, () => true);
-    await after(t.page, 2_500);
+    for (let k = 0; k < 150 && count() === before; k++) await after(t.page, 100);
     must(count() > before, "asks again");
   };
   await hide(t.page, true);
@@ -327,13 +352,17 @@ await it("how the browser is doing is said every two seconds while the page is s
   const [first, second] = reports();
   must(second.at - first.at > 1_500, `${second.at - first.at} ms between two`);
   must(reports().every(({ payload }) => payload.fps > 0 && Number.isInteger(payload.droppedFrames)), JSON.stringify(first.payload));
-  const n = reports().length;
-  await t.page.evaluate(() => {
-    const end = performance.now() + 300;
-    while (performance.now() < end);
-  });
-  await heard(n + 1);
-  must(reports().slice(n - 1).some(({ payload }) => payload.droppedFrames > 0), "a frame of 300 ms was late");
+  // Where frames come slowly anyway, one more that is late need not stand out: then another is.
+  for (let tries = 0, dropped = false; !dropped; tries++) {
+    must(tries < 5, "a frame of 300 ms was late");
+    const n = reports().length;
+    await t.page.evaluate(() => {
+      const end = performance.now() + 300;
+      while (performance.now() < end);
+    });
+    await heard(n + 1);
+    dropped = reports().slice(n - 1).some(({ payload }) => payload.droppedFrames > 0);
+  }
   await hide(t.page, true);
   await after(t.page, 500);
   const away = reports().length;
@@ -390,7 +419,7 @@ await it("a person may ask for another quality, in any view, until Auto again", 
   await t.page.check("#quality-menu input[value=minimal]");
   await until(t.page, () => __sensocto.quality.level === "minimal");
   await t.page.keyboard.press("Escape");
-  await t.page.click('nav button:has-text("ECG")');
+  await t.page.evaluate(() => (location.hash = "#/ecg"));
   await until(t.page, () => document.querySelector(".field canvas") !== null && __sensocto.quality.level === "minimal");
   await t.page.reload();
   await until(t.page, () => __sensocto.quality.level === "minimal");

@@ -20,7 +20,7 @@ const QUALITY: Quality = "auto-low";
 /** Views of panels. */
 const ROOMS: ReadonlySet<View> = new Set<View>(["lobby", "ecg", "room"]);
 /** Views of whatever the last room had in it. */
-const LENSLESS: ReadonlySet<View> = new Set<View>(["rooms", "join", "account", "sensor", "device", "settings", "about"]);
+const LENSLESS: ReadonlySet<View> = new Set<View>(["rooms", "join", "enter", "account", "sensor", "device", "devices", "consent", "people", "settings", "about"]);
 
 /** What a person may ask for instead; `auto` is what the view needs. */
 export const CHOICES = ["auto", "high", "medium", "low", "minimal"] as const;

@@ -50,16 +50,17 @@ export class Asker {
     this.renew = renew;
   }
 
-  /** `read` answers null when it cannot make sense of what came. */
-  ask<T>(method: string, path: string, read: (value: unknown) => T | null, body?: object): Promise<Answer<T>> {
-    return this.question(method, path, read, body, true);
+  /** `read` answers null when it cannot make sense of what came. `signal` calls the question off: it is `unreachable` then. */
+  ask<T>(method: string, path: string, read: (value: unknown) => T | null, body?: object, signal?: AbortSignal): Promise<Answer<T>> {
+    return this.question(method, path, read, body, true, signal);
   }
   /** The same, where a refusal is final. */
   once<T>(method: string, path: string, read: (value: unknown) => T | null, body?: object): Promise<Answer<T>> {
     return this.question(method, path, read, body, false);
   }
-  private question<T>(method: string, path: string, read: (value: unknown) => T | null, body: object | undefined, again: boolean): Promise<Answer<T>> {
-    return this.send(method, path, body, AbortSignal.timeout(ANSWER_MS), async (response) => {
+  private question<T>(method: string, path: string, read: (value: unknown) => T | null, body: object | undefined, again: boolean, signal?: AbortSignal): Promise<Answer<T>> {
+    const late = AbortSignal.timeout(ANSWER_MS);
+    return this.send(method, path, body, signal === undefined ? late : AbortSignal.any([late, signal]), async (response) => {
       if (response.status === 204) return { ok: true, value: true as T };
       const value = read(await response.json());
       return value === null ? fault("malformed", response.status) : { ok: true, value };

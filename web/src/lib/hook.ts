@@ -41,6 +41,11 @@ export const hook = Object.freeze({
     const { standing, room, present, members, mine, open } = rooms;
     return structuredClone({ standing, room, present, members, mine, open });
   },
+  /** What was said in the room that is open, or in the lobby, and who types. */
+  get chat() {
+    const { messages, more, typists, unread, refusal } = app.view === "room" ? rooms.chat : rooms.house_chat;
+    return structuredClone({ messages, more, typists, unread, refusal });
+  },
   get server_ms() {
     return app.hub.server_ms();
   },
@@ -61,6 +66,15 @@ export const hook = Object.freeze({
   get sound() {
     return sound.heard === null ? null : { ...sound.heard, hz: sound.hz };
   },
+  /** What the page's copies of what is drawn take, in bytes, and of how many streams. */
+  get held() {
+    let [rings, streams] = [0, 0];
+    app.hub.each_ring((ring) => {
+      rings += ring.bytes;
+      streams++;
+    });
+    return { rings, streams };
+  },
   get frames() {
     return app.frame.stats();
   },
@@ -72,10 +86,22 @@ export const hook = Object.freeze({
     return app.hub.rate_of(sensor_id);
   },
   streams(sensor_id: string) {
-    return app.hub.streams_of(sensor_id).map(({ card, ring: _, epoch: __, ...counters }) => ({
+    return app.hub.streams_of(sensor_id).map(({ card, key: _, ring: __, epoch: ___, ...counters }) => ({
       ...structuredClone(card),
       ...counters,
     }));
+  },
+  /** What the room shows of a stream while time stands: whether it is here, and the points that are drawn. */
+  past(sensor_id: string, attribute_id: string) {
+    const ring = room.line_of(app.hub.stream(sensor_id, attribute_id));
+    const times: number[] = [], low: number[] = [], high: number[] = [], mean: number[] = [];
+    for (let i = ring?.first ?? 0; i < (ring?.total ?? 0); i++) {
+      times.push(ring!.time(i));
+      low.push(ring!.low_at(i));
+      high.push(ring!.high_at(i));
+      mean.push(ring!.mean?.[(i % ring!.capacity) * ring!.lanes] ?? NaN);
+    }
+    return { standing: room.standing_of(sensor_id, attribute_id), step_ms: ring?.step_ms ?? 0, times, low, high, mean };
   },
   /** A copy of what is held of a stream being drawn. */
   ring(sensor_id: string, attribute_id: string) {

@@ -45,8 +45,8 @@ describe("the page", () => {
   });
 
   it("has an address for each view, and finds it again", () => {
-    for (const view of ["lobby", "ecg", "rooms", "account", "device", "together", "simulator", "system", "settings", "about"] as const) expect(view_of(HASH[view])).toBe(view);
-    for (const place of [{ view: "room", name: "c0ffee" }, { view: "join", name: "K7 / WM?" }, { view: "sensor", name: "person-01:ecg/left#2" }] as const) expect(place_of(hash_of(place))).toEqual(place);
+    for (const view of ["lobby", "ecg", "rooms", "account", "device", "people", "together", "simulator", "system", "settings", "about"] as const) expect(view_of(HASH[view])).toBe(view);
+    for (const place of [{ view: "room", name: "c0ffee" }, { view: "join", name: "K7 / WM?" }, { view: "sensor", name: "person-01:ecg/left#2" }, { view: "people", name: "guest_1" }] as const) expect(place_of(hash_of(place))).toEqual(place);
     expect([place_of("#/room"), place_of("#/join/"), place_of("#/room/a%"), place_of(`#/room/${"a".repeat(300)}`), place_of("#/system/x"), place_of("#/room/ab?v=1")]).toEqual([
       { view: "rooms", name: "" }, { view: "rooms", name: "" }, { view: "rooms", name: "" }, { view: "rooms", name: "" }, { view: "lobby", name: "" }, { view: "room", name: "ab" },
     ]);

@@ -1,14 +1,14 @@
 /** Which view an address means, and which address a view has. */
 
-export type View = "lobby" | "ecg" | "room" | "rooms" | "join" | "account" | "sensor" | "device" | "together" | "simulator" | "system" | "settings" | "about";
+export type View = "lobby" | "ecg" | "room" | "rooms" | "join" | "enter" | "account" | "sensor" | "device" | "devices" | "consent" | "people" | "together" | "simulator" | "recordings" | "system" | "settings" | "about";
 
 export const HASH: Record<View, string> = {
-  lobby: "#/", ecg: "#/ecg", room: "#/room", rooms: "#/rooms", join: "#/join", account: "#/account", sensor: "#/sensor", device: "#/device",
-  together: "#/together", simulator: "#/simulator", system: "#/system", settings: "#/settings", about: "#/about",
+  lobby: "#/", ecg: "#/ecg", room: "#/room", rooms: "#/rooms", join: "#/join", enter: "#/enter", account: "#/account", sensor: "#/sensor", device: "#/device", devices: "#/devices", consent: "#/consent", people: "#/people",
+  together: "#/together", simulator: "#/simulator", recordings: "#/recordings", system: "#/system", settings: "#/settings", about: "#/about",
 };
 
-/** These are of something that has a name, such as a room's id; without it they are another. */
-const NAMED: Partial<Record<View, View>> = { room: "rooms", join: "rooms", sensor: "lobby" };
+/** These are of something that has a name, such as a room's id; without it they are another, or of everything. */
+const NAMED: Partial<Record<View, View>> = { room: "rooms", join: "rooms", enter: "account", sensor: "lobby", people: "people" };
 const NAME_CHARS_MAX = 256;
 
 /** A view, and what it is of; empty when it is of nothing in particular. */

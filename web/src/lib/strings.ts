@@ -16,7 +16,11 @@ export let strings: Words["page"];
 export let room_strings: Words["room"];
 export let people_strings: Words["people"];
 export let rooms_strings: Words["rooms"];
+export let chat_strings: Words["chat"];
+export let consent_strings: Words["consent"];
 export let device_strings: Words["device"];
+export let devices_strings: Words["devices"];
+export let known_strings: Words["known"];
 export let palette_strings: Words["palette"];
 export let settings_strings: Words["settings"];
 export let about_strings: Words["about"];
@@ -37,7 +41,7 @@ let bytes: [Intl.NumberFormat, Intl.NumberFormat][] = [];
 export function speak(chosen: Language, own: Begun<typeof en> | null): void {
   language = chosen;
   words = speech(en, "en", own, chosen.locale);
-  ({ page: strings, room: room_strings, people: people_strings, rooms: rooms_strings, device: device_strings, palette: palette_strings, settings: settings_strings, about: about_strings, together: together_strings, session: session_strings, simulator: simulator_strings, system: system_strings } = words);
+  ({ page: strings, room: room_strings, people: people_strings, rooms: rooms_strings, chat: chat_strings, consent: consent_strings, device: device_strings, devices: devices_strings, known: known_strings, palette: palette_strings, settings: settings_strings, about: about_strings, together: together_strings, session: session_strings, simulator: simulator_strings, system: system_strings } = words);
   const { locale } = chosen;
   collator = new Intl.Collator(locale, { numeric: true, sensitivity: "base" });
   digits = [0, 1, 2, 3].map((n) => new Intl.NumberFormat(locale, { minimumFractionDigits: n, maximumFractionDigits: n, useGrouping: false }));
@@ -156,6 +160,17 @@ export function moved_text(offset: number): string {
 export type SessionAct = "start" | "stop" | "discard" | "remove" | "fetch";
 export type SimulatorAct = keyof Words["simulator"]["could_not"];
 
+/** Why an act is not in its room. */
+export function room_why_text(why: string): string {
+  return word_of(simulator_strings.room_why, why);
+}
+/** How an act stands with the room it is for; `room`: its name, as far as it is known here. */
+export function home_text({ state, why }: { state: "there" | "waiting" | "lost"; why: string }, room: string | undefined): string {
+  const { home } = simulator_strings;
+  const name = room ?? simulator_strings.a_room;
+  return state === "lost" ? home.lost : state === "there" ? home.there(name) : home.waiting(name, room_why_text(why));
+}
+
 /** A fault in words, with what a person can do about it. `kind`, `code` and `sentence` are those of `ask.ts`; the server's own words come first where it has any. */
 export function fault_text(fault: { kind: "denied" | "absent" | "refused" | "unreachable" | "late" | "malformed"; status: number; code: string; sentence: string }): string {
   const { faults } = words;
@@ -167,6 +182,12 @@ export function fault_text(fault: { kind: "denied" | "absent" | "refused" | "unr
   // A sentence begins with a word; the name of a file stays as it is.
   const sentence = /^[a-z]+[ ,]/.test(said) ? said.charAt(0).toUpperCase() + said.slice(1) : said;
   return /[.!?…。]$/.test(sentence) ? sentence : `${sentence}.`;
+}
+
+/** Why something was not said. */
+export function chat_refusal_text(reason: string, retry_ms: number): string {
+  if (reason === "too_fast") return chat_strings.too_fast(age_text(Math.max(1_000, retry_ms)));
+  return known(chat_strings.reasons, reason) ?? chat_strings.other(reason.replaceAll("_", " "));
 }
 
 export function unit_of(attribute_type: string): string {

@@ -19,11 +19,13 @@ export const LOADS: Record<PanelKind, () => Promise<{ default: Component<PanelPr
   graph: () => import("./graph/Graph.svelte"),
   map: () => import("./map/Map.svelte"),
   motion: () => import("./waves/Motion.svelte"),
+  pose: () => import("./pose/Pose.svelte"),
   gaze: () => import("./gaze/Gaze.svelte"),
   group: () => import("./group/Group.svelte"),
   hrv: () => import("./hrv/Hrv.svelte"),
   raw: () => import("./raw/Raw.svelte"),
+  system: () => import("./system/Panel.svelte"),
 };
 
 /** These are a table by themselves, or of tiles that are read. */
-export const HAS_TABLE: ReadonlySet<PanelKind> = new Set<PanelKind>(["waves", "values", "graph", "map", "motion", "gaze", "group", "hrv"]);
+export const HAS_TABLE: ReadonlySet<PanelKind> = new Set<PanelKind>(["waves", "values", "graph", "map", "motion", "pose", "gaze", "group", "hrv"]);

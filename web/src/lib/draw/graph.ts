@@ -93,6 +93,7 @@ function names_at_rim(ctx: CanvasRenderingContext2D, { nodes, at, camera, width,
   });
 }
 
+/** Over what is there: its ground is another's. */
 export function draw_graph(ctx: CanvasRenderingContext2D, picture: Picture): void {
   const { nodes, at, camera, width, height, ratio, look, colours, hue, glow, size, hollow, drops, chosen } = picture;
   // Once for all the passes below.
@@ -105,13 +106,6 @@ export function draw_graph(ctx: CanvasRenderingContext2D, picture: Picture): voi
   const x_of = (k: number): number => px[k]!;
   const y_of = (k: number): number => py[k]!;
   const inside = (x: number, y: number, reach: number): boolean => x > -reach && y > -reach && x < width + reach && y < height + reach;
-
-  ctx.clearRect(0, 0, width, height);
-  const light = ctx.createRadialGradient(width / 2, height / 2, 0, width / 2, height / 2, Math.max(width, height) * 0.62);
-  light.addColorStop(0, look.halo);
-  light.addColorStop(1, look.surface);
-  ctx.fillStyle = light;
-  ctx.fillRect(0, 0, width, height);
 
   // Edges, bent towards the middle; the nearer to it, the stronger.
   ctx.lineCap = "round";

@@ -31,3 +31,8 @@ export function lane_colours(theme: Theme, index: number): string[] {
   const series = SERIES[theme];
   return series.map((_, lane) => series[(index + 2 * lane) % series.length]!);
 }
+
+/** What is not drawn on a canvas has these colours, too. */
+export function paint_series(root: HTMLElement, theme: Theme): void {
+  SERIES[theme].forEach((colour, k) => root.style.setProperty(`--series-${k}`, colour));
+}

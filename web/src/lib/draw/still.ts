@@ -1,6 +1,7 @@
 /**
  * A span of one stream drawn whole: while time stands, for several traces over each other, and for slow figures.
- * Samples are lines, windows told by their extremes are bars, as in a strip.
+ * Samples are lines, windows told by their extremes are bars, as in a strip. What was summed up of the past is an envelope: in
+ * each column from the lowest to the highest, and through it the mean.
  */
 
 import { trace_columns, type Ring } from "../stream/ring";
@@ -20,7 +21,7 @@ export function extent_of(ring: Ring, from_ms: number, to_ms: number, out: { low
   let high = -Infinity;
   const end = ring.lower_bound(to_ms + 1e-6);
   for (let i = ring.lower_bound(from_ms); i < end; i++) {
-    for (let lane = 0; lane < ring.lanes; lane++) {
+    for (let lane = 0; lane < ring.drawn_lanes; lane++) {
       const a = ring.low_at(i, lane);
       const b = ring.high_at(i, lane);
       if (a < low) low = a;
@@ -40,6 +41,9 @@ export function padded(low: number, high: number): { low: number; high: number }
   return { low: middle - span * 0.575, high: middle + span * 0.575 };
 }
 
+/** A line over this many periods without any is not drawn. */
+const GAP_PERIODS = 1.5;
+
 export function draw_span(
   ctx: CanvasRenderingContext2D, rect: Rect, ring: Ring, span: Span, scale: { low: number; high: number }, colours: string[], ratio: number, rate_hz: number, width = 1.5,
 ): void {
@@ -58,7 +62,12 @@ export function draw_span(
   ctx.clip();
   ctx.lineJoin = "round";
   ctx.lineWidth = width * ratio;
-  for (let lane = ring.lanes - 1; lane >= 0; lane--) {
+  if (ring.step_ms > 0) {
+    for (let lane = ring.drawn_lanes - 1; lane >= 0; lane--) draw_envelope(ctx, rect.x, ring, lane, begin, end, x_of, y_of, colours[lane % colours.length]!, ratio);
+    ctx.restore();
+    return;
+  }
+  for (let lane = ring.drawn_lanes - 1; lane >= 0; lane--) {
     const colour = colours[lane % colours.length]!;
     ctx.strokeStyle = colour;
     ctx.beginPath();
@@ -86,7 +95,39 @@ export function draw_span(
   ctx.restore();
 }
 
-/** What a span holds of a lane, in figures; NaN where there is nothing. */
+function draw_envelope(
+  ctx: CanvasRenderingContext2D, left: number, ring: Ring, lane: number, begin: number, end: number, x_of: (t: number) => number, y_of: (value: number) => number, colour: string, ratio: number,
+): void {
+  const { step_ms, mean } = ring;
+  ctx.fillStyle = colour;
+  ctx.globalAlpha = 0.45;
+  for (let i = begin; i < end; i++) {
+    const low = ring.low_at(i, lane);
+    const high = ring.high_at(i, lane);
+    if (!(low <= high)) continue;
+    const x0 = Math.floor(x_of(ring.time(i)) + left);
+    const x1 = Math.max(x0 + 1, Math.floor(x_of(ring.time(i) + step_ms) + left));
+    const y = y_of(high);
+    ctx.fillRect(x0, y, x1 - x0, Math.max(1.5 * ratio, y_of(low) - y));
+  }
+  ctx.globalAlpha = 1;
+  if (mean === null) return;
+  ctx.strokeStyle = colour;
+  ctx.beginPath();
+  let t_before = NaN;
+  for (let i = begin; i < end; i++) {
+    const value = mean[(i % ring.capacity) * ring.lanes + lane]!;
+    if (Number.isNaN(value)) continue;
+    const t = ring.time(i);
+    const [x, y] = [x_of(t + step_ms / 2) + left, y_of(value)];
+    if (t - t_before <= GAP_PERIODS * step_ms) ctx.lineTo(x, y);
+    else ctx.moveTo(x, y);
+    t_before = t;
+  }
+  ctx.stroke();
+}
+
+/** What a span holds of a lane, in figures; NaN where there is nothing, and of what was summed up where it cannot be told of sums. */
 export function figures_of(ring: Ring, from_ms: number, to_ms: number, lane = 0): { low: number; high: number; mean: number; last: number; count: number } {
   let low = Infinity;
   let high = -Infinity;
@@ -104,5 +145,6 @@ export function figures_of(ring: Ring, from_ms: number, to_ms: number, lane = 0)
     sum += last;
     count++;
   }
+  if (count > 0 && ring.step_ms > 0) return { low, high, mean: NaN, last: NaN, count: NaN };
   return count === 0 ? { low: NaN, high: NaN, mean: NaN, last: NaN, count } : { low, high, mean: sum / count, last, count };
 }

@@ -107,4 +107,35 @@ describe("a sweeping strip", () => {
     expect(Math.max(...lefts)).toBeGreaterThan(480);
     expect(Math.min(...lefts)).toBe(0);
   });
+
+  it("waits until its head has come a column further, each strip at a moment of its own", () => {
+    const many = Array.from({ length: 100 }, set_up);
+    for (const { feed, draw } of many) {
+      feed(0, 400);
+      draw(300);
+    }
+    for (const { paper } of many) paper.forget();
+    // One millisecond is half a column: half of them move on, and the others with the next.
+    const moved = (at_ms: number): number => many.filter(({ paper, draw }) => (paper.forget(), draw(at_ms), paper.cleared.length > 0)).length;
+    const [first, second, none] = [moved(301), moved(302), moved(302.001)];
+    expect([first + second, none]).toEqual([100, 0]);
+    expect(Math.abs(first - 50)).toBeLessThanOrEqual(2);
+  });
+
+  it("makes room at once for what is beyond its scale, and gives it back when the trace has long been small", () => {
+    const strip = new Strip(new Paper() as unknown as CanvasRenderingContext2D, { x: 0, y: 0, w: W, h: 100 }, 1, WINDOW_MS, ["#fff"]);
+    const ring = new Ring(10_000);
+    const source: Source = { ring, epoch: 1, rate_hz: 250, live: true };
+    const run = (from: number, to: number, size: number): number => {
+      for (let t = from; t < to; t += 4) {
+        ring.push(T + t, [t % 40 === 0 ? size : 0], 0);
+        if (t % 100 === 0) strip.draw(source, T + t + DRAW_DELAY_MS);
+      }
+      return strip.scale.high - strip.scale.low;
+    };
+    expect(run(0, 3_000, 1)).toBeCloseTo(1.15, 5);
+    expect(run(3_000, 3_700, 4)).toBeCloseTo(4.6, 5);
+    expect(run(3_700, 5_000, 1)).toBeCloseTo(4.6, 5);
+    expect(run(5_000, 12_000, 1)).toBeCloseTo(1.15, 5);
+  });
 });

@@ -13,6 +13,8 @@ export const DRAW_DELAY_MS = 80;
 /** The gap ahead of the newest column, in CSS pixels. */
 const GAP_PX = 10;
 const RESCALE_MS = 500;
+/** All that is in the window is measured this often, what is new with every rescaling. */
+const MEASURE_MS = 1_500;
 /** A scale gives way inwards only after the trace has been small this long. */
 const SHRINK_AFTER_MS = 3_000;
 /** A device whose clock is off by more than this is drawn by arrival instead. */
@@ -33,6 +35,11 @@ export interface Rect {
   h: number;
 }
 
+/** Strips made so far: each moves on at a moment of its own within a column. */
+let made = 0;
+/** Multiples of it, less their whole part, lie evenly whatever their number (the golden ratio's). */
+const EVENLY = 0.618034;
+
 export class Strip {
   private rect: Rect;
   private ctx: CanvasRenderingContext2D;
@@ -48,6 +55,13 @@ export class Strip {
   private low = 0;
   private high = 1;
   private scaled_ms = -Infinity;
+  private measured_ms = -Infinity;
+  /** Up to which point it was measured. */
+  private measured = 0;
+  /** In parts of a pixel. */
+  private readonly phase = (made++ * EVENLY) % 1;
+  /** The column where the head was, in CSS pixels. */
+  private column = NaN;
   private small_since = NaN;
   private shift_ms = 0;
   private extent = { low: 0, high: 0 };
@@ -97,6 +111,10 @@ export class Strip {
     if (!(head_ms - this.head_ms < this.window_ms) || head_ms < this.head_ms) this.stale = true;
 
     const px_per_ms = this.rect.w / this.window_ms;
+    // Half of a narrow strip's frames would change nothing that can be seen. Strips of one width do not all move on in one frame.
+    const column = Math.floor((head_ms * px_per_ms) / this.ratio + this.phase);
+    if (!this.stale && column === this.column) return;
+    this.column = column;
     const gap = Math.round(GAP_PX * this.ratio);
     const oldest_ms = head_ms - this.window_ms + gap / px_per_ms;
     let end = this.drawn;
@@ -157,7 +175,7 @@ export class Strip {
     const gap_ms = rate_hz > 0 ? Math.max(250, 3_500 / rate_hz) : 5_000;
     ctx.lineJoin = "round";
     ctx.lineWidth = 1.5 * ratio;
-    for (let lane = ring.lanes - 1; lane >= 0; lane--) {
+    for (let lane = ring.drawn_lanes - 1; lane >= 0; lane--) {
       const colour = this.colours[lane % this.colours.length]!;
       ctx.strokeStyle = colour;
       ctx.beginPath();
@@ -198,6 +216,13 @@ export class Strip {
     const first = this.scaled_ms === -Infinity;
     // Not all strips in the same frame.
     this.scaled_ms = first ? server_ms - Math.random() * RESCALE_MS : server_ms;
+    const measured = Math.max(this.measured, ring.first);
+    this.measured = ring.total;
+    if (!first && server_ms - this.measured_ms < MEASURE_MS) {
+      const { extent } = this;
+      if (!ring.extent_between(measured, ring.total, extent) || (extent.low >= this.low && extent.high <= this.high)) return;
+    }
+    this.measured_ms = server_ms;
     const since = server_ms - this.shift_ms - this.window_ms;
     if (!ring.extent(since, this.extent)) {
       if (first) this.scaled_ms = -Infinity;

@@ -7,6 +7,7 @@ import { app } from "../app.svelte";
 import type { Answer, Fault } from "../ask";
 import { fields, number } from "../read";
 import { keep, kept } from "../kept";
+import type { Bearer } from "../rooms/line";
 import { read_me, read_welcome, type User, type Welcome } from "./shape";
 
 const TAB_KEY = "sensocto.session";
@@ -18,7 +19,10 @@ const RENEW_AT = 0.8;
 /** A server that does not answer is asked again after this. */
 const AGAIN_MS = 10_000;
 
-export type Doing = "sign_in" | "register" | "guest" | "sign_out" | "everywhere" | "rename" | "password" | "remove";
+export type Doing = "sign_in" | "register" | "guest" | "link" | "by_link" | "sign_out" | "everywhere" | "rename" | "password" | "remove";
+
+/** By https, or on this very machine. Else no browser keeps the cookie that renews a session. */
+export const IS_PROTECTED = window.isSecureContext;
 
 interface Held extends Welcome {
   /** The page's clock, Unix milliseconds. */
@@ -47,8 +51,8 @@ class PeopleState {
     });
   }
 
-  get socket_token(): string | null {
-    return this.held?.socket ?? null;
+  get socket_bearer(): Bearer | null {
+    return this.held === null ? null : { token: this.held.socket, until_ms: this.held.expires_ms };
   }
 
   /** Before anything is asked of the server: whoever was signed in still is. */
@@ -67,6 +71,16 @@ class PeopleState {
   }
   guest(display_name: string): Promise<boolean> {
     return this.enter("guest", "api/auth/guest", named(display_name));
+  }
+
+  /** By a link that came by mail. */
+  by_link(token: string): Promise<boolean> {
+    return this.enter("by_link", "api/auth/exchange", { token });
+  }
+  /** A link is mailed, if there is such an account: that is not told. For how many minutes it is good; null: none is. */
+  async mail_link(email: string): Promise<number | null> {
+    const answer = await this.act("link", () => app.server.ask("POST", "api/auth/magic-link", (value) => number(fields(value)?.["expires_in"]), { email }));
+    return answer.ok ? answer.value / 60 : null;
   }
 
   async sign_out(): Promise<void> {
@@ -115,9 +129,8 @@ class PeopleState {
   /** Whether there is a good token now. One question for however many ask. */
   private renew(): Promise<boolean> {
     if (kept(HINT_KEY) === null && this.held === null) return Promise.resolve(false);
-    this.renewing ??= navigator.locks
-      .request(LOCK, () => this.ask_renewal())
-      .finally(() => (this.renewing = null));
+    // Where the line is not protected there is neither a lock nor a cookie to share.
+    this.renewing ??= (IS_PROTECTED ? navigator.locks.request(LOCK, () => this.ask_renewal()) : this.ask_renewal()).finally(() => (this.renewing = null));
     return this.renewing;
   }
 

@@ -3,7 +3,7 @@
  * kept in the browser and written into the address; what comes from there is believed only as far as it makes sense.
  */
 
-export const PANELS = ["grid", "waves", "values", "graph", "map", "motion", "gaze", "group", "hrv", "raw"] as const;
+export const PANELS = ["grid", "waves", "values", "graph", "map", "motion", "pose", "gaze", "group", "hrv", "raw", "system"] as const;
 export type PanelKind = (typeof PANELS)[number];
 
 export const ROWS_MAX = 6;
@@ -34,7 +34,7 @@ export interface Layout {
   rows: Row[];
 }
 
-export const PRESETS = ["sensors", "overview", "ecg", "breathing", "hearts", "together", "motion", "places", "gaze", "raw"] as const;
+export const PRESETS = ["sensors", "overview", "ecg", "breathing", "hearts", "together", "motion", "pose", "places", "gaze", "raw"] as const;
 export type Preset = (typeof PRESETS)[number];
 
 const one = (panel: PanelKind, options: Options = {}, w = 1): Omit<Placed, "id"> => ({ panel, w, options });
@@ -51,8 +51,9 @@ export function preset(name: Preset): Layout {
     case "ecg": return of_rows([1, one("waves", { kind: "ecg" })]);
     case "breathing": return of_rows([1, one("waves", { kind: "respiration", look: "overlay" })], [1.4, one("waves", { kind: "respiration" })]);
     case "hearts": return of_rows([1, one("values", { kind: "heartrate", look: "ranking" }), one("values", { kind: "heartrate", look: "timeline" }, 1.6)], [1, one("waves", { kind: "ecg" })]);
-    case "together": return of_rows([1.6, one("group")], [1, one("hrv"), one("waves", { kind: "respiration", look: "overlay" })]);
+    case "together": return of_rows([1.3, one("group")], [1, one("hrv"), one("waves", { kind: "respiration", look: "overlay" })]);
     case "motion": return of_rows([1, one("motion")]);
+    case "pose": return of_rows([1, one("pose")]);
     case "places": return of_rows([1, one("map", {}, 1.6), one("values", { kind: "heartrate", look: "ranking" })]);
     case "gaze": return of_rows([1, one("gaze", {}, 1.4), one("waves", { kind: "eye_gaze" })]);
     case "raw": return of_rows([1, one("raw")]);

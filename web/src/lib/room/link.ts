@@ -2,7 +2,9 @@
 
 import { read_layout, type Layout } from "./layout";
 
-export const WINDOWS_S = [5, 10, 20] as const;
+/** Those from a minute on are of the past: time stands while they are shown. */
+export const WINDOWS_S = [5, 10, 20, 60, 600, 3_600] as const;
+export const RUNNING_S_MAX = 20;
 export type WindowS = (typeof WINDOWS_S)[number];
 /** Longer addresses are not read. */
 export const LINK_CHARS_MAX = 16_000;

@@ -8,14 +8,17 @@ import type { Stream } from "../stream/hub";
 import { key_of } from "../stream/messages";
 import { RING_SPAN_S, type Ring } from "../stream/ring";
 import { all_of, moved, preset, read_layout, resized, with_options, with_panel, without, type Layout, type Options, type PanelKind, type Preset, type Way } from "./layout";
-import { decode_view, encode_view, WINDOWS_S, type WindowS } from "./link";
+import { decode_view, encode_view, RUNNING_S_MAX, WINDOWS_S, type WindowS } from "./link";
 import { read_markers, with_marker, type Marker } from "./markers";
+import { PastRings, type Drawn, type Standing } from "./past";
+import { reach_for, type ReachS } from "./reach";
 
 const LAYOUT_KEY = "sensocto.layout";
 const MARKERS_KEY = "sensocto.markers";
 /** As many rooms' layouts are kept; then others make room. */
 const LAYOUTS_MAX = 100;
 const RAIL_KEY = "sensocto.rail";
+const SIDE_KEY = "sensocto.side";
 /** Whoever drags an edge is waited for before the address is written. */
 const SETTLE_MS = 250;
 /** The axis reaches back no further than this, however slow a stream is. */
@@ -26,6 +29,8 @@ class RoomState {
   filter = $state("");
   sort = $state<"name" | "type">("name");
   rail = $state(kept(RAIL_KEY) === "open");
+  /** Who is here and what they say, at the other side. */
+  side = $state(kept(SIDE_KEY) === "open");
   window_s = $state<WindowS>(10);
   /** The right edge of what is shown, by the server's clock; null: it is now. */
   at_ms = $state<number | null>(null);
@@ -34,12 +39,34 @@ class RoomState {
   alone = $state<string | null>(null);
   /** What rings held when time was stopped: they run on, this stays. */
   private frozen: Map<string, Ring> | null = null;
+  /** When time was stopped, by the server's clock. */
+  private stopped_ms = 0;
+  /** How far back the axis goes, in seconds; 0: as far as the page holds. */
+  reach_s = $state<ReachS>(0);
+  /** Grows when something of the past has come. */
+  past_round = $state(0);
+  private pasts = new PastRings(
+    (wishes) => app.hub.past(wishes),
+    () => (this.at_ms === null ? null : { at_ms: this.at_ms, window_ms: this.window_s * 1_000, newest_ms: Math.max(this.stopped_ms, this.at_ms) }),
+    (key) => this.here(key),
+    () => app.now_ms(),
+  );
   private place: Place = { view: "lobby", name: "" };
   private writing: ReturnType<typeof setTimeout> | null = null;
 
   readonly shown = $derived(in_order(app.sensors, this.sort).filter((sensor) => matches(sensor, this.filter)));
   /** Of a panel that draws samples one by one the server is asked for all it can carry. */
   readonly wants_all = $derived(all_of(this.layout).some(({ panel }) => panel !== "grid" && panel !== "values" && panel !== "raw"));
+
+  constructor() {
+    app.hub.listen({
+      past: (piece) => {
+        if (this.at_ms === null) return;
+        this.pasts.take(piece);
+        this.past_round++;
+      },
+    });
+  }
 
   /** The page has come to a room, or its address has changed: an address that says nothing is told what is shown. */
   arrive(place: Place): void {
@@ -50,7 +77,7 @@ class RoomState {
     const link = decode_view(new URLSearchParams(query_of(location.hash)).get("v") ?? "");
     this.layout = link?.layout ?? (place.view === "ecg" ? preset("ecg") : (this.kept_layout() ?? preset("sensors")));
     this.alone = null;
-    this.window_s = link?.window_s ?? this.window_s;
+    if (link !== null) this.set_window(link.window_s, link.at_ms === null);
     this.filter = link?.filter ?? (other ? "" : this.filter);
     // Another room is another past.
     if (link !== null ? link.at_ms !== this.at_ms : other && this.at_ms !== null) this.go_to(link?.at_ms ?? null);
@@ -96,9 +123,35 @@ class RoomState {
     keep(RAIL_KEY, this.rail ? "open" : null);
   }
 
-  set_window(seconds: WindowS): void {
+  toggle_side(): void {
+    this.side = !this.side;
+    keep(SIDE_KEY, this.side ? "open" : null);
+  }
+
+  /** `may_stop`: a window of the past stops time. */
+  set_window(seconds: WindowS, may_stop = true): void {
     this.window_s = seconds;
+    if (seconds > RUNNING_S_MAX && may_stop && this.at_ms === null) this.go_to(app.hub.server_ms());
+    this.reach_back();
+    this.pasts.ask_soon();
     this.written_soon();
+  }
+  set_reach(seconds: ReachS): void {
+    this.reach_s = seconds;
+    const from_ms = this.axis_from_ms();
+    if (this.at_ms !== null && this.at_ms < from_ms) this.go_to(from_ms);
+  }
+  /** The axis has what is shown on it. */
+  private reach_back(): void {
+    if (this.at_ms === null) return;
+    const window_ms = this.window_s > RUNNING_S_MAX ? this.window_s * 1_000 : 0;
+    const least = reach_for((this.stopped_ms - this.at_ms + window_ms) / 1_000, (this.stopped_ms - this.held_from_ms()) / 1_000);
+    if (least > this.reach_s) this.reach_s = least;
+  }
+  /** The left end of the axis. */
+  axis_from_ms(): number {
+    const held_ms = this.held_from_ms();
+    return this.reach_s === 0 ? held_ms : Math.min(held_ms, (this.frozen_ms() ?? app.hub.server_ms()) - this.reach_s * 1_000);
   }
   step_window(by: 1 | -1): void {
     const at = WINDOWS_S.indexOf(this.window_s) + by;
@@ -117,34 +170,60 @@ class RoomState {
 
   /** `null`: now. What is shown is what was held when time was stopped. */
   go_to(at_ms: number | null): void {
-    if (at_ms === null) this.frozen = null;
-    else this.frozen ??= app.hub.copy_rings();
+    if (at_ms === null) {
+      this.frozen = null;
+      this.pasts.forget();
+      this.window_s = this.window_s > RUNNING_S_MAX ? RUNNING_S_MAX : this.window_s;
+    } else if (this.frozen === null) {
+      this.frozen = app.hub.copy_rings();
+      this.stopped_ms = app.hub.server_ms();
+    }
     this.at_ms = at_ms;
+    this.reach_back();
+    this.pasts.ask_soon();
     this.written_soon();
   }
 
-  /** The ring to draw of a stream: what runs, or what stood when time was stopped. */
+  /** What this panel draws of streams, so that their past is fetched while time stands; none when it is closed. */
+  draws(by: string, drawn: Drawn[]): void {
+    this.pasts.draw(by, drawn);
+  }
+  /** Whether what is shown of a stream is here, was fetched, or why not. */
+  standing_of(sensor_id: string, attribute_id: string): Standing {
+    void this.past_round;
+    const key = key_of(sensor_id, attribute_id);
+    return this.pasts.standing_of(key, app.hub.stream_by(key)?.card.rate_hz ?? 0);
+  }
+  private here(key: string): Ring | null {
+    return this.frozen?.get(key) ?? app.hub.stream_by(key)?.ring ?? null;
+  }
+
+  /** What the page holds of a stream: what runs, or what stood when time was stopped. */
   ring_of(stream: Stream | undefined): Ring | null {
+    return stream === undefined ? null : this.here(stream.key);
+  }
+  /** The ring to draw as a line: the same, or what was fetched of before, which may be summed up. */
+  line_of(stream: Stream | undefined): Ring | null {
     if (stream === undefined) return null;
-    return this.frozen?.get(key_of(stream.card.sensor_id, stream.card.attribute_id)) ?? stream.ring;
+    return this.pasts.ring_of(stream.key, stream.card.rate_hz) ?? this.here(stream.key);
   }
 
   /** How far back what is held reaches, by the server's clock. */
   held_from_ms(): number {
-    const now = app.hub.server_ms();
-    let from = this.at_ms ?? now;
+    const now = this.frozen_ms() ?? app.hub.server_ms();
+    let from = now;
     const look = (ring: Ring | null): void => {
       if (ring !== null && ring.length > 0) from = Math.min(from, ring.time(ring.first));
     };
     if (this.frozen !== null) for (const ring of this.frozen.values()) look(ring);
     else app.hub.each_ring(look);
-    return Math.max(from, (this.frozen_ms() ?? now) - Math.max(HELD_MAX_MS, RING_SPAN_S * 1000));
+    return Math.max(from, now - Math.max(HELD_MAX_MS, RING_SPAN_S * 1000));
   }
 
   /** The newest moment of what is held while time stands. */
   frozen_ms(): number | null {
     if (this.frozen === null) return null;
-    let newest = this.at_ms ?? 0;
+    let newest = Math.max(this.stopped_ms, this.at_ms ?? 0);
     for (const ring of this.frozen.values()) if (ring.length > 0 && Math.abs(ring.last_ms - newest) < HELD_MAX_MS) newest = Math.max(newest, ring.last_ms);
     return newest;
   }

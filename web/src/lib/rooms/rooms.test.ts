@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Asker } from "../ask";
 import { read_user, read_welcome } from "../people/shape";
+import { read_past, span_of } from "./past";
 import { code_in, read_members, read_mine, read_present, read_room, runs } from "./shape";
 
 const listed = { id: "r1", name: "Choir", description: null, is_public: false, owner_id: "u1", sensor_count: 3, member_count: 2, online_count: 1, sensors: [] };
@@ -22,6 +23,13 @@ describe("what the server says of people and rooms", () => {
     expect(read_room({ room: { ...listed, role: "king" } })!.role).toBeNull();
     expect([read_present("u", {}), read_present("u", { metas: [] }), read_members({ members: "no" })]).toEqual([null, null, null]);
     expect([runs("owner"), runs("admin"), runs("member"), runs("banned"), runs(null)]).toEqual([true, true, false, false, false]);
+  });
+
+  it("has a past that is kept for days or hours, or none that could be read", () => {
+    const told = { room_id: "r1", keep_hours: 24, mib_max: 2, sensors: ["hers", "his", 7, "hers"], problem: "the disk is full" };
+    expect(read_past(told)).toEqual({ keep_hours: 24, mib_max: 2, sensors: ["hers", "his"], problem: "the disk is full" });
+    for (const wrong of [null, [], {}, { keep_hours: "24", mib_max: 2 }, { keep_hours: -1, mib_max: 2 }]) expect(read_past(wrong)).toBeNull();
+    expect([1, 24, 36, 48, 50, 168].map((hours) => span_of(hours)).map(({ unit, count }) => `${count} ${unit}`)).toEqual(["1 hours", "24 hours", "36 hours", "2 days", "50 hours", "7 days"]);
   });
 
   it("has codes that are found in what people paste", () => {

@@ -6,14 +6,19 @@
 import { untrack } from "svelte";
 import { app } from "../app.svelte";
 import type { Answer, Fault } from "../ask";
+import { Chat, CHAT_EVENTS } from "../chat/state.svelte";
 import { people } from "../people/state.svelte";
 import { fields } from "../read";
 import type { Place } from "../route";
-import type { Line } from "./line";
+import type { Line, Opened } from "./line";
 import { read_code, read_listed, read_members, read_mine, read_room, read_rooms, read_ticket, type Listed, type Member, type Present, type RoomInfo, type Wishes } from "./shape";
 
-const LOBBY_EVENTS = ["lobby_state", "room_added", "room_updated", "room_removed", "membership_changed"] as const;
-const ROOM_EVENTS = ["room_state", "sensor_added", "sensor_removed", "member_joined", "member_left", "room_closed"] as const;
+const LOBBY_EVENTS = ["lobby_state", "room_added", "room_updated", "room_removed", "membership_changed", ...CHAT_EVENTS] as const;
+const ROOM_EVENTS = ["room_state", "sensor_added", "sensor_removed", "member_joined", "member_left", "room_closed", ...CHAT_EVENTS] as const;
+const IS_CHAT: ReadonlySet<string> = new Set(CHAT_EVENTS);
+
+/** A channel that the server has closed is opened again after this. */
+const REOPEN_MS = 1_000;
 
 /** How it stands with the room that is open. */
 export type Standing = "none" | "asking" | "here" | "absent" | "closed" | "sent_away";
@@ -33,21 +38,26 @@ class RoomsState {
   code = $state<string | null>(null);
   doing = $state<Doing | null>(null);
   fault = $state.raw<{ doing: Doing; fault: Fault } | null>(null);
+  /** What is said in the room that is open, and to everybody in the lobby. */
+  readonly chat = new Chat(() => this.whose ?? null);
+  readonly house_chat = new Chat(() => this.whose ?? null);
 
   private line: Promise<Line> | null = null;
   private leave_lobby: (() => void) | null = null;
   private leave_room: (() => void) | null = null;
+  private follows_lists = false;
   private id = "";
   /** Whose channels these are. */
   private whose: string | null | undefined = undefined;
   /** Grows with each change of what is followed; answers to before come too late. */
   private turn = 0;
 
-  /** What is looked at, and by whom. */
-  follow(place: Place, whose: string | null): void {
+  /** What is looked at, and by whom. `talks`: also what is said there. */
+  follow(place: Place, whose: string | null, talks: boolean): void {
     untrack(() => {
       if (whose !== this.whose) this.begin_again(whose);
-      const lists = place.view === "rooms" || place.view === "room" || place.view === "join";
+      const lists = place.view === "rooms" || place.view === "room" || place.view === "join" || (talks && (place.view === "lobby" || place.view === "ecg"));
+      this.follows_lists = lists;
       if (lists && this.leave_lobby === null) void this.open_lobby();
       else if (!lists) this.close_lobby();
       const id = place.view === "room" ? place.name : "";
@@ -70,24 +80,30 @@ class RoomsState {
   }
 
   private get_line(): Promise<Line> {
-    this.line ??= import("./line").then(({ Line }) => new Line(() => people.socket_token));
+    this.line ??= import("./line").then(({ Line }) => new Line(() => people.socket_bearer, () => app.renew()));
     return this.line;
   }
 
   private async open_lobby(): Promise<void> {
     let left = false;
-    let leave: (() => void) | null = null;
+    let opened: Opened | null = null;
     this.leave_lobby = () => {
       left = true;
-      leave?.();
+      opened?.leave();
+      this.house_chat.detach();
     };
     const line = await this.get_line();
     if (left) return;
-    leave = line.open(`lobby:${this.whose ?? "anonymous"}`, LOBBY_EVENTS, {
-      joined: () => {},
-      event: (event, payload) => this.hear_lobby(event, payload),
+    opened = line.open(`lobby:${this.whose ?? "anonymous"}`, LOBBY_EVENTS, {
+      joined: () => !left && this.house_chat.attach(opened!),
+      event: (event, payload) => (IS_CHAT.has(event) ? this.house_chat.hear(event, payload) : this.hear_lobby(event, payload)),
       refused: () => (this.mine = this.open = []),
-      closed: () => {},
+      // The server has let go of it: of a page that slept, say. Nothing is known until it is open again.
+      closed: () => {
+        if (left) return;
+        this.close_lobby();
+        setTimeout(() => this.leave_lobby ?? (this.follows_lists && void this.open_lobby()), REOPEN_MS);
+      },
     });
   }
   private close_lobby(): void {
@@ -140,6 +156,8 @@ class RoomsState {
 
   private async ask_room(): Promise<void> {
     const { turn, id } = this;
+    // What one does oneself is answered by itself: there may be no room to ask for by now.
+    if (this.doing === "remove" || this.doing === "leave") return;
     const answer = await app.server.ask("GET", `api/rooms/${encodeURIComponent(id)}`, read_room);
     if (turn !== this.turn) return;
     if (answer.ok) {
@@ -160,19 +178,21 @@ class RoomsState {
 
   private async open_room(id: string): Promise<void> {
     const { turn } = this;
-    let leave: (() => void) | null = null;
+    let opened: Opened | null = null;
     let left = false;
     this.leave_room = () => {
       left = true;
-      leave?.();
+      opened?.leave();
+      this.chat.detach();
     };
     const line = await this.get_line();
     if (left || turn !== this.turn) return;
-    leave = line.open(`room:${id}`, ROOM_EVENTS, {
-      joined: () => {},
-      event: (event) => {
+    opened = line.open(`room:${id}`, ROOM_EVENTS, {
+      joined: () => !left && this.chat.attach(opened!),
+      event: (event, payload) => {
         if (turn !== this.turn) return;
-        if (event === "room_closed") this.standing = "closed";
+        if (IS_CHAT.has(event)) this.chat.hear(event, payload);
+        else if (event === "room_closed") this.standing = "closed";
         else if (event !== "room_state") void this.ask_room();
       },
       refused: () => {
@@ -180,12 +200,27 @@ class RoomsState {
       },
       // Sent away, or a stranger in what is private now, unless the room itself is gone.
       closed: () => {
-        if (turn === this.turn && this.standing === "here") this.standing = "sent_away";
+        if (turn === this.turn && this.standing === "here") void this.ask_why_closed();
       },
       present: (there) => {
         if (turn === this.turn) this.present = there;
       },
     });
+  }
+
+  /** A member whom the server has let go of, because their page did not read, is one still. */
+  private async ask_why_closed(): Promise<void> {
+    const { turn, id } = this;
+    const was = this.doing === "remove" || this.doing === "leave" ? null : (this.room?.role ?? null);
+    const answer = was === null ? null : await app.server.ask("GET", `api/rooms/${encodeURIComponent(id)}`, read_room);
+    if (turn !== this.turn || this.standing !== "here") return;
+    if (answer?.ok !== true || answer.value.role === null || answer.value.role === "banned") {
+      this.standing = "sent_away";
+      return;
+    }
+    this.room = answer.value;
+    this.leave_room?.();
+    setTimeout(() => turn === this.turn && void this.open_room(id), REOPEN_MS);
   }
 
   /** The new room's id; null when it could not be made. */

@@ -10,6 +10,8 @@ import {
 export interface Given {
   seed?: number | undefined;
   speed?: number | undefined;
+  /** By its id: what it measures is there. */
+  room?: string | undefined;
 }
 
 /** For answers that only say yes; whatever else is in them is not needed. */

@@ -17,6 +17,14 @@ export interface Scenario {
 
 export type RunState = "running" | "paused" | "stopping" | "ended" | "unknown";
 
+/** The room that an act is for, and whether it is there. */
+export interface Home {
+  id: string;
+  state: "there" | "waiting" | "lost";
+  /** Why it is not there, by the server's word; empty when it is. */
+  why: string;
+}
+
 /** A scenario or a replay on the stage. */
 export interface Running {
   id: string;
@@ -37,6 +45,8 @@ export interface Running {
   skipped_ms: number;
   /** Why it does not go on, as a file that is damaged further along. */
   error: string | null;
+  /** null: it is for none. */
+  room: Home | null;
 }
 
 export interface Health {
@@ -120,6 +130,14 @@ function read_scenario(value: unknown): Scenario | null {
 
 const STATES: readonly unknown[] = ["running", "paused", "stopping", "ended"];
 
+function read_home(value: unknown): Home | null {
+  const given = fields(value);
+  const id = name(given?.["id"]);
+  if (given === null || id === null) return null;
+  const state = given["state"];
+  return { id, state: state === "there" || state === "lost" ? state : "waiting", why: name(given["why"]) ?? "" };
+}
+
 export function read_running(value: unknown): Running | null {
   const given = fields(value);
   const id = name(given?.["id"]);
@@ -142,6 +160,7 @@ export function read_running(value: unknown): Running | null {
     recorded_at: moment(given["recorded_at"]),
     skipped_ms: number(given["skipped_ms"]) ?? 0,
     error: words(given["error"]),
+    room: read_home(given["room"]),
   };
 }
 

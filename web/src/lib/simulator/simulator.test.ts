@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes_text, fault_text, simulator_strings } from "../strings";
+import { bytes_text, fault_text, home_text, room_why_text, simulator_strings } from "../strings";
 import { Asker, type Answer } from "../ask";
 import { LIST_MAX } from "../read";
 import { Client } from "./client";
@@ -12,7 +12,7 @@ const FEW = {
 };
 const REPLAY = {
   id: "replay-1", kind: "replay", name: "monday", state: "running", seed: 7, speed: 2, sensors: 32, sensors_live: 31, samples_per_second: 4_230,
-  started_at: 1_790_000_000_000, position_ms: 72_000, duration_ms: 300_000, recorded_at: 1_780_000_072_000, skipped_ms: 0, error: null,
+  started_at: 1_790_000_000_000, position_ms: 72_000, duration_ms: 300_000, recorded_at: 1_780_000_072_000, skipped_ms: 0, error: null, room: null,
 };
 const HEALTH = { checked_at: 1_790_000_000_000, every_ms: 30_000, ok: true, orphan_count: 0, orphans: [], missing_count: 0, missing: [], repaired: 0 };
 const running = (more: object = {}): Running => read_running({ ...REPLAY, ...more })!;
@@ -21,6 +21,14 @@ describe("what the server says", () => {
   it("is read value for value when it is as agreed", () => {
     const overview = read_overview({ scenarios: [FEW], running: [REPLAY], health: HEALTH });
     expect(overview).toEqual({ scenarios: [FEW], running: [REPLAY], health: HEALTH });
+  });
+
+  it("says of an act for a room how it stands, and why not as it should", () => {
+    const room = (value: unknown) => running({ room: value }).room;
+    expect(room({ id: "r1", state: "waiting", why: "too_many", failures: 2 })).toEqual({ id: "r1", state: "waiting", why: "too_many" });
+    expect([room({ id: "r1", state: "there", why: null }), room({ id: "r1", state: "sings" }), room({ state: "there" }), room("r1")]).toEqual([{ id: "r1", state: "there", why: "" }, { id: "r1", state: "waiting", why: "" }, null, null]);
+    expect(home_text({ state: "waiting", why: "too_many" }, "Lab")).toBe("Not in Lab yet: the room has no place for all of it: a room has 1,000 sensors. It is tried again.");
+    expect([home_text({ state: "there", why: "" }, undefined), home_text({ state: "lost", why: "not_found" }, "Lab"), room_why_text("brand_new")]).toEqual(["In a room of others", "Goes on without a room: the one it was for is gone.", "brand new"]);
   });
 
   it.each([null, undefined, 7, "few", [], {}, { scenarios: [] }, { scenarios: {}, running: [] }, { scenarios: [], running: null }])("is refused as a whole when it is %j", (value) => {

@@ -6,7 +6,7 @@
 import { app } from "../app.svelte";
 import type { Answer, Fault } from "../ask";
 import type { View } from "../route";
-import { fault_text, simulator_strings as strings, type SimulatorAct } from "../strings";
+import { fault_text, room_why_text, simulator_strings as strings, type SimulatorAct } from "../strings";
 import { Client, type Given } from "./client";
 import { Seeker } from "./seek";
 import type { Overview, Recordings, Running } from "./shape";
@@ -38,6 +38,15 @@ interface Pending {
   holds: () => boolean;
 }
 
+/** What is refused because of the room is said of the room. */
+function of_room<T>(answer: Answer<T>, given: Given): Answer<T> {
+  if (answer.ok || given.room === undefined || answer.fault.kind !== "refused" || !Object.hasOwn(strings.room_why, answer.fault.code)) return answer;
+  return { ok: false, fault: { ...answer.fault, sentence: strings.not_into(room_why_text(answer.fault.code)) } };
+}
+
+/** Where what is told here is looked at. */
+const HERE: ReadonlySet<View> = new Set<View>(["simulator", "recordings"]);
+
 class Simulator {
   overview = $state.raw<Overview | null>(null);
   recordings = $state.raw<Recordings | null>(null);
@@ -52,6 +61,10 @@ class Simulator {
   /** For those who hear the page: the last thing that happened. */
   spoken = $state("");
   denied = $state(false);
+  /** The room that what is started goes into; empty: none. */
+  into = $state("");
+  /** The rooms of whoever is signed in, by their ids. */
+  my_rooms = $state.raw<ReadonlyMap<string, string>>(new Map());
   /** Quarter seconds, for times that run between two answers. */
   now_ms = $state(performance.now());
 
@@ -86,6 +99,12 @@ class Simulator {
     this.wake();
   }
 
+  /** The rooms there are for whoever is signed in. */
+  may_go_into(mine: readonly { id: string; name: string }[]): void {
+    this.my_rooms = new Map(mine.map(({ id, name }) => [id, name]));
+    if (!this.my_rooms.has(this.into)) this.into = "";
+  }
+
   /** With a new token there is new hope. */
   allowed(): void {
     this.denied = false;
@@ -93,11 +112,11 @@ class Simulator {
   }
 
   start(name: string, given: Given): Promise<boolean> {
-    return this.act("start", place.scenario(name), name, () => this.client.start(name, given), () => this.find(name) !== undefined);
+    return this.act("start", place.scenario(name), name, async () => of_room(await this.client.start(name, given), given), () => this.find(name) !== undefined);
   }
   switch_to(name: string, given: Given): Promise<boolean> {
     const alone = (): boolean => this.running.every((entry) => entry.name === name && entry.kind === "scenario") && this.find(name) !== undefined;
-    return this.act("switch", place.scenario(name), name, () => this.client.switch_to(name, given), alone);
+    return this.act("switch", place.scenario(name), name, async () => of_room(await this.client.switch_to(name, given), given), alone);
   }
   stop({ id, name }: Running): Promise<boolean> {
     this.seekers.get(id)?.drop();
@@ -261,7 +280,7 @@ class Simulator {
   private period_ms(): number | null {
     if (this.barred || this.denied || document.visibilityState === "hidden") return null;
     const plays = this.replays.length > 0;
-    if (this.view !== "simulator") return this.overview_fault?.kind === "absent" ? null : plays ? PERIOD_MS : BACKGROUND_MS;
+    if (!HERE.has(this.view)) return this.overview_fault?.kind === "absent" ? null : plays ? PERIOD_MS : BACKGROUND_MS;
     const changes = this.pending.size > 0 || this.recording !== null || this.running.some(({ state }) => state === "stopping");
     return changes ? EAGER_MS : PERIOD_MS;
   }
@@ -271,7 +290,7 @@ class Simulator {
     if (this.period_ms() === null) return;
     const asked_ms = performance.now();
     const waits = [...this.pending.values()].some(({ act }) => act === "record" || act === "end" || act === "remove");
-    const here = this.view === "simulator";
+    const here = HERE.has(this.view);
     const stale = !(asked_ms - this.recordings_asked_ms < RECORDINGS_MS[here ? "here" : "elsewhere"]);
     const wanted = waits || (here ? stale || this.recording !== null : stale && this.recordings_fault?.kind !== "absent");
     if (wanted) this.recordings_asked_ms = asked_ms;
@@ -283,7 +302,7 @@ class Simulator {
       this.overview_fault = null;
       this.now_ms = now;
     } else {
-      if (this.overview_fault === null && this.view === "simulator") this.say(fault_text(overview.fault));
+      if (this.overview_fault === null && HERE.has(this.view)) this.say(fault_text(overview.fault));
       this.overview_fault = overview.fault;
     }
     if (recordings?.ok) {

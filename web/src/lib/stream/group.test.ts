@@ -79,7 +79,7 @@ describe("what the server says of a group in words", () => {
   it("is how hearts beat", () => {
     const hearts = [{ member: 2, rate_bpm: 61.5, rmssd_ms: 40, sdnn_ms: 50, pnn50_pct: 12, window_s: 60, corrected_share: 0.02 }];
     expect(read_group_event("group_hearts", { group: "g", beats: [{ member: 2, t: T }], hearts })).toEqual({
-      event: "hearts", group: "g", hearts: [{ member: 2, rate_bpm: 61.5, rmssd_ms: 40, sdnn_ms: 50, window_s: 60, corrected_share: 0.02 }], beats: [{ member: 2, t: T }],
+      event: "hearts", group: "g", hearts: [{ member: 2, rate_bpm: 61.5, rmssd_ms: 40, sdnn_ms: 50, window_s: 60, corrected_share: 0.02 }], beats: [{ member: 2, t: T }], breathing: [],
     });
   });
   it.each([
@@ -121,7 +121,7 @@ describe("a group", () => {
   it("keeps each heart's last beats once, in turn", () => {
     const group = new Group();
     group.hear({ event: "members", group: "g", members: ["a", "b"], left_out: 0 });
-    const hear = (...beats: [number, number][]) => group.hear({ event: "hearts", group: "g", hearts: [], beats: beats.map(([member, t]) => ({ member, t })) });
+    const hear = (...beats: [number, number][]) => group.hear({ event: "hearts", group: "g", hearts: [], breathing: [], beats: beats.map(([member, t]) => ({ member, t })) });
     hear([0, T], [1, T + 5], [0, T + 800]);
     hear([0, T + 800], [0, T + 1_600], [0, T + 900]);
     expect([group.beats.get(0), group.beats.get(1)]).toEqual([[T, T + 800, T + 1_600], [T + 5]]);
@@ -129,16 +129,37 @@ describe("a group", () => {
     expect([group.beats.get(1)!.length, group.beats.get(1)![0]]).toEqual([BEATS_MAX, T + 1_000]);
   });
 
+  it("knows what breathing does to a heart for as long as it is told with the hearts", () => {
+    const group = new Group();
+    const heart = { member: 0, rate_bpm: 60, rmssd_ms: 40, sdnn_ms: 50, pnn50_pct: 10, window_s: 60, corrected_share: 0 };
+    const tell = (breathing: unknown, hearts: unknown[] = [heart]) => {
+      const event = read_group_event("group_hearts", { group: "g", hearts, beats: [], ...(breathing === null ? {} : { breathing }) });
+      if (event !== null) group.hear(event);
+      return event !== null;
+    };
+    tell([{ member: 0, breath_per_min: 6.1, plv: 0.93, coherence: 0.9, segments: 7, peak_to_trough_ms: 120.5 }]);
+    expect(group.breathing.get(0)).toEqual({ member: 0, breath_per_min: 6.1, plv: 0.93, coherence: 0.9, segments: 7, peak_to_trough_ms: 120.5 });
+    // Beats alone say nothing of it.
+    tell([], []);
+    expect(group.breathing.size).toBe(1);
+    expect(tell([{ member: -1 }])).toBe(false);
+    tell([{ member: 0, plv: null }]);
+    expect(group.breathing.get(0)).toMatchObject({ plv: NaN, peak_to_trough_ms: NaN });
+    // An older server tells nothing of it.
+    tell(null);
+    expect(group.breathing.size).toBe(0);
+  });
+
   it("forgets pairs and hearts when others are in it, and only then", () => {
     const group = new Group();
     const members = (...ids: string[]) => group.hear({ event: "members", group: "g", members: ids, left_out: 0 });
     members("a", "b");
     group.hear({ event: "pairs", group: "g", pairs: [{ a: 0, b: 1, plv: 1, lag_s: 0, common_s: 60 }] });
-    group.hear({ event: "hearts", group: "g", hearts: [{ member: 1, rate_bpm: 60, rmssd_ms: 1, sdnn_ms: 1, window_s: 60, corrected_share: 0 }], beats: [{ member: 1, t: T }] });
+    group.hear({ event: "hearts", group: "g", hearts: [{ member: 1, rate_bpm: 60, rmssd_ms: 1, sdnn_ms: 1, window_s: 60, corrected_share: 0 }], beats: [{ member: 1, t: T }], breathing: [{ member: 1, breath_per_min: 6, plv: 0.9, coherence: 0.8, segments: 7, peak_to_trough_ms: 80 }] });
     members("a", "b");
-    expect([group.pairs.length, group.hearts.size]).toEqual([1, 1]);
+    expect([group.pairs.length, group.hearts.size, group.breathing.get(1)?.plv]).toEqual([1, 1, 0.9]);
     members("b", "c");
-    expect([group.pairs.length, group.hearts.size]).toEqual([0, 0]);
+    expect([group.pairs.length, group.hearts.size, group.breathing.size]).toEqual([0, 0, 0]);
   });
   it("is told to the page for as long as somebody holds it", () => {
     const said: ToWorker[] = [];
@@ -157,6 +178,30 @@ describe("a group", () => {
     expect(said.map((message) => message.kind === "groups" && message.wishes.length)).toEqual([1, 0]);
     tell({ kind: "group_frame", frame: decode_group(join(head(1, 0), reading(T + 9_000, nothing, 0, 0))) });
     expect([group.readings.length, group.met]).toEqual([2, false]);
+  });
+});
+
+describe("a group that two panels look at", () => {
+  it("is asked for once, told to both, and to the second from who is in it", () => {
+    const said: ToWorker[] = [];
+    const worker: WorkerLike = { postMessage: (message) => void said.push(message), onmessage: null };
+    const hub = new Hub(worker);
+    const tell = (data: ToPage) => worker.onmessage?.({ data } as MessageEvent<ToPage>);
+    const wish = { group: "chör", signal: "breath", tier: "live", sensors: "all" } as const;
+    const [first, second] = [new Group(), new Group()];
+    const leave_first = hub.watch_group(wish, first);
+    tell({ kind: "group_answer", answer: { group: "chör", latency_ms: 1_000, refused: "" } });
+    tell({ kind: "group_event", event: { event: "members", group: "chör", members: ["a", "b", "c"], left_out: 0 } });
+    const leave_second = hub.watch_group(wish, second);
+    expect([second.met, second.members, second.latency_ms]).toEqual([true, ["a", "b", "c"], 1_000]);
+    tell({ kind: "group_frame", frame: decode_group(good) });
+    expect([first.readings.length, second.readings.length]).toEqual([2, 2]);
+    leave_first();
+    leave_first();
+    tell({ kind: "group_event", event: { event: "members", group: "chör", members: ["a", "b"], left_out: 0 } });
+    expect([first.members.length, second.members.length]).toEqual([3, 2]);
+    leave_second();
+    expect(said.map((message) => message.kind === "groups" && message.wishes.length)).toEqual([1, 0]);
   });
 });
 

@@ -71,6 +71,19 @@ export interface Heart {
   corrected_share: number;
 }
 
+/** What breathing does to a heart, over the last two minutes. */
+export interface BreathingHeart {
+  member: number;
+  breath_per_min: number;
+  /** How steadily the heart's pace goes with the breath, 0 to 1. */
+  plv: number;
+  /** How much of the pace goes with the breath at its rate, 0 to 1. */
+  coherence: number;
+  /** Of that many stretches that the coherence is of. */
+  segments: number;
+  peak_to_trough_ms: number;
+}
+
 export interface Beat {
   member: number;
   /** Unix ms, by the server's clock. */
@@ -80,7 +93,7 @@ export interface Beat {
 export type GroupEvent =
   | { event: "members"; group: string; members: string[]; left_out: number }
   | { event: "pairs"; group: string; pairs: Pair[] }
-  | { event: "hearts"; group: string; hearts: Heart[]; beats: Beat[] };
+  | { event: "hearts"; group: string; hearts: Heart[]; beats: Beat[]; breathing: BreathingHeart[] };
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -177,7 +190,18 @@ export function read_group_event(event: string, payload: unknown): GroupEvent | 
         beats.push({ member: whose, t });
       }
     }
-    return { event: "hearts", group, hearts, beats };
+    const breathing: BreathingHeart[] = [];
+    if (Array.isArray(said["breathing"]) && said["breathing"].length <= MEMBERS_MAX) {
+      for (const one of said["breathing"]) {
+        const of = fields(one);
+        const whose = member(of?.["member"]);
+        if (of === null || whose === null) return null;
+        breathing.push({
+          member: whose, breath_per_min: figure(of["breath_per_min"]), plv: figure(of["plv"]), coherence: figure(of["coherence"]), segments: figure(of["segments"]), peak_to_trough_ms: figure(of["peak_to_trough_ms"]),
+        });
+      }
+    }
+    return { event: "hearts", group, hearts, beats, breathing };
   }
   return null;
 }
@@ -236,6 +260,8 @@ export class Group {
   pairs: Pair[] = [];
   /** By member. */
   readonly hearts = new Map<number, Heart>();
+  /** By member, as the newest word has it: whoever is not in it is not known any more. */
+  breathing = new Map<number, BreathingHeart>();
   /** Of each member the moments of their last beats, ascending. */
   readonly beats = new Map<number, number[]>();
   latency_ms = NaN;
@@ -275,6 +301,7 @@ export class Group {
         this.members = event.members;
         this.pairs = [];
         this.hearts.clear();
+        this.breathing.clear();
         this.beats.clear();
         break;
       case "pairs":
@@ -282,6 +309,8 @@ export class Group {
         break;
       case "hearts":
         for (const heart of event.hearts) this.hearts.set(heart.member, heart);
+        // Beats come more often, by themselves.
+        if (event.hearts.length > 0) this.breathing = new Map(event.breathing.map((one) => [one.member, one]));
         for (const { member, t } of event.beats) {
           const known = this.beats.get(member);
           if (known === undefined) this.beats.set(member, [t]);

@@ -10,7 +10,7 @@ import type { Group, GroupWish } from "./group";
 import type { HealthMessage } from "./health";
 import {
   key_of, Row, ROW_COLUMNS, wall_ms,
-  type Batch, type DetailRow, type Granted, type Lens, type Level, type Quality, type Roster, type RosterSensor,
+  type Batch, type DetailRow, type Granted, type Lens, type Level, type PastPiece, type PastWish, type Quality, type Roster, type RosterSensor,
   type Stats, type StreamCard, type ToPage, type ToWorker,
 } from "./messages";
 import type { Link } from "./phoenix";
@@ -18,6 +18,8 @@ import { capacity_for, Ring } from "./ring";
 
 export interface Stream {
   card: StreamCard;
+  /** By `key_of`. */
+  key: string;
   /** Present while someone draws it. */
   ring: Ring | null;
   /** Grows when the ring was begun again, and everything drawn of it is void. */
@@ -47,6 +49,7 @@ export interface Listener {
   quality?(granted: Granted): void;
   stats?(stats: Stats): void;
   detail?(sensor_id: string, rows: DetailRow[]): void;
+  past?(piece: PastPiece): void;
 }
 
 export class Hub {
@@ -54,6 +57,8 @@ export class Hub {
   total = 0;
   link: Link = "connecting";
   joins = 0;
+  /** Streams that were met so far: whoever holds one looks for it anew when there are others. */
+  introduced = 0;
   quality: Granted = { level: "", reason: "", focused: "" };
   stats: Stats | null = null;
   private by_handle = new Map<number, Stream>();
@@ -62,7 +67,8 @@ export class Hub {
   private watchers = new Map<string, number>();
   private watch_due = false;
   private waiting: Batch[] = [];
-  private groups = new Map<string, { wish: GroupWish; group: Group }>();
+  /** By name; several panels may look at one. */
+  private groups = new Map<string, { wish: GroupWish; held: Group[] }>();
   private listeners = new Set<Listener>();
   private worker: WorkerLike;
   private origin = "";
@@ -123,6 +129,10 @@ export class Hub {
   detail(sensor_id: string | null): void {
     this.worker.postMessage({ kind: "detail", sensor_id });
   }
+  /** Of the past this is wanted, and nothing else; what comes of it is told to listeners. */
+  past(wishes: PastWish[]): void {
+    this.worker.postMessage({ kind: "past", wishes });
+  }
   nudge(): void {
     this.worker.postMessage({ kind: "nudge" });
   }
@@ -134,6 +144,9 @@ export class Hub {
 
   stream(sensor_id: string, attribute_id: string): Stream | undefined {
     return this.by_key.get(key_of(sensor_id, attribute_id));
+  }
+  stream_by(key: string): Stream | undefined {
+    return this.by_key.get(key);
   }
   streams_of(sensor_id: string): Stream[] {
     return this.by_sensor.get(sensor_id) ?? [];
@@ -169,15 +182,32 @@ export class Hub {
 
   /** Whatever is said of this group goes into `group` from now on, until the answer is called. */
   watch_group(wish: GroupWish, group: Group): () => void {
-    const held = { wish, group };
-    this.groups.set(wish.group, held);
-    this.tell_groups();
+    const known = this.groups.get(wish.group);
+    if (known === undefined) {
+      this.groups.set(wish.group, { wish, held: [group] });
+      this.tell_groups();
+    } else {
+      // Who is in it is said once: whoever comes later is told here.
+      const [first] = known.held;
+      if (first?.met === true) group.hear({ event: "members", group: wish.group, members: first.members, left_out: first.left_out });
+      Object.assign(group, { latency_ms: first?.latency_ms ?? NaN, refused: first?.refused ?? "" });
+      known.held.push(group);
+    }
+    let is_held = true;
     return () => {
+      if (!is_held) return;
+      is_held = false;
       group.rest();
-      if (this.groups.get(wish.group) !== held) return;
+      const { held } = this.groups.get(wish.group)!;
+      held.splice(held.indexOf(group), 1);
+      if (held.length > 0) return;
       this.groups.delete(wish.group);
       this.tell_groups();
     };
+  }
+
+  private held(group: string): readonly Group[] {
+    return this.groups.get(group)?.held ?? [];
   }
 
   private tell_groups(): void {
@@ -212,13 +242,13 @@ export class Hub {
       const count = batch.index[e * 3 + 2]!;
       if (stream === undefined) throw new Error("a batch names a stream that was never introduced");
       const lanes = stream.card.lanes;
-      if (!this.watchers.has(key_of(stream.card.sensor_id, stream.card.attribute_id))) {
+      if (!this.watchers.has(stream.key)) {
         p += count;
         v += count * lanes;
         continue;
       }
       if (stream.ring === null || batch.index[e * 3 + 1] === 1) {
-        stream.ring = new Ring(Math.max(capacity_for(stream.card.rate_hz), count), lanes);
+        stream.ring = new Ring(Math.max(capacity_for(stream.card.rate_hz, lanes), count), lanes);
         stream.epoch++;
       }
       const ring = stream.ring;
@@ -265,17 +295,19 @@ export class Hub {
       case "detail":
         for (const listener of this.listeners) listener.detail?.(message.sensor_id, message.rows);
         break;
+      case "past":
+        for (const listener of this.listeners) listener.past?.(message.piece);
+        break;
       // Into a ring at once: a page that draws nothing gathers nothing.
       case "group_frame":
-        this.groups.get(message.frame.group)?.group.take(message.frame, wall_ms());
+        for (const group of this.held(message.frame.group)) group.take(message.frame, wall_ms());
         break;
       case "group_event":
-        this.groups.get(message.event.group)?.group.hear(message.event);
+        for (const group of this.held(message.event.group)) group.hear(message.event);
         break;
       case "group_answer": {
         const { group, latency_ms, refused } = message.answer;
-        const held = this.groups.get(group);
-        if (held !== undefined) Object.assign(held.group, { latency_ms, refused });
+        for (const one of this.held(group)) Object.assign(one, { latency_ms, refused });
         break;
       }
     }
@@ -288,12 +320,14 @@ export class Hub {
       known.card = card;
       return;
     }
+    const key = key_of(card.sensor_id, card.attribute_id);
     const stream: Stream = {
-      card, ring: null, epoch: 0, per_s: 0, last_ms: NaN, value: NaN, text: "",
+      card, key, ring: null, epoch: 0, per_s: 0, last_ms: NaN, value: NaN, text: "",
       gaps: 0, duplicates: 0, missed: 0, seeds: 0, changed_ms: NaN,
     };
     this.by_handle.set(card.handle, stream);
-    this.by_key.set(key_of(card.sensor_id, card.attribute_id), stream);
+    this.by_key.set(key, stream);
+    this.introduced++;
     const siblings = this.by_sensor.get(card.sensor_id);
     if (siblings === undefined) this.by_sensor.set(card.sensor_id, [stream]);
     else siblings.push(stream);

@@ -96,6 +96,37 @@ export interface DetailRow {
   payload: string;
 }
 
+/** A span of a stream's past, as far as it is kept, for a window that is drawn on so many columns. */
+export interface PastWish {
+  sensor_id: string;
+  attribute_id: string;
+  rate_hz: number;
+  lanes: number;
+  names: string[];
+  from_ms: number;
+  to_ms: number;
+  window_ms: number;
+  columns: number;
+}
+
+/** The same as it was found. Each point stands for `step_ms` from its time on; 0: they are samples, and there are no means. */
+export interface PastPiece {
+  /** By `key_of`. */
+  key: string;
+  standing: "kept" | "not_kept" | "not_shared" | "failed";
+  from_ms: number;
+  to_ms: number;
+  window_ms: number;
+  step_ms: number;
+  lanes: number;
+  times: Float64Array<ArrayBuffer>;
+  low: Float32Array<ArrayBuffer>;
+  high: Float32Array<ArrayBuffer>;
+  mean: Float32Array<ArrayBuffer>;
+  /** Parts that the server could not read. */
+  damaged: number;
+}
+
 /** What is watched, and where a token for it is asked for. */
 export interface Lens {
   viewers_url: string;
@@ -115,6 +146,7 @@ export type ToWorker =
   | { kind: "quality"; quality: Quality }
   | { kind: "health"; report: HealthMessage }
   | { kind: "groups"; wishes: GroupWish[] }
+  | { kind: "past"; wishes: PastWish[] }
   | { kind: "taken"; spare: Batch | null }
   | { kind: "nudge" };
 
@@ -127,6 +159,7 @@ export type ToPage =
   | { kind: "texts"; texts: [handle: number, text: string][] }
   | { kind: "stats"; stats: Stats }
   | { kind: "detail"; sensor_id: string; rows: DetailRow[] }
+  | { kind: "past"; piece: PastPiece }
   | { kind: "group_answer"; answer: Answer }
   | { kind: "group_event"; event: GroupEvent }
   | { kind: "group_frame"; frame: GroupFrame };

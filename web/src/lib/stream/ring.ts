@@ -10,13 +10,22 @@
 export const RING_SPAN_S = 24;
 export const RING_POINTS_MIN = 256;
 export const RING_POINTS_MAX = 65_536;
-/** A skeleton has 99 cells; no one looks at more than this many lines in one strip. */
+/** No one looks at more than this many lines in one strip. */
 export const LANES_MAX = 6;
+/** The server's own bound: a stream's width is a byte. */
+const WIDE_MAX = 255;
 
-export function capacity_for(rate_hz: number): number {
-  const want = Number.isFinite(rate_hz) && rate_hz > 0 ? Math.ceil(rate_hz * RING_SPAN_S) : 0;
-  return Math.min(RING_POINTS_MAX, Math.max(RING_POINTS_MIN, want));
+/** How many cells of a sample are kept: of a body all, for it is drawn whole. */
+export function lanes_of(attribute_type: string, width: number): number {
+  return Math.min(attribute_type === "skeleton" ? WIDE_MAX : LANES_MAX, width);
 }
+
+/** Points for the span, in a ring of so many lanes; a wide one is bounded by its cells. */
+export function capacity_for(rate_hz: number, lanes = 1): number {
+  const want = Number.isFinite(rate_hz) && rate_hz > 0 ? Math.ceil(rate_hz * RING_SPAN_S) : 0;
+  return Math.min(points_max(lanes), Math.max(RING_POINTS_MIN, want));
+}
+const points_max = (lanes: number): number => (lanes <= LANES_MAX ? RING_POINTS_MAX : Math.floor(RING_POINTS_MAX / lanes));
 
 export class Ring {
   readonly lanes: number;
@@ -27,6 +36,9 @@ export class Ring {
   times: Float64Array;
   low: Float32Array;
   high: Float32Array;
+  /** Of the past: each point stands for so long from its time on, and has a mean, too. 0: it is a sample, or a digest's window. */
+  step_ms = 0;
+  mean: Float32Array | null = null;
 
   constructor(capacity: number, lanes = 1) {
     this.capacity = capacity;
@@ -34,6 +46,15 @@ export class Ring {
     this.times = new Float64Array(capacity);
     this.low = new Float32Array(capacity * lanes);
     this.high = new Float32Array(capacity * lanes);
+  }
+
+  /** Those that a strip draws. */
+  get drawn_lanes(): number {
+    return Math.min(this.lanes, LANES_MAX);
+  }
+
+  get bytes(): number {
+    return this.times.byteLength + this.low.byteLength + this.high.byteLength;
   }
 
   /** The number of the oldest point held. */
@@ -121,16 +142,22 @@ export class Ring {
    * before counts, because a line leads from it.
    */
   extent(t: number, out: { low: number; high: number }): boolean {
+    return this.extent_between(Math.max(this.first, this.lower_bound(t) - 1), this.total, out);
+  }
+  /** The same of the points `from..to`, which are held. */
+  extent_between(from: number, to: number, out: { low: number; high: number }): boolean {
+    const { capacity, lanes, drawn_lanes, low: lows, high: highs } = this;
     let low = Infinity;
     let high = -Infinity;
-    for (let i = Math.max(this.first, this.lower_bound(t) - 1); i < this.total; i++) {
-      const slot = (i % this.capacity) * this.lanes;
-      for (let lane = 0; lane < this.lanes; lane++) {
-        const a = this.low[slot + lane]!;
-        const b = this.high[slot + lane]!;
+    let slot = from % capacity;
+    for (let i = from; i < to; i++) {
+      for (let cell = slot * lanes; cell < slot * lanes + drawn_lanes; cell++) {
+        const a = lows[cell]!;
+        const b = highs[cell]!;
         if (a < low) low = a;
         if (b > high) high = b;
       }
+      if (++slot === capacity) slot = 0;
     }
     out.low = low;
     out.high = high;
@@ -148,8 +175,9 @@ export class Ring {
 
   /** A stream faster than it declared gets room; its bound is RING_POINTS_MAX. */
   private grow_if_short(t: number): void {
-    if (this.capacity >= RING_POINTS_MAX || t - this.time(this.first) >= (RING_SPAN_S / 2) * 1000) return;
-    const capacity = Math.min(RING_POINTS_MAX, this.capacity * 2);
+    const most = points_max(this.lanes);
+    if (this.capacity >= most || t - this.time(this.first) >= (RING_SPAN_S / 2) * 1000) return;
+    const capacity = Math.min(most, this.capacity * 2);
     const times = new Float64Array(capacity);
     const low = new Float32Array(capacity * this.lanes);
     const high = new Float32Array(capacity * this.lanes);

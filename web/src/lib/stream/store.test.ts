@@ -109,6 +109,32 @@ describe("from frame to page", () => {
     expect(p.store.stats(T)).toMatchObject({ gaps: 0, duplicates: 0 });
   });
 
+  it("a body is held whole while it is drawn, within a bound, and not otherwise", async () => {
+    const { store, hub, pass } = pair();
+    const wide: Card = { ...card, width: 132, rate_hz: 30, attribute_id: "pose", attribute_type: "skeleton", shape: `[${Array(132).fill("\u0001").join(",")}]` };
+    const pose = (from: number): Frame => ({
+      server_ms: T, n_slices: 1, cards: from === 0 ? [wide] : [], times: new Float64Array([T + 33 * from]), cells: Float64Array.from({ length: 132 }, (_, cell) => from + cell / 1_000),
+      slices: [{ id: 7, width: 132, form: Form.Raw, from, n: 1, covered: 1, missed: 0, count: 0, numeric: false, avg: NaN, min: NaN, max: NaN, texts: null, times_at: 0, cells_at: 0 }],
+    });
+    store.take(pose(0), T);
+    pass();
+    expect(hub.stream("s", "pose")!.card.lanes).toBe(132);
+    const release = hub.watch("s", "pose");
+    await Promise.resolve();
+    for (let k = 1; k <= 600; k++) store.take(pose(k), T + 33 * k);
+    pass();
+    const ring = hub.stream("s", "pose")!.ring!;
+    expect([ring.lanes, ring.capacity, ring.length, ring.drawn_lanes]).toEqual([132, 496, 496, 6]);
+    expect(ring.low_at(ring.total - 1, 131)).toBeCloseTo(600.131, 3);
+    release();
+    await Promise.resolve();
+    hub.watch("s", "pose");
+    await Promise.resolve();
+    store.take(pose(601), T + 33 * 601);
+    pass();
+    expect(hub.stream("s", "pose")!.ring!.length).toBe(1);
+  });
+
   it("a sensor that restarts goes on in the same strip under its new stream", async () => {
     const p = pair();
     p.hub.watch("s", "ecg");

@@ -6,7 +6,7 @@
 
 import { Form, type Card, type Frame, type Slice } from "./decode";
 import { key_of, ROW_COLUMNS, type Batch, type DetailRow, type Stats, type StreamCard } from "./messages";
-import { capacity_for, Cursor, LANES_MAX, Ring } from "./ring";
+import { capacity_for, Cursor, LANES_MAX, lanes_of, Ring } from "./ring";
 import { cell_names, payload_text } from "./shape";
 
 /** Streams remembered; the longest-gone are forgotten first. */
@@ -82,13 +82,13 @@ class Stream {
     this.handle = handle;
     this.key = key;
     this.card = card;
-    this.lanes = Math.min(LANES_MAX, card.width);
+    this.lanes = lanes_of(card.attribute_type, card.width);
     this.latest = new Float64Array(card.width).fill(NaN);
   }
 
   introduce(card: Card): void {
     if (card.width !== this.card.width) {
-      this.lanes = Math.min(LANES_MAX, card.width);
+      this.lanes = lanes_of(card.attribute_type, card.width);
       this.latest = new Float64Array(card.width).fill(NaN);
       this.ring = null;
       this.sent = -1;
@@ -106,9 +106,13 @@ class Stream {
     this.cursor.restart();
   }
 
-  open(): Ring | null {
-    if (this.lanes === 0) return null;
-    return (this.ring ??= new Ring(capacity_for(this.card.rate_hz), this.lanes));
+  /** A wide one takes a quarter of a megabyte: it is held while it is drawn. */
+  open(drawn: boolean): Ring | null {
+    if (this.lanes === 0 || (this.lanes > LANES_MAX && !drawn)) return null;
+    return (this.ring ??= new Ring(capacity_for(this.card.rate_hz, this.lanes), this.lanes));
+  }
+  unwatch(): void {
+    if (this.lanes > LANES_MAX) this.ring = null;
   }
 }
 
@@ -214,7 +218,7 @@ export class Store {
       }
     }
     if (stream.gone || slice.texts !== null) return;
-    const ring = stream.open();
+    const ring = stream.open(this.watched.has(stream));
     if (ring === null) return;
     if (slice.form === Form.Digest && slice.numeric && slice.count > 1) {
       ring.push_range(n > 0 ? frame.times[times_at]! : frame.server_ms, slice.min, slice.max);
@@ -243,6 +247,7 @@ export class Store {
       if (!this.watched.has(stream)) stream.sent = -1;
       watched.add(stream);
     }
+    for (const stream of this.watched) if (!watched.has(stream)) stream.unwatch();
     this.watched = watched;
   }
 

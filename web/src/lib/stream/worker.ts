@@ -5,6 +5,7 @@ import { decode_group, read_group_event } from "./group";
 import { Groups } from "./groups";
 import { wall_ms, type Batch, type Lens, type Quality, type Roster, type ToPage, type ToWorker } from "./messages";
 import type { AttentionMessage } from "./attention";
+import type { Pasts } from "./past";
 import { reason_of, ViewerChannel, type Mint, type SocketLike } from "./phoenix";
 import { Store } from "./store";
 
@@ -119,6 +120,20 @@ function offer(): void {
   say({ kind: "batch", batch }, [batch.index.buffer, batch.times.buffer, batch.low.buffer, batch.high.buffer]);
 }
 
+/** What is kept, of whoever goes back there. */
+let pasts: Promise<Pasts> | null = null;
+function get_pasts(): Promise<Pasts> {
+  pasts ??= import("./past").then(({ Pasts }) => new Pasts({
+    push: (event, payload) => channel?.push(event, payload) ?? Promise.resolve({ ok: false, response: { reason: "not_joined" } }),
+    fetch: (path) => fetch(new URL(path, lens.viewers_url), { headers: bearer === null ? {} : { authorization: `Bearer ${bearer}` }, cache: "no-store" }),
+    wait: (ms) => new Promise((done) => setTimeout(done, ms)),
+    say: (piece) => say({ kind: "past", piece }, [piece.times.buffer, piece.low.buffer, piece.high.buffer, piece.mean.buffer]),
+  }));
+  // What could not be loaded is loaded anew the next time.
+  pasts.catch(() => (pasts = null));
+  return pasts;
+}
+
 function start(socket_url: string): void {
   channel = new ViewerChannel(
     socket_url,
@@ -203,6 +218,9 @@ scope.onmessage = ({ data }) => {
       break;
     case "groups":
       groups.want(data.wishes);
+      break;
+    case "past":
+      void get_pasts().then((them) => them.want(data.wishes));
       break;
     case "taken":
       ready = true;

@@ -1,13 +1,13 @@
 /**
- * What the page knows of the server itself, asked once a second while the System view is seen and not
- * paused. The last five minutes are kept when one goes elsewhere; the time away is a gap.
+ * What the page knows of the server itself, asked once a second while the System view or a panel of it is seen
+ * and not paused. The last five minutes are kept when one goes elsewhere; the time away is a gap.
  */
 
 import { untrack } from "svelte";
 import { app } from "../app.svelte";
 import type { Answer, Fault } from "../ask";
 import type { View } from "../route";
-import { fault_text, resource_short, system_strings as strings } from "../strings";
+import { age_text, fault_text, resource_short, system_strings as strings } from "../strings";
 import { Client, type Chosen } from "./client";
 import { History, point_of } from "./history";
 import type { Decision, System, Trace } from "./shape";
@@ -34,6 +34,8 @@ class SystemState {
   /** For those who hear the page. */
   spoken = $state("");
   denied = $state(false);
+  /** Panels in which it is looked at, the first of which shows it. */
+  panels = $state.raw<readonly string[]>([]);
   readonly history = new History();
 
   private client = new Client(app.server);
@@ -56,6 +58,16 @@ class SystemState {
     untrack(() => this.wake());
   }
 
+  /** In a panel of a room, until the answer is called. */
+  look(panel: string): () => void {
+    this.panels = [...this.panels, panel];
+    this.wake();
+    return () => {
+      this.panels = this.panels.filter((one) => one !== panel);
+      this.wake();
+    };
+  }
+
   /** With a new token there is new hope. */
   allowed(): void {
     this.denied = false;
@@ -74,7 +86,7 @@ class SystemState {
   }
 
   private get looks(): boolean {
-    return this.view === "system" && !this.barred && !this.denied && !this.paused && document.visibilityState !== "hidden";
+    return (this.view === "system" || this.panels.length > 0) && !this.barred && !this.denied && !this.paused && document.visibilityState !== "hidden";
   }
 
   private wake(): void {
@@ -140,3 +152,20 @@ class SystemState {
 }
 
 export const system = new SystemState();
+
+/** An answer that takes longer is told to be late. */
+const LATE_MS = 4_000;
+/** What is wrong with what is shown; null: nothing. */
+export function trouble_of({ fault, now_ms, answered_ms, paused }: SystemState): string | null {
+  const age_ms = now_ms - answered_ms;
+  if (fault === null && !(age_ms > LATE_MS && !paused)) return null;
+  const age = Number.isNaN(age_ms) ? null : age_text(Math.round(age_ms / 1_000) * 1_000).replace(".0", "");
+  switch (fault?.kind) {
+    case "absent": return strings.absent;
+    case "malformed": return strings.malformed;
+    case undefined:
+    case "unreachable":
+    case "late": return strings.stale(age);
+    default: return strings.failed(fault_text(fault!), age);
+  }
+}

@@ -93,13 +93,15 @@ const states = ({ sessions }: SessionsState) => (sessions ?? []).map(({ name, st
 describe("sessions", () => {
   it("are begun of exactly the group that is chosen, and a name is only sent when there is one", async () => {
     const { state, bodies } = house();
-    await state.start({ signal: "heart_low", tier: "live", who: ["b", "a"] }, { name: "monday", condition: "paced" });
-    await state.start({ signal: "breath", tier: "prompt", who: "all" }, { name: "", condition: "free" });
+    await state.start({ signal: "heart_low", tier: "live", who: ["b", "a"] }, { name: "monday", condition: "paced", room: null });
+    await state.start({ signal: "breath", tier: "prompt", who: ["a", "b"] }, { name: "tuesday", condition: "free", room: "choir" });
+    await state.start({ signal: "breath", tier: "prompt", who: "all" }, { name: "", condition: "free", room: null });
     expect(bodies).toEqual([
       { signal: "heart_low", tier: "live", sensors: ["a", "b"], condition: "paced", name: "monday" },
+      { signal: "breath", tier: "prompt", sensors: ["a", "b"], condition: "free", name: "tuesday", room: "choir" },
       { signal: "breath", tier: "prompt", sensors: "all", condition: "free" },
     ]);
-    expect(states(state)).toEqual(["monday running", "session-1 running"]);
+    expect(states(state)).toEqual(["monday running", "tuesday running", "session-1 running"]);
     expect(state.spoken).toBe(strings.started("session-1"));
   });
 
@@ -164,7 +166,7 @@ describe("sessions", () => {
   it("say the server's own sentence where they were refused, until that is closed", async () => {
     const { state, refuse } = house();
     refuse(json(409, { error: "there is a session `monday` already", code: "already_exists" }));
-    expect(await state.start({ signal: "breath", tier: "prompt", who: "all" }, { name: "monday", condition: "free" })).toBe(false);
+    expect(await state.start({ signal: "breath", tier: "prompt", who: "all" }, { name: "monday", condition: "free", room: null })).toBe(false);
     expect(state.faults.get(START)).toBe("Could not start the session. There is a session `monday` already.");
     expect(state.doing(START)).toBe(null);
     state.forgive(START);

@@ -22,6 +22,8 @@ export interface Session {
   why: string | null;
   signal: string;
   condition: string;
+  /** The room whose people it is of; null: of nobody's room. */
+  room: string | null;
   /** When it began; null where nothing was measured. */
   at_ms: number | null;
   /** Of what there is. */
@@ -49,6 +51,8 @@ export interface Sessions {
 export interface Given {
   name: string;
   condition: Condition;
+  /** Whose sensors are meant, of those in a room. */
+  room: string | null;
 }
 
 /** Not on the shelf yet, and changing. */
@@ -73,6 +77,7 @@ export function read_session(value: unknown): Session | null {
     why: words(said["why"]),
     signal: text(said["signal"]),
     condition: text(said["condition"]),
+    room: name(said["room"]),
     at_ms: at === 0 ? null : at,
     seconds: number(said["seconds"]) ?? number(said["duration_s"]) ?? 0,
     people: people?.length ?? number(said["people"]) ?? 0,
@@ -112,9 +117,9 @@ export class Client {
     return this.server.ask("GET", path_of(session), read_session);
   }
   /** Exactly the group that is chosen. An empty name is the server's to choose. */
-  start({ signal, tier, who }: Choice, { name: named, condition }: Given): Promise<Answer<Session>> {
+  start({ signal, tier, who }: Choice, { name: named, condition, room }: Given): Promise<Answer<Session>> {
     const sensors = who === "all" ? who : [...who].sort();
-    return this.server.ask("POST", ROOT, read_session, { signal, tier, sensors, condition, ...(named === "" ? {} : { name: named }) });
+    return this.server.ask("POST", ROOT, read_session, { signal, tier, sensors, condition, ...(named === "" ? {} : { name: named }), ...(room === null ? {} : { room }) });
   }
   stop(session: string): Promise<Answer<Session>> {
     return this.server.ask("POST", `${path_of(session)}/stop`, read_session, {});

@@ -72,7 +72,7 @@ describe("the catalogue", () => {
 
   it("has every message that the page uses, and uses every message that it has", () => {
     const sections: Record<string, string> = {
-      strings: "page", room_strings: "room", people_strings: "people", rooms_strings: "rooms", device_strings: "device", palette_strings: "palette", settings_strings: "settings", about_strings: "about", together_strings: "together", session_strings: "session", simulator_strings: "simulator", system_strings: "system",
+      strings: "page", room_strings: "room", people_strings: "people", rooms_strings: "rooms", chat_strings: "chat", consent_strings: "consent", device_strings: "device", devices_strings: "devices", known_strings: "known", palette_strings: "palette", settings_strings: "settings", about_strings: "about", together_strings: "together", session_strings: "session", simulator_strings: "simulator", system_strings: "system",
     };
     const sources = import.meta.glob<string>("/src/**/*.{svelte,ts}", { query: "?raw", import: "default", eager: true });
     const missing: string[] = [];

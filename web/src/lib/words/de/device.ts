@@ -17,6 +17,7 @@ export const device: Whole<(typeof en)["device"]> = {
   newest: "Neuester Wert",
   listen: "Anhören",
   listening: "Zu hören",
+  stop_tone: "Ton aus",
   listen_of: "{0}: {1}",
   listen_why: "Je höher der Wert in den letzten zehn Sekunden, desto höher der Ton.",
   jitter: "Schwankung",

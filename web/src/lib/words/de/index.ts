@@ -2,7 +2,11 @@
 
 import type { en } from "../en";
 import type { Whole } from "../speak";
+import { chat } from "./chat";
+import { consent } from "./consent";
 import { device } from "./device";
+import { devices } from "./devices";
+import { known } from "./known";
 import { faults, limits, page, time, types, units } from "./page";
 import { palette } from "./palette";
 import { people, rooms } from "./people";
@@ -12,4 +16,4 @@ import { simulator } from "./simulator";
 import { resource_short, system } from "./system";
 import { session, together } from "./together";
 
-export const de: Whole<typeof en> = { page, limits, faults, time, units, types, room, people, rooms, device, palette, settings, about, together, session, simulator, system, resource_short };
+export const de: Whole<typeof en> = { page, limits, faults, time, units, types, room, people, rooms, chat, consent, device, devices, known, palette, settings, about, together, session, simulator, system, resource_short };

@@ -4,12 +4,12 @@ import type { en } from "../en";
 import type { Whole } from "../speak";
 
 export const room: Whole<(typeof en)["room"]> = {
-  panels: { grid: "Sensoren", waves: "Kurven", values: "Werte", graph: "Netz", map: "Karte", motion: "Bewegung", gaze: "Blick", group: "Gruppe", hrv: "Herzvariabilität", raw: "Alle Zahlen" },
+  panels: { grid: "Sensoren", waves: "Kurven", values: "Werte", graph: "Netz", map: "Karte", motion: "Bewegung", pose: "Haltung", gaze: "Blick", group: "Gruppe", hrv: "Herzvariabilität", raw: "Alle Zahlen", system: "System" },
   panels_of: "Felder",
   panels_menu: "Felder",
   presets_of: "Den Raum einrichten für",
   presets: {
-    sensors: "Sensoren", overview: "Überblick", ecg: "Alle EKG", breathing: "Atmung", hearts: "Herzen", together: "Gemeinsam", motion: "Bewegung", places: "Orte", gaze: "Blick", raw: "Alle Zahlen",
+    sensors: "Sensoren", overview: "Überblick", ecg: "Alle EKG", breathing: "Atmung", hearts: "Herzen", together: "Gemeinsam", motion: "Bewegung", pose: "Haltung", places: "Orte", gaze: "Blick", raw: "Alle Zahlen",
   },
   add_of: "Ein Feld hinzufügen",
   full: "Ein Raum hat höchstens {0, number} Felder: schließen Sie zuerst eines.",
@@ -40,7 +40,14 @@ export const room: Whole<(typeof en)["room"]> = {
   is_live: "live",
   is_at: "{0}, vor {1}",
   behind: "−{0} s",
-  axis_keys: "Pfeiltasten rücken um eine Zehntelsekunde, mit Umschalt um eine Sekunde, Bild auf und ab um ein Fenster, Pos1 und Ende an die Enden. Anderswo hält die Leertaste die Zeit an und lässt sie weitergehen, eckige Klammern ändern das Fenster, und die Ziffern 1 bis 9 markieren diesen Zeitpunkt.",
+  axis_keys: "Pfeiltasten rücken um eine Zehntelsekunde, bei Fenstern ab einer Minute um ein Hundertstel davon, mit Umschalt um das Zehnfache, Bild auf und ab um ein Fenster, Pos1 und Ende an die Enden; was weiter zurückliegt, wird geholt, wo es aufbewahrt ist. Anderswo hält die Leertaste die Zeit an und lässt sie weitergehen, eckige Klammern ändern das Fenster, und die Ziffern 1 bis 9 markieren diesen Zeitpunkt.",
+  reach: "Wie weit die Achse zurückreicht",
+  reach_hint: "Weiter zurück, als die Seite behält, wird geholt, was aufbewahrt ist",
+  days: "{0, plural, one {# Tag} other {# Tage}}",
+  past: { asking: "wird geholt …", empty: "von da nichts aufbewahrt", not_kept: "nicht aufbewahrt", not_shared: "wird Ihnen nicht gezeigt", failed: "war nicht zu holen" },
+  past_samples: "jeder Wert",
+  past_summed: "Tiefster, höchster, mittlerer je {0}",
+  past_unkept: "{0, plural, one {Nur die letzten {1} sind hier: die Vergangenheit dieses Sensors wird nicht aufbewahrt.} other {Nur die letzten {1} sind hier: die Vergangenheit von # Sensoren wird nicht aufbewahrt.}}",
   mark: "Markieren",
   mark_hint: "Markiert diesen Zeitpunkt; das tun auch die Tasten 1 bis 9, jede mit ihrer Ziffer",
   marked: "Mit {0} markiert.",
@@ -64,7 +71,7 @@ export const room: Whole<(typeof en)["room"]> = {
   remarks: { low: "niedrig", very_low: "fast leer" },
   columns: {
     sensor: "Sensor", signal: "Signal", signals: "Signale", type: "Art", value: "Wert", last: "Neuester", low: "Tiefster", high: "Höchster", mean: "Mittel", points: "Punkte", rate: "Kommt/s", declared: "Sendet/s", age: "Alter",
-    missed: "Verpasst", gaps: "Fehler", attention: "Aufmerksamkeit", latitude: "Breite", longitude: "Länge", speed: "Tempo", rest: "Ruhepunkt", across: "Quer", down: "Hinab", lasted: "Dauer", before_end: "Vor dem letzten",
+    missed: "Verpasst", gaps: "Fehler", attention: "Aufmerksamkeit", latitude: "Breite", longitude: "Länge", speed: "Tempo", rest: "Ruhepunkt", across: "Quer", down: "Hinab", lasted: "Dauer", before_end: "Vor dem letzten", joint: "Gelenk", certain: "Sicher gesehen",
   },
 
   mode: "Was die Farbe sagt",
@@ -97,8 +104,20 @@ export const room: Whole<(typeof en)["room"]> = {
   whose: "Wessen Augen",
   gaze_label: "{0}: der Blick ruhte {1, plural, =0 {nirgends} one {einmal} other {#-mal}} in {3}, im Mittel {2}",
 
+  nobody_seen: "Hier wird niemand von einer Kamera gesehen.",
+  pose_label: "{0, plural, one {# Körper} other {# Körper}}",
+  pose_key: "Volle Gelenke sind die linken des Körpers; was gestrichelt ist, ist geraten.",
+  pose_says: "{0}: {1, select, upright {aufrecht} lying {liegt} stale {stumm} other {nicht ganz zu sehen}}{2, select, none {, Hände unten} left {, linke Hand oben} right {, rechte Hand oben} both {, beide Hände oben} other {}}",
+  joints: { nose: "Nase", left_shoulder: "Linke Schulter", right_shoulder: "Rechte Schulter", left_wrist: "Linkes Handgelenk", right_wrist: "Rechtes Handgelenk", left_hip: "Linke Hüfte", right_hip: "Rechte Hüfte", left_ankle: "Linker Knöchel", right_ankle: "Rechter Knöchel" },
+
   hrv_says: "{0}: RMSSD {1} ms, SDNN {2} ms über {4}, {3} der Schläge berichtigt",
   hrv_nobody: "Mindestens zwei Leute mit EKG: der Server misst Herzen in Gruppen.",
+  breathing_of: "{0}: das Herz mit dem Atem",
+  breathing: { plv: "Phasenkopplung (PLV)", coherence: "Kohärenz", trough: "Spitze zu Tal", breath: "Atem" },
+  breathing_rate: "{0} in der Minute",
+  breathing_over: "Über zwei Minuten, {0, plural, one {# Abschnitt} other {# Abschnitte}}. Herz und Atem von Fremden kommen in einem von zwanzig Fällen über eine PLV von 0,50.",
+  breathing_soon: "Noch nicht genug Daten: Es braucht zwei Minuten Herz und Atem derselben Person.",
+  breathing_none: "Von dieser Person wird hier kein Atem gemessen.",
   newest_beat: "neuester Schlag",
   this_interval: "dieser Abstand",
   next_interval: "der nächste",

@@ -30,7 +30,7 @@ export const about: Whole<(typeof en)["about"]> = {
   view: "Über",
   access: "Barrierefreiheit",
   access_aim: "Diese Seite soll WCAG 2.2 AA erfüllen. Jede Ansicht wird in ihren Designs mit axe-core geprüft und allein mit der Tastatur begangen.",
-  access_signals: "Jede Zeichnung eines Signals hat einen Namen und eine Zusammenfassung in Worten, alle fünf Sekunden erneuert; was gezeichnet ist, lässt sich als Tabelle oder als neueste Werte lesen. Auf der Seite eines Sensors ist ein Signal als Ton zu hören.",
+  access_signals: "Jede Zeichnung eines Signals hat einen Namen und eine Zusammenfassung in Worten, alle fünf Sekunden erneuert; was gezeichnet ist, lässt sich als Tabelle oder als neueste Werte lesen. Auf einer Kachel und auf der Seite eines Sensors ist ein Signal als Ton zu hören.",
   access_attention: "Was Sie mit der Tastatur erreichen, gilt als angesehen, ganz wie das unter einem Zeiger: es kommt vollständig.",
   access_colour: "Nichts wird allein durch Farbe gesagt. Text steht mit 4,5:1 oder mehr, Kurven mit 3:1 oder mehr.",
   access_limits: "Was sie noch nicht kann: von schnellen Signalen zeigt die Tabelle nur, was empfangen wurde.",

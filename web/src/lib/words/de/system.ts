@@ -11,6 +11,8 @@ export const system: Whole<(typeof en)["system"]> = {
   malformed: "Der Server antwortet, aber nicht so, dass diese Seite es lesen kann. Seite und Server sind vielleicht verschiedene Versionen: laden Sie die Seite neu.",
   stale: "{0, select, null {Der Server antwortet nicht. Neuer Versuch …} other {Der Server antwortet nicht. Was Sie sehen, ist von vor {0}. Neuer Versuch …}}",
   failed: "{1, select, null {{0} Neuer Versuch …} other {{0} Was Sie sehen, ist von vor {1}. Neuer Versuch …}}",
+  to_page: "Alles über das System",
+  elsewhere: "Es steht in einem anderen Feld dieses Raums.",
   not_told: "Der Server sagt es nicht.",
   pause: "Anhalten",
   resume: "Fortsetzen",

@@ -126,7 +126,7 @@ export const together: Whole<(typeof en)["together"]> = {
   everyone: "Alle in der Gruppe",
   everyone_hint: "Wie weit vor oder hinter dem Mittel der Gruppe, in Teilen eines Zyklus.",
   hearts_hint: "Herzfrequenz und ihre Schwankung gelten für das genannte Fenster, nach der Korrektur von Schlägen, die nicht stimmen können.",
-  columns: { name: "Name", state: "Zustand", ahead: "Zyklen", rate: "Frequenz", rmssd: "RMSSD", sdnn: "SDNN", window: "Über", corrected: "Korrigiert" },
+  columns: { name: "Name", state: "Zustand", ahead: "Zyklen", rate: "Frequenz", rmssd: "RMSSD", sdnn: "SDNN", window: "Über", corrected: "Korrigiert", plv: "Mit dem Atem", coherence: "Kohärenz", trough: "Durch den Atem" },
   is_measurable: "messbar",
   not_measurable: "nicht messbar: {0}",
   cycles: "{0, select, same {gleichauf} ahead {{1} voraus} other {{1} zurück}}",

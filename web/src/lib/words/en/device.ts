@@ -14,6 +14,7 @@ export const device = {
   newest: "Newest",
   listen: "Listen",
   listening: "Listening",
+  stop_tone: "Stop the tone",
   listen_of: "{0}: {1}",
   listen_why: "The higher the value within its last ten seconds, the higher the tone.",
   jitter: "Jitter",

@@ -1,12 +1,12 @@
 /** What the room page and its panels say. */
 
 export const room = {
-  panels: { grid: "Sensors", waves: "Waves", values: "Values", graph: "Graph", map: "Map", motion: "Motion", gaze: "Gaze", group: "Group", hrv: "Heart variability", raw: "All figures" },
+  panels: { grid: "Sensors", waves: "Waves", values: "Values", graph: "Graph", map: "Map", motion: "Motion", pose: "Pose", gaze: "Gaze", group: "Group", hrv: "Heart variability", raw: "All figures", system: "System" },
   panels_of: "Panels",
   panels_menu: "Panels",
   presets_of: "Arrange the room for",
   presets: {
-    sensors: "Sensors", overview: "Overview", ecg: "All ECG", breathing: "Breathing", hearts: "Hearts", together: "Together", motion: "Motion", places: "Places", gaze: "Gaze", raw: "All figures",
+    sensors: "Sensors", overview: "Overview", ecg: "All ECG", breathing: "Breathing", hearts: "Hearts", together: "Together", motion: "Motion", pose: "Pose", places: "Places", gaze: "Gaze", raw: "All figures",
   },
   add_of: "Add a panel",
   full: "A room has {0, number} panels at most: close one first.",
@@ -37,7 +37,14 @@ export const room = {
   is_live: "live",
   is_at: "{0}, {1} ago",
   behind: "−{0} s",
-  axis_keys: "Arrow keys move by a tenth of a second, with Shift by a second, Page Up and Page Down by a window, Home and End to the ends. Elsewhere the space bar stops time and lets it go on, square brackets change the window, and the digits 1 to 9 mark this moment.",
+  axis_keys: "Arrow keys move by a tenth of a second, of a window from a minute on by a hundredth of it, with Shift by ten times that, Page Up and Page Down by a window, Home and End to the ends; what is further back is fetched where it is kept. Elsewhere the space bar stops time and lets it go on, square brackets change the window, and the digits 1 to 9 mark this moment.",
+  reach: "How far back the axis goes",
+  reach_hint: "Further back than the page holds, what is kept is fetched",
+  days: "{0, plural, one {# day} other {# days}}",
+  past: { asking: "fetching…", empty: "nothing kept of then", not_kept: "not kept", not_shared: "not shown to you", failed: "could not be fetched" },
+  past_samples: "every sample",
+  past_summed: "lowest, highest, mean of {0}",
+  past_unkept: "{0, plural, one {Only the last {1} are here: this sensor's past is not kept.} other {Only the last {1} are here: the past of # sensors is not kept.}}",
   mark: "Mark",
   mark_hint: "Marks this moment; so do the keys 1 to 9, each with its digit",
   marked: "Marked with {0}.",
@@ -61,7 +68,7 @@ export const room = {
   remarks: { low: "low", very_low: "nearly empty" },
   columns: {
     sensor: "Sensor", signal: "Signal", signals: "Signals", type: "Type", value: "Value", last: "Newest", low: "Lowest", high: "Highest", mean: "Mean", points: "Points", rate: "Got/s", declared: "Sends/s", age: "Age",
-    missed: "Missed", gaps: "Faults", attention: "Attention", latitude: "Latitude", longitude: "Longitude", speed: "Speed", rest: "Rest", across: "Across", down: "Down", lasted: "Lasted", before_end: "Before the last",
+    missed: "Missed", gaps: "Faults", attention: "Attention", latitude: "Latitude", longitude: "Longitude", speed: "Speed", rest: "Rest", across: "Across", down: "Down", lasted: "Lasted", before_end: "Before the last", joint: "Joint", certain: "Seen for sure",
   },
 
   mode: "What is told by colour",
@@ -94,8 +101,20 @@ export const room = {
   whose: "Whose eyes",
   gaze_label: "{0}: eyes rested {1, plural, =0 {nowhere} one {once} other {# times}} in {3}, {2} on average",
 
+  nobody_seen: "Nobody here is seen by a camera.",
+  pose_label: "{0, plural, one {# body} other {# bodies}}",
+  pose_key: "Full joints are on the left of the body; what is dashed is a guess.",
+  pose_says: "{0}: {1, select, upright {upright} lying {lying} stale {silent} other {not seen whole}}{2, select, none {, hands down} left {, left hand up} right {, right hand up} both {, both hands up} other {}}",
+  joints: { nose: "Nose", left_shoulder: "Left shoulder", right_shoulder: "Right shoulder", left_wrist: "Left wrist", right_wrist: "Right wrist", left_hip: "Left hip", right_hip: "Right hip", left_ankle: "Left ankle", right_ankle: "Right ankle" },
+
   hrv_says: "{0}: RMSSD {1} ms, SDNN {2} ms over {4}, {3} of the beats corrected",
   hrv_nobody: "Two people with an ECG at least: the server measures hearts by groups.",
+  breathing_of: "{0}: the heart with the breath",
+  breathing: { plv: "Phase-locking (PLV)", coherence: "Coherence", trough: "Peak to trough", breath: "Breath" },
+  breathing_rate: "{0} a minute",
+  breathing_over: "Over two minutes, {0, plural, one {# stretch} other {# stretches}}. Strangers' hearts and breaths pass a PLV of 0.50 one time in twenty.",
+  breathing_soon: "Not enough data yet: it takes two minutes of heart and breath of the same person.",
+  breathing_none: "No breath of this person is measured here.",
   newest_beat: "newest beat",
   this_interval: "this interval",
   next_interval: "the next one",

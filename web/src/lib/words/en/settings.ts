@@ -27,7 +27,7 @@ export const about = {
   view: "About",
   access: "Accessibility",
   access_aim: "This page is made to meet WCAG 2.2 AA. Every view is tested with axe-core in its themes, and walked with the keyboard alone.",
-  access_signals: "Every drawing of a signal has a name and a summary in words that is renewed every five seconds, and what is drawn can be read as a table or as the latest values. On a sensor's page a signal can be heard as a tone.",
+  access_signals: "Every drawing of a signal has a name and a summary in words that is renewed every five seconds, and what is drawn can be read as a table or as the latest values. On a tile and on a sensor's page a signal can be heard as a tone.",
   access_attention: "What you reach with the keyboard counts as looked at, just as what is under a pointer: it comes in full.",
   access_colour: "Nothing is told by colour alone. Text stands at 4.5:1 or more, traces at 3:1 or more.",
   access_limits: "What it cannot do yet: of fast signals the table shows only what was received.",

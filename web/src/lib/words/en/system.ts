@@ -8,6 +8,8 @@ export const system = {
   malformed: "The server answers, but not in a way this page can read. Page and server may be of different versions: reload the page.",
   stale: "{0, select, null {The server does not answer. Trying again…} other {The server does not answer. What you see is from {0} ago. Trying again…}}",
   failed: "{1, select, null {{0} Trying again…} other {{0} What you see is from {1} ago. Trying again…}}",
+  to_page: "All of the system",
+  elsewhere: "It stands in another panel of this room.",
   not_told: "The server does not say.",
   pause: "Pause",
   resume: "Resume",

@@ -1,0 +1,140 @@
+import { describe, expect, it } from "vitest";
+import { ring_from, PastRings, type Shown } from "../room/past";
+import { grid_s_for, reach_for, reaches_beyond, step_ms_for } from "../room/reach";
+import type { PastPiece, PastWish } from "./messages";
+import { Pasts, periods_of, points_of, step_for, take_cells } from "./past";
+import type { Reply } from "./phoenix";
+import { Ring } from "./ring";
+
+const wish = (more: Partial<PastWish> = {}): PastWish => ({ sensor_id: "ramp", attribute_id: "ecg", rate_hz: 10, lanes: 1, names: [""], from_ms: 1_000, to_ms: 4_000, window_ms: 3_000, columns: 1_000, ...more });
+const settle = async (): Promise<void> => {
+  for (let k = 0; k < 200; k++) await Promise.resolve();
+};
+
+/** A server that keeps samples, and answers as docs/history.md says. */
+function kept(samples: [number, unknown][], more: { busy?: number; refuses?: string; rows?: unknown[]; page_max?: number } = {}) {
+  let { busy = 0 } = more;
+  const asked: object[] = [];
+  const fetched: string[] = [];
+  const pieces: PastPiece[] = [];
+  const pasts = new Pasts({
+    push: (_, payload): Promise<Reply> => {
+      asked.push(payload);
+      if (busy-- > 0) return Promise.resolve({ ok: false, response: { reason: "busy" } });
+      if (more.refuses !== undefined) return Promise.resolve({ ok: false, response: { reason: more.refuses } });
+      const { before, have = 0, count } = payload as { before: number; have?: number; count: number };
+      const ones = samples.filter(([t]) => t < before).concat(samples.filter(([t]) => t === before).slice(0, -have || undefined).slice(0, have === 0 ? 0 : undefined));
+      const page = ones.slice(-Math.min(count, more.page_max ?? count));
+      const older = page.length < ones.length ? { before: page[0]![0], have: page.filter(([t]) => t === page[0]![0]).length } : null;
+      return Promise.resolve({ ok: true, response: { samples: page, older, damaged: 0 } });
+    },
+    fetch: (path) => (fetched.push(path), Promise.resolve(new Response(JSON.stringify({ points: more.rows ?? [], damaged: 1 })))),
+    wait: () => Promise.resolve(),
+    say: (piece) => pieces.push(piece),
+  });
+  return { pasts, asked, fetched, pieces };
+}
+/** A ramp: its value is its time. */
+const ramp = (from: number, to: number, step: number): [number, number][] => Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, k) => [from + k * step, from + k * step]);
+
+describe("a span of the past", () => {
+  it("is samples up to a minute, and beyond in whole seconds or minutes that were summed up, no more than a column has", () => {
+    expect([5, 20, 60].map((s) => step_for(s * 1_000, 700))).toEqual([0, 0, 0]);
+    expect([[600, 1_400], [600, 300], [3_600, 1_200], [3_600, 60], [86_400, 1_000]].map(([s, columns]) => step_for(s! * 1_000, columns!))).toEqual([1_000, 2_000, 3_000, 60_000, 120_000]);
+  });
+
+  it("is fetched page by page, each sample once, and no further back than was asked", async () => {
+    const { pasts, asked, pieces } = kept(ramp(0, 10_000, 100), { page_max: 7 });
+    pasts.want([wish()]);
+    await settle();
+    expect(pieces.length).toBe(1);
+    expect([pieces[0]!.standing, pieces[0]!.step_ms]).toEqual(["kept", 0]);
+    expect([...pieces[0]!.times]).toEqual(ramp(1_000, 4_000, 100).map(([t]) => t));
+    expect([...pieces[0]!.low]).toEqual(ramp(1_000, 4_000, 100).map(([, v]) => v));
+    expect(asked.length).toBe(5);
+  });
+
+  it("is asked for again while the server is busy, and said to be not there when it is not", async () => {
+    const busy = kept(ramp(0, 5_000, 100), { busy: 3 });
+    busy.pasts.want([wish()]);
+    await settle();
+    expect([busy.pieces[0]!.standing, busy.pieces[0]!.times.length]).toEqual(["kept", 31]);
+    for (const [reason, standing] of [["not_kept", "not_kept"], ["unknown_event", "not_kept"], ["not_shared", "not_shared"], ["io", "failed"]] as const) {
+      const { pasts, pieces } = kept([], { refuses: reason });
+      pasts.want([wish()]);
+      await settle();
+      expect([pieces[0]!.standing, pieces[0]!.times.length], reason).toEqual([standing, 0]);
+    }
+  });
+
+  it("asks for what is wanted last, and for nothing that is wanted no more", async () => {
+    const { pasts, pieces } = kept(ramp(0, 5_000, 100));
+    pasts.want([wish({ sensor_id: "a" }), wish({ sensor_id: "b" })]);
+    pasts.want([wish({ sensor_id: "c" })]);
+    await settle();
+    expect(pieces.map(({ key }) => key.split("\u0000")[0])).toEqual(["a", "c"]);
+  });
+
+  it("that is long is asked for in whole periods, and comes with lowest, highest and mean, lane by lane", async () => {
+    const rows = [[0, "x", -1, 1, 0.5, 10], [0, "y", 5, 6, 5.5, 10], [1_000, "x", 2, 3, 2.5, 10], ["no"], [0, "z", 1, 2, 3, 4]];
+    const { pasts, fetched, pieces } = kept(ramp(0, 700_000, 1_000), { rows });
+    pasts.want([wish({ sensor_id: "a b", lanes: 2, names: ["x", "y"], window_ms: 600_000, columns: 900, from_ms: 1_234.5, to_ms: 601_234.5 })]);
+    await settle();
+    expect(fetched).toEqual(["/api/sensors/a%20b/history?attribute=ecg&from=1000&to=602000&step=1000"]);
+    const [{ step_ms, times, low, high, mean, damaged }] = pieces as [PastPiece];
+    expect([step_ms, [...times], [...low], [...high], [...mean], damaged]).toEqual([1_000, [0, 1_000], [-1, 5, 2, NaN], [1, 6, 3, NaN], [0.5, 5.5, 2.5, NaN], 1]);
+    expect(periods_of([[0, "value", 1, 3, 2, 4], [0, "value", 0, 9, 8, 4]], [""], 1, 1_000)).toMatchObject({ low: Float32Array.of(0), high: Float32Array.of(9), mean: Float32Array.of(5) });
+  });
+
+  it("has the numbers of a payload in their order, whatever it is", () => {
+    const cells = (payload: unknown, lanes: number): number[] => {
+      const into = new Float32Array(lanes);
+      take_cells(payload, into, 0, lanes);
+      return [...into];
+    };
+    expect([cells(7, 1), cells({ x: 1, y: { z: null, w: true }, name: "a", k: [4, 5] }, 6), cells("x", 1), cells([1, 2, 3], 2)]).toEqual([[7], [1, NaN, 1, 4, 5, NaN], [NaN], [1, 2]]);
+  });
+
+  it("is folded where a column of pixels has many samples: nothing that sticks out is lost", () => {
+    const samples: [number, number][] = ramp(0, 9_999, 1).map(([t]) => [t, t === 4_321 ? 100 : t % 2]);
+    const points = points_of(samples, 1, 10);
+    expect([points.step_ms, points.times.length, points.times[432]]).toEqual([10, 1_000, 4_320]);
+    expect([points.low[432], points.high[432], points.high[431], points.mean[431]]).toEqual([0, 100, 1, 0.5]);
+    expect(points_of(samples, 1, 2).step_ms).toBe(0);
+    expect(points_of([], 1, 2).times.length).toBe(0);
+  });
+});
+
+describe("what the page holds of the past", () => {
+  const key = "ramp\u0000ecg";
+  const piece = (more: Partial<PastPiece> = {}): PastPiece => ({ key, standing: "kept", from_ms: 0, to_ms: 20_000, window_ms: 10_000, step_ms: 0, lanes: 1, damaged: 0, times: Float64Array.of(1_000, 9_000), low: Float32Array.of(1, 9), high: Float32Array.of(1, 9), mean: new Float32Array(), ...more });
+
+  it("is a ring like others, and is drawn only where what is here does not reach", () => {
+    let shown: Shown | null = { at_ms: 12_000, window_ms: 10_000, newest_ms: 60_000 };
+    const here = new Ring(100);
+    here.push(40_000, [1], 0);
+    const rings = new PastRings(() => {}, () => shown, () => here, () => 0);
+    expect(rings.standing_of(key, 1)).toBe("asking");
+    rings.take(piece());
+    expect([rings.standing_of(key, 1), rings.ring_of(key, 1)?.low_at(1), rings.ring_of(key, 1)?.lower_bound(5_000)]).toEqual(["kept", 9, 1]);
+    shown = { at_ms: 55_000, window_ms: 10_000, newest_ms: 60_000 };
+    expect([rings.standing_of(key, 1), rings.ring_of(key, 1)]).toEqual(["here", null]);
+    shown = { at_ms: 35_000, window_ms: 10_000, newest_ms: 60_000 };
+    expect([rings.standing_of(key, 1), rings.ring_of(key, 1)]).toEqual(["asking", null]);
+    rings.take(piece({ from_ms: 20_000, to_ms: 40_000, times: new Float64Array(), low: new Float32Array(), high: new Float32Array() }));
+    expect(rings.standing_of(key, 1)).toBe("empty");
+    rings.take(piece({ standing: "not_kept" }));
+    expect([rings.standing_of(key, 1), rings.ring_of(key, 1)]).toEqual(["not_kept", null]);
+    shown = null;
+    expect(rings.standing_of(key, 1)).toBe("here");
+    expect(ring_from(piece({ step_ms: 1_000, mean: Float32Array.of(1, 9) })).mean?.[1]).toBe(9);
+  });
+});
+
+describe("how far back", () => {
+  it("the axis goes: no less than what is shown, no more often than need be", () => {
+    expect([[5, 24], [24.3, 24], [25, 24], [61, 24], [3_000, 24], [90_000, 24], [1e9, 24], [Infinity, 0]].map(([behind, held]) => reach_for(behind!, held!))).toEqual([0, 0, 60, 600, 3_600, 604_800, 604_800, 604_800]);
+    expect([reaches_beyond(24), reaches_beyond(120)]).toEqual([[0, 60, 600, 3_600, 86_400, 604_800], [0, 600, 3_600, 86_400, 604_800]]);
+    expect([5, 20, 60, 600, 3_600].map((s) => [step_ms_for(s), s / grid_s_for(s)])).toEqual([[100, 5], [100, 20], [600, 12], [6_000, 10], [36_000, 12]]);
+  });
+});

@@ -1,0 +1,247 @@
+/**
+ * Spans of the past of streams, as far as it is kept (docs/history.md): where a span is short, its samples, page by page over the
+ * viewer's own channel; where it is long, what was summed up of them, over HTTP. Fetched with the first span that is asked for.
+ *
+ * One question at a time. The page says all that it wants, and what it does not want any more is not asked for.
+ */
+
+import { key_of, type PastPiece, type PastWish } from "./messages";
+import type { Reply } from "./phoenix";
+import { LANES_MAX } from "./ring";
+
+/** Of a longer window samples are not fetched one by one. */
+export const SAMPLES_WINDOW_MS_MAX = 60_000;
+/** More samples in a pixel's column than that are folded into their lowest, highest and mean. */
+const FOLD_FROM = 4;
+const PAGE_MAX = 5_000;
+const PAGE_MIN = 200;
+/** So many pages of one span: a minute at 1,000 Hz, and as much again around it. */
+const PAGES_MAX = 32;
+const AGAIN_MS = 250;
+const TRIES_MAX = 40;
+/** These pass. */
+const PASSING = new Set(["busy", "rate_limited", "not_joined", "disconnected", "timeout", "store_unavailable"]);
+/** A server that knows no such thing keeps nothing. */
+const NOT_KEPT = new Set(["not_kept", "nothing_kept", "unknown_event"]);
+
+export interface Doors {
+  push(event: string, payload: object): Promise<Reply>;
+  /** What was summed up, by its path and query. */
+  fetch(path: string): Promise<Response>;
+  wait(ms: number): Promise<void>;
+  say(piece: PastPiece): void;
+}
+
+/** How long a period of what is summed up is, for so many columns; 0: samples, one by one. Of whole seconds, or minutes: those were summed up as samples came. */
+export function step_for(window_ms: number, columns: number): number {
+  if (window_ms <= SAMPLES_WINDOW_MS_MAX) return 0;
+  const least = window_ms / Math.max(1, columns);
+  const unit = least > 30_000 ? 60_000 : 1_000;
+  return Math.max(1, Math.ceil(least / unit)) * unit;
+}
+
+/** The numbers of a payload in the order in which they are written, into `cells` from `at` on; NaN where there are fewer than `lanes`. */
+export function take_cells(payload: unknown, cells: Float32Array, at: number, lanes: number): void {
+  let k = 0;
+  const walk = (node: unknown): void => {
+    if (k >= lanes || typeof node === "string" || node === undefined) return;
+    if (typeof node === "number") cells[at + k++] = node;
+    else if (typeof node === "boolean") cells[at + k++] = Number(node);
+    else if (node === null) cells[at + k++] = NaN;
+    else for (const child of Object.values(node)) walk(child);
+  };
+  walk(payload);
+  while (k < lanes) cells[at + k++] = NaN;
+}
+
+interface Points {
+  step_ms: number;
+  times: Float64Array<ArrayBuffer>;
+  low: Float32Array<ArrayBuffer>;
+  high: Float32Array<ArrayBuffer>;
+  mean: Float32Array<ArrayBuffer>;
+}
+
+const none = (): Points => ({ step_ms: 0, times: new Float64Array(), low: new Float32Array(), high: new Float32Array(), mean: new Float32Array() });
+
+/** Samples as they are, or folded by columns of `column_ms` where a column has many. Samples of the same column in one period, in the order of time. */
+export function points_of(samples: readonly (readonly [number, unknown])[], lanes: number, column_ms: number): Points {
+  const n = samples.length;
+  if (n === 0) return none();
+  const times = new Float64Array(n);
+  const cells = new Float32Array(n * lanes);
+  for (let i = 0; i < n; i++) {
+    times[i] = samples[i]![0];
+    take_cells(samples[i]![1], cells, i * lanes, lanes);
+  }
+  const span_ms = times[n - 1]! - times[0]!;
+  if (!(column_ms > 0) || n <= FOLD_FROM * (span_ms / column_ms)) return { step_ms: 0, times, low: cells, high: cells.slice(), mean: new Float32Array() };
+  const sums = new Sums(lanes);
+  for (let i = 0; i < n; i++) {
+    const start = Math.floor(times[i]! / column_ms) * column_ms;
+    for (let lane = 0; lane < lanes; lane++) sums.add(start, lane, cells[i * lanes + lane]!, cells[i * lanes + lane]!, cells[i * lanes + lane]!, 1);
+  }
+  return sums.points(column_ms);
+}
+
+/** What was summed up, a row for each period and field, in which the server has them. */
+export function periods_of(rows: readonly unknown[], names: readonly string[], lanes: number, step_ms: number): Points {
+  const sums = new Sums(lanes);
+  const lane_of = new Map(names.slice(0, lanes).map((name, lane) => [name, lane]));
+  for (const row of rows) {
+    if (!Array.isArray(row)) continue;
+    const [start, field, low, high, mean, count] = row as unknown[];
+    const lane = lanes === 1 ? 0 : lane_of.get(String(field));
+    if (lane === undefined || typeof start !== "number" || typeof low !== "number" || typeof high !== "number" || typeof mean !== "number" || typeof count !== "number") continue;
+    sums.add(start, lane, low, high, mean, count);
+  }
+  return sums.points(step_ms);
+}
+
+/** Periods, lane by lane. */
+class Sums {
+  private lanes: number;
+  private by_start = new Map<number, Float64Array>();
+  constructor(lanes: number) {
+    this.lanes = lanes;
+  }
+  add(start: number, lane: number, low: number, high: number, mean: number, count: number): void {
+    if (Number.isNaN(mean)) return;
+    let sums = this.by_start.get(start);
+    if (sums === undefined) {
+      sums = new Float64Array(4 * this.lanes);
+      for (let k = 0; k < this.lanes; k++) sums.set([Infinity, -Infinity, 0, 0], 4 * k);
+      this.by_start.set(start, sums);
+    }
+    const at = 4 * lane;
+    sums[at] = Math.min(sums[at]!, low);
+    sums[at + 1] = Math.max(sums[at + 1]!, high);
+    sums[at + 2]! += mean * count;
+    sums[at + 3]! += count;
+  }
+  points(step_ms: number): Points {
+    const { lanes } = this;
+    const starts = [...this.by_start.keys()].sort((a, b) => a - b);
+    const points: Points = {
+      step_ms, times: Float64Array.from(starts),
+      low: new Float32Array(starts.length * lanes).fill(NaN), high: new Float32Array(starts.length * lanes).fill(NaN), mean: new Float32Array(starts.length * lanes).fill(NaN),
+    };
+    starts.forEach((start, i) => {
+      const sums = this.by_start.get(start)!;
+      for (let lane = 0; lane < lanes; lane++) {
+        const count = sums[4 * lane + 3]!;
+        if (count === 0) continue;
+        points.low[i * lanes + lane] = sums[4 * lane]!;
+        points.high[i * lanes + lane] = sums[4 * lane + 1]!;
+        points.mean[i * lanes + lane] = sums[4 * lane + 2]! / count;
+      }
+    });
+    return points;
+  }
+}
+
+type Page = { standing: "kept"; samples: [number, unknown][]; older: { before: number; have: number } | null; damaged: number } | { standing: "not_kept" | "not_shared" | "failed" };
+
+export class Pasts {
+  private doors: Doors;
+  private wishes: PastWish[] = [];
+  private busy = false;
+
+  constructor(doors: Doors) {
+    this.doors = doors;
+  }
+
+  /** From now on these, and no others. */
+  want(wishes: PastWish[]): void {
+    this.wishes = [...wishes];
+    if (!this.busy) void this.go();
+  }
+
+  private async go(): Promise<void> {
+    this.busy = true;
+    try {
+      for (let wish = this.wishes.shift(); wish !== undefined; wish = this.wishes.shift()) this.doors.say(await this.fetch(wish));
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Whatever a server says that cannot be read has failed, and the next is asked for. */
+  private async fetch(wish: PastWish): Promise<PastPiece> {
+    try {
+      return await this.fetched(wish);
+    } catch {
+      const { sensor_id, attribute_id, from_ms, to_ms, window_ms } = wish;
+      return { key: key_of(sensor_id, attribute_id), standing: "failed", from_ms, to_ms, lanes: 1, damaged: 0, window_ms, ...none() };
+    }
+  }
+
+  private async fetched(wish: PastWish): Promise<PastPiece> {
+    const { sensor_id, attribute_id, window_ms, columns } = wish;
+    const lanes = Math.min(LANES_MAX, wish.lanes);
+    const key = key_of(sensor_id, attribute_id);
+    const step_ms = step_for(window_ms, columns);
+    // What was summed up is of whole periods.
+    const from_ms = step_ms === 0 ? Math.floor(wish.from_ms) : Math.floor(wish.from_ms / step_ms) * step_ms;
+    const to_ms = step_ms === 0 ? Math.ceil(wish.to_ms) : Math.ceil(wish.to_ms / step_ms) * step_ms;
+    const said = (standing: PastPiece["standing"], points: Points, damaged: number): PastPiece => ({ key, standing, from_ms, to_ms, lanes, damaged, window_ms, ...points });
+    const found = step_ms === 0 ? await this.samples(wish, from_ms, to_ms) : await this.periods(wish, from_ms, to_ms, step_ms);
+    if (found.standing !== "kept") return said(found.standing, none(), 0);
+    const points = "rows" in found ? periods_of(found.rows, wish.names, lanes, step_ms) : points_of(found.samples, lanes, window_ms / Math.max(1, columns));
+    return said("kept", points, found.damaged);
+  }
+
+  /** Those from `from_ms` on, before the first beyond `to_ms`. */
+  private async samples({ sensor_id, attribute_id, rate_hz }: PastWish, from_ms: number, to_ms: number): Promise<Page> {
+    const likely = rate_hz > 0 ? Math.ceil((rate_hz * (to_ms - from_ms)) / 1_000) + 16 : 1_000;
+    const count = Math.min(PAGE_MAX, Math.max(PAGE_MIN, likely));
+    const pages: [number, unknown][][] = [];
+    let cursor = { before: to_ms + 1, have: 0 };
+    let damaged = 0;
+    for (let k = 0; k < PAGES_MAX; k++) {
+      const page = await this.page({ sensor_id, attribute_id, ...cursor, count });
+      if (page.standing !== "kept") return page;
+      damaged += page.damaged;
+      pages.unshift(page.samples.filter(([stamp]) => stamp >= from_ms));
+      const first = page.samples[0]?.[0];
+      if (page.older === null || first === undefined || first < from_ms) break;
+      cursor = page.older;
+    }
+    return { standing: "kept", samples: pages.flat(), older: null, damaged };
+  }
+
+  private async periods({ sensor_id, attribute_id }: PastWish, from_ms: number, to_ms: number, step_ms: number): Promise<{ standing: "kept"; rows: unknown[]; damaged: number } | { standing: "not_kept" | "not_shared" | "failed" }> {
+    // Whether there is any is asked on the channel first: there a no is an answer like others.
+    const page = await this.page({ sensor_id, attribute_id, before: to_ms, count: 1 });
+    if (page.standing !== "kept") return page;
+    const query = new URLSearchParams({ attribute: attribute_id, from: String(from_ms), to: String(to_ms), step: String(step_ms) });
+    try {
+      const response = await this.doors.fetch(`/api/sensors/${encodeURIComponent(sensor_id)}/history?${query}`);
+      // Whoever may look may still not be one who may ask over HTTP (docs/page.md): that is no privacy.
+      if (!response.ok) return { standing: response.status === 403 ? "not_shared" : "failed" };
+      const { points, damaged } = (await response.json()) as { points?: unknown; damaged?: unknown };
+      return Array.isArray(points) ? { standing: "kept", rows: points, damaged: Number(damaged) || 0 } : { standing: "failed" };
+    } catch {
+      return { standing: "failed" };
+    }
+  }
+
+  private async page(asked: object): Promise<Page> {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const { ok, response } = await this.doors.push("history", asked);
+      const given = (response ?? {}) as { samples?: unknown; older?: unknown; damaged?: unknown; reason?: unknown };
+      if (ok) {
+        if (!Array.isArray(given.samples)) return { standing: "failed" };
+        const { before, have } = (given.older ?? {}) as { before?: unknown; have?: unknown };
+        const older = typeof before === "number" && typeof have === "number" ? { before, have } : null;
+        return { standing: "kept", samples: given.samples as [number, unknown][], older, damaged: Number(given.damaged) || 0 };
+      }
+      const reason = String(given.reason ?? "");
+      if (NOT_KEPT.has(reason)) return { standing: "not_kept" };
+      if (reason === "not_shared") return { standing: "not_shared" };
+      if (!PASSING.has(reason)) return { standing: "failed" };
+      await this.doors.wait(AGAIN_MS);
+    }
+    return { standing: "failed" };
+  }
+}
