@@ -54,6 +54,8 @@ const WAITING_SAMPLE_COUNT_MAX: usize = 1 << 20;
 
 /// Samples, or periods, in one answer.
 pub const ROW_COUNT_MAX: u64 = 1_000_000;
+/// The longest period of what is summed up: a year.
+pub const STEP_MS_MAX: i64 = 366 * 86_400_000;
 
 /// Whoever asks hears within this time what has become of it.
 const KEEP_PATIENCE: Duration = Duration::from_secs(1);

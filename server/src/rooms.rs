@@ -198,6 +198,8 @@ pub(super) struct Room {
     looks: Vec<Look>,
     /// In the engine, while somebody looks on.
     live: Option<LiveRoom>,
+    /// What is said of its past; `None`: it is not kept.
+    past: Option<Value>,
     chat: Chat,
 }
 
@@ -210,6 +212,7 @@ impl Room {
             seats: Vec::new(),
             looks: Vec::new(),
             live: None,
+            past: None,
             chat: Chat::default(),
         }
     }

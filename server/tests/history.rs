@@ -343,6 +343,12 @@ async fn a_viewer_goes_back_beyond_its_seed_and_has_every_sample_once() {
         older = page["older"].clone();
     }
     assert_eq!(all, (0..3_000).collect::<Vec<_>>(), "no gap, and nothing twice");
+    // Summed up, as over HTTP.
+    let wish =
+        json!({"sensor_id": "s", "attribute_id": "a", "from": 0, "to": 2_000, "step": 1_000});
+    let summed = page(&mut viewer, &topic, wish).await.unwrap();
+    assert_eq!(summed["points"], json!([[0, "value", 0, 2_999, 1_499.5, 3_000]]), "{summed}");
+    assert_eq!(summed["damaged"], 0);
     for (wish, why) in [
         (json!({"sensor_id": "t", "attribute_id": "a", "before": 9}), "invalid_payload"),
         (json!({"sensor_id": "s", "before": 9}), "invalid_payload"),
@@ -354,7 +360,11 @@ async fn a_viewer_goes_back_beyond_its_seed_and_has_every_sample_once() {
         assert_eq!(page(&mut viewer, &topic, wish).await.unwrap_err()["reason"], why);
     }
     assert_eq!(ask(&house, "DELETE", PATH, "").await.0, 204);
-    let wish = json!({"sensor_id": "s", "attribute_id": "a", "before": 9});
-    assert_eq!(page(&mut viewer, &topic, wish).await.unwrap_err()["reason"], "not_kept");
+    for wish in [
+        json!({"sensor_id": "s", "attribute_id": "a", "before": 9}),
+        json!({"sensor_id": "s", "attribute_id": "a", "from": 0, "to": 1_000, "step": 1_000}),
+    ] {
+        assert_eq!(page(&mut viewer, &topic, wish).await.unwrap_err()["reason"], "not_kept");
+    }
     house.close().await;
 }

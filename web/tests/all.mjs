@@ -16,7 +16,9 @@ const LATE_MS = 15 * 60_000;
 const FILES = ["together.e2e.mjs", "room.e2e.mjs", "simulator.e2e.mjs", "system.e2e.mjs", "people.e2e.mjs", "consent.e2e.mjs", "known.e2e.mjs", "e2e.mjs", "device.e2e.mjs", "pages.e2e.mjs"];
 const here = dirname(fileURLToPath(import.meta.url));
 
-/** Whether it passed. */
+/** What it said, if it did not pass: said once more at the end, where a log that is cut has it. */
+const failed = [];
+
 function run(file) {
   return new Promise((done) => {
     const begun = performance.now();
@@ -26,18 +28,20 @@ function run(file) {
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => said.push(bytes));
     child.on("close", (code) => {
       clearTimeout(late);
-      process.stdout.write(`${file}: ${code === 0 ? "passed" : "FAILED"} in ${Math.round((performance.now() - begun) / 1000)} s\n${Buffer.concat(said)}`);
-      done(code === 0);
+      const all = `${file}: ${code === 0 ? "passed" : "FAILED"} in ${Math.round((performance.now() - begun) / 1000)} s\n${Buffer.concat(said)}`;
+      process.stdout.write(all);
+      if (code !== 0) failed.push(all);
+      done();
     });
   });
 }
 
 await build({ root: join(here, ".."), logLevel: "warn" });
 const waiting = [...FILES];
-let all = true;
 await Promise.all(
   Array.from({ length: LANES }, async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) all = (await run(file)) && all;
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await run(file);
   }),
 );
-process.exitCode = all ? 0 : 1;
+for (const all of failed) process.stdout.write(`\nFAILED: ${all.split("\n").filter((line) => !line.startsWith("ok ")).join("\n")}`);
+process.exitCode = failed.length === 0 ? 0 : 1;

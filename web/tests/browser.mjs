@@ -72,8 +72,6 @@ export async function open(url, { size = [1440, 900], theme = "dark", hash = "",
   page.on("console", (message) => {
     // Reading pixels back is this test's doing, not the page's.
     if (message.text().includes("getImageData")) return;
-    // Nor is it wrong that a room is not kept: the browser notes every answer of 404.
-    if (message.text().includes("404") && /\/api\/rooms\/[^/]+\/history$/.test(message.location().url)) return;
     if (message.type() === "error" || message.type() === "warning") account.complaints.push(`${message.text()} ${message.location().url}`);
   });
   page.on("pageerror", (error) => account.complaints.push(String(error)));

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::encode::{self, Format, Told};
 use super::past::Cursor;
-use super::{Figures, History, HistoryError, LOST_NAMES, ROW_COUNT_MAX};
+use super::{Figures, History, HistoryError, LOST_NAMES, ROW_COUNT_MAX, STEP_MS_MAX};
 use crate::channel::unix_now;
 use crate::consent::api::only_shared;
 use crate::metrics::Page;
@@ -198,7 +198,7 @@ impl Asked {
         }
         match wish.step {
             None => Ok(Self::Samples(from..to)),
-            Some(step_ms) if (1..=366 * 86_400_000).contains(&step_ms) => {
+            Some(step_ms) if (1..=STEP_MS_MAX).contains(&step_ms) => {
                 Ok(Self::Summed { range: from..to, step_ms })
             }
             Some(_) => Err("`step` is milliseconds, from 1 to those of a year".into()),

@@ -59,6 +59,14 @@ struct Kept {
     sensors: BTreeSet<Box<str>>,
     /// Why the last one was not.
     problem: Option<HistoryError>,
+    /// Whether who is there was told how it stands.
+    is_told: bool,
+}
+
+impl Kept {
+    fn of(policy: RoomPastRecord) -> Self {
+        Self { policy, sensors: BTreeSet::new(), problem: None, is_told: false }
+    }
 }
 
 /// See the module.
@@ -98,8 +106,7 @@ impl RoomPasts {
         let mut all = self.lock();
         for Entry { key, record, .. } in entries.into_iter().flatten() {
             let Ok(room) = <[u8; 16]>::try_from(&*key).map(RoomId) else { continue };
-            let of_none = Kept { policy: record, sensors: BTreeSet::new(), problem: None };
-            all.entry(room).or_insert(of_none);
+            all.entry(room).or_insert_with(|| Kept::of(record));
         }
         Ok(())
     }
@@ -118,13 +125,8 @@ impl RoomPasts {
             return Err(HistoryError::TooManyRooms);
         }
         self.history.commit(self.table.put(&room.0, &policy, Expect::Any)).await?;
-        let of_none = || Kept { policy, sensors: BTreeSet::new(), problem: None };
-        {
-            let mut all = self.lock();
-            let kept = all.entry(room).or_insert_with(of_none);
-            // Those that are kept already are to be so in the new way.
-            (kept.policy, kept.sensors) = (policy, BTreeSet::new());
-        }
+        // Those that are kept already are to be so in the new way.
+        self.lock().insert(room, Kept::of(policy));
         *turn = None;
         drop(turn);
         self.look().await;
@@ -148,6 +150,7 @@ impl RoomPasts {
         self.history.delete_of_room(room).await?;
         self.history.commit(self.table.delete(&room.0, Expect::Any)).await?;
         self.lock().remove(&room);
+        self.rooms.tell_past(room, None);
         Ok(())
     }
 
@@ -186,9 +189,11 @@ impl RoomPasts {
                 }
             }
             if let Some(kept) = self.lock().get_mut(&room) {
+                kept.is_told &= kept.sensors == sensors;
                 kept.sensors = sensors;
             }
             self.note(room, problem);
+            self.tell(room);
         }
         if self.lock().values().all(|kept| kept.problem.is_none()) {
             *seen = Some(round);
@@ -201,13 +206,27 @@ impl RoomPasts {
         if let Some(problem) = problem.as_ref().filter(|it| kept.problem.as_ref() != Some(it)) {
             tracing::warn!(%room, %problem, "not all of a room is kept");
         }
+        kept.is_told &= kept.problem == problem;
         kept.problem = problem;
+    }
+
+    /// Tells who is there how it stands, if they have not heard.
+    fn tell(&self, room: RoomId) {
+        let mut all = self.lock();
+        let Some(kept) = all.get_mut(&room).filter(|kept| !kept.is_told) else { return };
+        let told = json!({
+            "keep_hours": kept.policy.keep_hours,
+            "mib_max": kept.policy.bytes_max >> 20,
+            "sensor_count": kept.sensors.len(),
+            "problem": kept.problem.as_ref().map(ToString::to_string),
+        });
+        kept.is_told = self.rooms.tell_past(room, Some(told));
     }
 
     /// How a room is kept. `None`: it is not.
     pub fn told(&self, room: RoomId) -> Option<Value> {
         let all = self.lock();
-        let Kept { policy, sensors, problem } = all.get(&room)?;
+        let Kept { policy, sensors, problem, .. } = all.get(&room)?;
         Some(json!({
             "room_id": room.to_string(),
             "keep_hours": policy.keep_hours,

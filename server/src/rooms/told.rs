@@ -27,6 +27,8 @@ impl RoomDesk {
             rank if rank.is_member() => rank.name().into(),
             _ => Value::Null,
         };
+        let may_watch = can(asker.who, Action::Watch, room.what(asker)).is_ok();
+        told["history"] = json!(room.past.as_ref().filter(|_| may_watch));
         Ok(told)
     }
 
@@ -192,6 +194,18 @@ impl RoomDesk {
             room.seats.iter_mut().for_each(|seat| seat.push("sensor_removed", &said));
         }
         self.turn_looks(room);
+    }
+
+    /// How a room's past is kept; `None`: it is not. Whether there is such a room.
+    pub(crate) fn tell_past(&self, id: RoomId, past: Option<Value>) -> bool {
+        let mut state = lock(&self.state);
+        let Some(room) = state.rooms.get_mut(&id) else { return false };
+        if room.past != past {
+            let said = json!({ "room_id": id.to_string(), "history": past }).to_string();
+            room.past = past;
+            room.seats.iter_mut().for_each(|seat| seat.push("history_changed", &said));
+        }
+        true
     }
 
     /// A room has come, changed, or gone: told in each lobby where it was or is seen. `before`: as it

@@ -62,8 +62,11 @@ async fn a_room_is_written_down_brought_back_and_made_anew_from_a_document() {
 
     // Whoever left is brought back by the owner, as it was signed; whoever was sent away is not.
     let whole = anna.do_it(&house, "GET", &path, Value::Null).await.text;
-    let version = whole.lines().find(|line| line.starts_with("version: ")).unwrap();
-    let whole = whole.replace(&format!("{version}\n"), "");
+    let any_version = |text: &str| {
+        let version = text.lines().find(|line| line.starts_with("version: ")).unwrap();
+        text.replace(&format!("{version}\n"), "")
+    };
+    let whole = any_version(&whole);
     cleo.do_it(&house, "POST", &format!("{room}/leave"), json!({})).await;
     forbidden(&bert, &whole, "not_authorized").await;
     assert_eq!(put(&house, &anna, "PUT", &path, &whole).await.status, 200);
@@ -78,6 +81,13 @@ async fn a_room_is_written_down_brought_back_and_made_anew_from_a_document() {
     assert_eq!(role_of(&cleo).await, Some(json!("banned")));
     let renewed = anna.do_it(&house, "GET", &format!("{room}/code"), Value::Null).await;
     assert_ne!(renewed.text("join_code"), code, "an old code is not brought back");
+
+    // What an admin signed who is one no more holds no more.
+    let theirs = bert.do_it(&house, "GET", &path, Value::Null).await.text;
+    let demote = format!("{room}/members/{}/demote", bert.id);
+    anna.do_it(&house, "POST", &demote, json!({})).await;
+    forbidden(&anna, &any_version(&theirs), "unauthorized_signer").await;
+    assert_eq!(role_of(&bert).await, Some(json!("member")), "and nobody is an admin by it");
 
     // Anybody makes a room of their own from it: another id, another code, and nobody else in it.
     let made = put(&house, &eve, "POST", "/api/rooms/import", &whole).await;

@@ -33,6 +33,12 @@ pub(crate) fn looks() -> Vec<(&'static str, Vec<Wrong>)> {
         page[key] = value;
         page
     };
+    let periods = |key: &str, value: Value| {
+        let mut periods = json!({ "sensor_id": "belt", "attribute_id": "hr" });
+        (periods["from"], periods["to"], periods["step"]) = (json!(0), json!(60_000), json!(1_000));
+        periods[key] = value;
+        periods
+    };
     let group = |key: &str, value: Value| json!({ "group": "g", key: value });
     let health = vec![
         json!({ "fps": "x" }),
@@ -89,6 +95,18 @@ pub(crate) fn looks() -> Vec<(&'static str, Vec<Wrong>)> {
                 page("count", json!(5001)),
                 page("have", json!(-1)),
                 page("more", json!(1)),
+                page("step", json!(1_000)),
+                periods("from", json!(60_000)),
+                periods("from", json!(i64::MIN)),
+                periods("from", json!(-600_000_000)),
+                periods("to", json!(1_500)),
+                periods("to", json!(null)),
+                periods("step", json!(0)),
+                periods("step", json!(-1_000)),
+                periods("step", json!(1_500)),
+                periods("step", json!(i64::MAX / 60_000 * 60_000)),
+                periods("before", json!(1)),
+                periods("count", json!(1)),
             ],
         ),
     ];

@@ -1,6 +1,6 @@
 //! What is measured in a room is kept, if whoever runs it wants so, and no longer.
 
-use super::them::{Client, Them, join_words, measure};
+use super::them::{Client, Them, join_words, measure, topic};
 use super::*;
 
 async fn kept_house(folder: &Folder) -> House {
@@ -38,6 +38,11 @@ async fn until_kept(house: &House, belt: &mut Client, sensor_id: &str, from: u32
     timeout(PATIENCE, trying).await.expect("it is kept at last")
 }
 
+/// What a room's own answer says of its past.
+async fn shown(house: &House, them: &Them, room: &str) -> Value {
+    them.do_it(house, "GET", room, Value::Null).await.body["room"]["history"].clone()
+}
+
 /// How a room is kept, as soon as these are.
 async fn until_sensors(house: &House, them: &Them, path: &str, wanted: Value) {
     let asking = async {
@@ -57,6 +62,8 @@ async fn a_room_is_kept_while_its_sensors_are_in_it_and_deleted_with_the_order()
     let path = format!("{room}/history");
     let (mut hers, mut his) = (belt(&first, "hers", &anna).await, belt(&first, "his", &bert).await);
     let put = |sensor: &str| format!("{room}/sensors/{sensor}");
+    let mut there = Client::of(&first, Some(&bert.socket)).await;
+    there.join(&topic(&room)).await;
     for sensor in ["hers", "his"] {
         anna.do_it(&first, "PUT", &put(sensor), Value::Null).await;
     }
@@ -72,14 +79,21 @@ async fn a_room_is_kept_while_its_sensors_are_in_it_and_deleted_with_the_order()
     });
     assert_eq!(told.body, all);
     assert_eq!(bert.do_it(&first, "GET", &path, Value::Null).await.body, all);
+    // Whoever is there hears it, as it stands now and whenever it changes.
+    let kept_of = |count: usize| json!({ "keep_hours": 24, "mib_max": 2, "sensor_count": count, "problem": null });
+    let heard = there.event("history_changed").await;
+    assert_eq!((&heard["room_id"], &heard["history"]), (&all["room_id"], &kept_of(2)));
+    assert_eq!(shown(&first, &bert, &room).await, kept_of(2));
     let his_first = until_kept(&first, &mut his, "his", 1).await;
     until_kept(&first, &mut hers, "hers", 1).await;
 
     // What leaves is kept no further; another that comes is kept from then on.
     anna.do_it(&first, "DELETE", &put("his"), Value::Null).await;
     until_sensors(&first, &anna, &path, json!(["hers"])).await;
+    assert_eq!(there.event("history_changed").await["history"], kept_of(1));
     let mut third = belt(&first, "third", &anna).await;
     anna.do_it(&first, "PUT", &put("third"), Value::Null).await;
+    assert_eq!(there.event("history_changed").await["history"], kept_of(2));
     let last = until_kept(&first, &mut third, "third", 1).await;
     let before = past(&first, "his").await.unwrap();
     measure(&mut his, "his", his_first + 1000).await;
@@ -87,15 +101,20 @@ async fn a_room_is_kept_while_its_sensors_are_in_it_and_deleted_with_the_order()
     assert_eq!(past(&first, "his").await.unwrap(), before, "what came later is not there");
     // What somebody wants kept by itself is theirs to delete.
     ask(&first, "PUT", "/api/sensors/third/history", &[], "{}").await;
-    drop((hers, his, third));
+    drop((hers, his, third, there));
     first.close().await;
 
     let next = kept_house(&folder).await;
     until_sensors(&next, &anna, &path, json!(["hers", "third"])).await;
+    assert_eq!(shown(&next, &bert, &room).await, kept_of(2));
+    let mut there = Client::of(&next, Some(&bert.socket)).await;
+    there.join(&topic(&room)).await;
     assert_eq!(past(&next, "his").await.unwrap(), before);
     let mut hers = belt(&next, "hers", &anna).await;
     until_kept(&next, &mut hers, "hers", 5_000).await;
     anna.do_it(&next, "DELETE", &path, Value::Null).await;
+    assert_eq!(there.event("history_changed").await["history"], Value::Null);
+    assert_eq!(shown(&next, &bert, &room).await, Value::Null);
     for (sensor, is_left) in [("hers", false), ("his", false), ("third", true)] {
         assert_eq!(past(&next, sensor).await.is_some(), is_left, "{sensor}");
     }
@@ -104,6 +123,26 @@ async fn a_room_is_kept_while_its_sensors_are_in_it_and_deleted_with_the_order()
     let left = std::fs::read_dir(folder.0.join("history")).unwrap();
     let folders = left.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
     assert_eq!(folders, 1, "of the third only");
+}
+
+#[tokio::test]
+async fn how_a_room_is_kept_is_told_to_who_may_watch_there() {
+    let folder = Folder::new("room-history-told");
+    let house = kept_house(&folder).await;
+    let anna = Them::person(&house, "anna").await;
+    let bert = Them::person(&house, "bert").await;
+    let (room, _) = anna.room(&house, true).await;
+    anna.do_it(&house, "PUT", &format!("{room}/history"), Value::Null).await;
+    let visitors =
+        async || ask(&house, "GET", &room, &[], "").await.body["room"]["history"].clone();
+    assert_eq!(visitors().await["keep_hours"], 168);
+    assert_eq!(shown(&house, &bert, &room).await["keep_hours"], 168);
+    // Where somebody was sent away, who has not said who they are may see the room and not watch.
+    bert.do_it(&house, "POST", &format!("{room}/join"), Value::Null).await;
+    anna.do_it(&house, "DELETE", &format!("{room}/members/{}", bert.id), Value::Null).await;
+    assert_eq!(visitors().await, Value::Null);
+    assert_eq!(shown(&house, &anna, &room).await["keep_hours"], 168);
+    house.close().await;
 }
 
 #[tokio::test]

@@ -129,6 +129,16 @@ async fn nobody_finds_what_is_not_for_them() {
     finds(&house, his, "quendolin", Found::default()).await;
     finds(&house, his, "quirin", people(&["Quirin"])).await;
 
+    // Nor that there are more than are shown.
+    anna.do_it(&house, "POST", "/api/rooms", json!({ "name": "Chör", "is_public": false })).await;
+    finds(&house, hers, "chör", rooms(&["Chör", "Chör"])).await;
+    let query = "/api/search?q=ch%C3%B6r&limit=1";
+    for (them, is_told) in [(&anna, true), (&bert, false)] {
+        let told = ask(&house, "GET", query, &[&them.bearer], "").await.body;
+        assert_eq!(told["more"]["rooms"], is_told, "{told}");
+        assert_eq!(told["rooms"].as_array().unwrap().len(), usize::from(is_told));
+    }
+
     bert.do_it(&house, "POST", "/api/rooms/join", json!({ "code": code })).await;
     finds(&house, his, "quartz", sensors(&["quartz-shared"])).await;
     finds(&house, his, "chör", rooms(&["Chör"])).await;

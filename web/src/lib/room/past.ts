@@ -8,8 +8,8 @@ import { Ring } from "../stream/ring";
 
 /** Whoever drags the time is waited for. */
 const SETTLE_MS = 120;
-/** What was refused is asked for again after this. */
-const REFUSED_MS = 5_000;
+/** What could not be fetched is asked for again after this, and what is refused not before. */
+export const REFUSED_MS = 5_000;
 
 /** `here`: in what the page holds. `empty`: it is kept, and nothing is in this span. */
 export type Standing = "here" | "asking" | "kept" | "empty" | "not_kept" | "not_shared" | "failed";
@@ -61,6 +61,7 @@ export class PastRings {
   /** What each panel draws. */
   private drawn = new Map<string, Drawn[]>();
   private timer: ReturnType<typeof setTimeout> | null = null;
+  private again: ReturnType<typeof setTimeout> | null = null;
   private send: (wishes: PastWish[]) => void;
   /** null: time runs, and nothing of the past is wanted. */
   private shown: () => Shown | null;
@@ -97,6 +98,8 @@ export class PastRings {
   take(piece: PastPiece): void {
     const { key, standing, from_ms, to_ms, window_ms } = piece;
     this.held.set(key, { standing, from_ms, to_ms, window_ms, ring: ring_from(piece), came_ms: this.now_ms() });
+    // Somebody may stand and wait for it.
+    if (standing === "failed") this.again ??= setTimeout(() => this.ask(), REFUSED_MS);
   }
 
   /** What was fetched of a stream for this window; null when nothing was, or what is here has all of it. */
@@ -121,9 +124,13 @@ export class PastRings {
   }
 
   private ask(): void {
-    this.timer = null;
+    for (const timer of [this.timer, this.again]) if (timer !== null) clearTimeout(timer);
+    this.timer = this.again = null;
     const shown = this.shown();
     const wishes = new Map<string, PastWish>();
+    // What no panel draws is not held: so there is at most a span of each stream that is seen.
+    const drawn = new Set([...this.drawn.values()].flat().map(({ sensor_id, attribute_id }) => key_of(sensor_id, attribute_id)));
+    for (const key of this.held.keys()) if (!drawn.has(key)) this.held.delete(key);
     if (shown !== null) {
       const { at_ms, window_ms, newest_ms } = shown;
       for (const { columns, ...of } of [...this.drawn.values()].flat()) {

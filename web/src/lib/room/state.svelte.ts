@@ -79,8 +79,9 @@ class RoomState {
     this.alone = null;
     if (link !== null) this.set_window(link.window_s, link.at_ms === null);
     this.filter = link?.filter ?? (other ? "" : this.filter);
-    // Another room is another past.
-    if (link !== null ? link.at_ms !== this.at_ms : other && this.at_ms !== null) this.go_to(link?.at_ms ?? null);
+    if (other) this.leave_past();
+    const at_ms = link !== null ? link.at_ms : other ? null : this.at_ms;
+    if (at_ms !== this.at_ms || (other && at_ms !== null)) this.go_to(at_ms);
     if (link !== null && link.focused !== app.focused) app.focus(link.focused);
     app.asks_all(this.wants_all);
   }
@@ -171,8 +172,7 @@ class RoomState {
   /** `null`: now. What is shown is what was held when time was stopped. */
   go_to(at_ms: number | null): void {
     if (at_ms === null) {
-      this.frozen = null;
-      this.pasts.forget();
+      this.leave_past();
       this.window_s = this.window_s > RUNNING_S_MAX ? RUNNING_S_MAX : this.window_s;
     } else if (this.frozen === null) {
       this.frozen = app.hub.copy_rings();
@@ -182,6 +182,12 @@ class RoomState {
     this.reach_back();
     this.pasts.ask_soon();
     this.written_soon();
+  }
+
+  /** Another room is another past, and now is none. */
+  private leave_past(): void {
+    this.frozen = null;
+    this.pasts.forget();
   }
 
   /** What this panel draws of streams, so that their past is fetched while time stands; none when it is closed. */

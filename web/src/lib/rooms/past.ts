@@ -1,6 +1,6 @@
 /** What a server says of a room's past that is kept (docs/history.md), read with care. */
 
-import { fields, list, name, number, words } from "../read";
+import { fields, number, words } from "../read";
 
 /** As the server bounds them: ten years, and a tebibyte of each sensor. */
 export const KEEP_HOURS_MAX = 24 * 366 * 10;
@@ -13,8 +13,8 @@ export interface Past {
   keep_hours: number;
   /** Of each sensor. */
   mib_max: number;
-  /** Those that are kept now. */
-  sensors: string[];
+  /** So many are kept now. */
+  sensor_count: number;
   /** Why not all are. */
   problem: string | null;
 }
@@ -24,7 +24,7 @@ export function read_past(value: unknown): Past | null {
   const keep_hours = number(given?.["keep_hours"]);
   const mib_max = number(given?.["mib_max"]);
   if (given === null || keep_hours === null || mib_max === null) return null;
-  return { keep_hours, mib_max, sensors: list(given["sensors"], name, (id) => id) ?? [], problem: words(given["problem"]) };
+  return { keep_hours, mib_max, sensor_count: number(given["sensor_count"]) ?? 0, problem: words(given["problem"]) };
 }
 
 /** How long in what people count in: whole days from two on, else hours. */

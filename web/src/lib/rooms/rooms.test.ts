@@ -26,8 +26,9 @@ describe("what the server says of people and rooms", () => {
   });
 
   it("has a past that is kept for days or hours, or none that could be read", () => {
-    const told = { room_id: "r1", keep_hours: 24, mib_max: 2, sensors: ["hers", "his", 7, "hers"], problem: "the disk is full" };
-    expect(read_past(told)).toEqual({ keep_hours: 24, mib_max: 2, sensors: ["hers", "his"], problem: "the disk is full" });
+    const told = { keep_hours: 24, mib_max: 2, sensor_count: 2, problem: "the disk is full" };
+    expect(read_room({ room: { ...listed, history: told } })!.past).toEqual(told);
+    expect(read_room({ room: { ...listed, history: null } })!.past).toBeNull();
     for (const wrong of [null, [], {}, { keep_hours: "24", mib_max: 2 }, { keep_hours: -1, mib_max: 2 }]) expect(read_past(wrong)).toBeNull();
     expect([1, 24, 36, 48, 50, 168].map((hours) => span_of(hours)).map(({ unit, count }) => `${count} ${unit}`)).toEqual(["1 hours", "24 hours", "36 hours", "2 days", "50 hours", "7 days"]);
   });

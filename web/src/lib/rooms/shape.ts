@@ -1,6 +1,7 @@
 /** What the server says of rooms (docs/rooms.md), read with care. */
 
 import { fields, list, name, number, text, words } from "../read";
+import { read_past, type Past } from "./past";
 
 export type Rank = "owner" | "admin" | "member" | "banned";
 const RANKS: readonly Rank[] = ["owner", "admin", "member", "banned"];
@@ -23,6 +24,8 @@ export interface RoomInfo extends Listed {
   /** Of who asks; null: a stranger. */
   role: Rank | null;
   sensors: RoomSensor[];
+  /** How what is measured there is kept; null: it is not. */
+  past: Past | null;
 }
 
 export interface RoomSensor {
@@ -85,6 +88,7 @@ export function read_room(value: unknown): RoomInfo | null {
     ...listed,
     role: RANKS.find((rank) => rank === given?.["role"]) ?? null,
     sensors: list(given?.["sensors"], read_sensor, ({ sensor_id }) => sensor_id) ?? [],
+    past: read_past(given?.["history"]),
   };
 }
 

@@ -14,7 +14,7 @@ import type { Line, Opened } from "./line";
 import { read_code, read_listed, read_members, read_mine, read_room, read_rooms, read_ticket, type Listed, type Member, type Present, type RoomInfo, type Wishes } from "./shape";
 
 const LOBBY_EVENTS = ["lobby_state", "room_added", "room_updated", "room_removed", "membership_changed", ...CHAT_EVENTS] as const;
-const ROOM_EVENTS = ["room_state", "sensor_added", "sensor_removed", "member_joined", "member_left", "room_closed", ...CHAT_EVENTS] as const;
+const ROOM_EVENTS = ["room_state", "sensor_added", "sensor_removed", "member_joined", "member_left", "history_changed", "room_closed", ...CHAT_EVENTS] as const;
 const IS_CHAT: ReadonlySet<string> = new Set(CHAT_EVENTS);
 
 /** A channel that the server has closed is opened again after this. */
@@ -22,7 +22,7 @@ const REOPEN_MS = 1_000;
 
 /** How it stands with the room that is open. */
 export type Standing = "none" | "asking" | "here" | "absent" | "closed" | "sent_away";
-export type Doing = "create" | "join" | "leave" | "edit" | "remove" | "code" | "renew" | "member" | "sensor";
+export type Doing = "create" | "join" | "leave" | "edit" | "remove" | "code" | "renew" | "member" | "sensor" | "keep_past" | "erase_past";
 
 const yes = (): true => true;
 
@@ -271,6 +271,18 @@ class RoomsState {
     await this.act("sensor", () => app.server.ask("DELETE", this.path(`sensors/${encodeURIComponent(sensor_id)}`), yes));
     await this.ask_room();
   }
+  /** From now on what is measured in the room is kept, so long, and so much of each sensor. */
+  async keep_past(keep_hours: number, mib_max: number): Promise<boolean> {
+    const answer = await this.act("keep_past", () => app.server.ask("PUT", this.path("history"), yes, { keep_hours, mib_max }));
+    if (answer.ok) await this.ask_room();
+    return answer.ok;
+  }
+  /** What was kept is gone when this says so. */
+  async erase_past(): Promise<boolean> {
+    const answer = await this.act("erase_past", () => app.server.ask("DELETE", this.path("history"), yes));
+    if (answer.ok) await this.ask_room();
+    return answer.ok;
+  }
   /** Puts sensors into one of the rooms. How many came in; those that are there already count. */
   async put_into(room_id: string, sensor_ids: readonly string[]): Promise<number> {
     let count = 0;
@@ -289,6 +301,8 @@ class RoomsState {
   forgive(): void {
     this.fault = null;
   }
+  /** What went wrong with the room's past, which says so itself. */
+  readonly past_fault = $derived(this.fault !== null && this.fault.doing.endsWith("_past") ? this.fault.fault : null);
 
   private path(of = ""): string {
     return `api/rooms/${encodeURIComponent(this.id)}${of === "" ? "" : `/${of}`}`;

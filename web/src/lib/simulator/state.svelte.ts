@@ -65,6 +65,7 @@ class Simulator {
   into = $state("");
   /** The rooms of whoever is signed in, by their ids. */
   my_rooms = $state.raw<ReadonlyMap<string, string>>(new Map());
+  private whose: string | null = null;
   /** Quarter seconds, for times that run between two answers. */
   now_ms = $state(performance.now());
 
@@ -99,8 +100,11 @@ class Simulator {
     this.wake();
   }
 
-  /** The rooms there are for whoever is signed in. */
-  may_go_into(mine: readonly { id: string; name: string }[]): void {
+  /** The rooms there are for whoever is signed in; those of somebody else are not theirs. */
+  may_go_into(whose: string | null, mine: readonly { id: string; name: string }[] | null): void {
+    if (mine === null && whose === this.whose) return;
+    this.whose = whose;
+    mine ??= [];
     this.my_rooms = new Map(mine.map(({ id, name }) => [id, name]));
     if (!this.my_rooms.has(this.into)) this.into = "";
   }

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { ring_from, PastRings, type Shown } from "../room/past";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ring_from, PastRings, REFUSED_MS, type Shown } from "../room/past";
 import { grid_s_for, reach_for, reaches_beyond, step_ms_for } from "../room/reach";
 import type { PastPiece, PastWish } from "./messages";
 import { Pasts, periods_of, points_of, step_for, take_cells } from "./past";
@@ -14,25 +14,24 @@ const settle = async (): Promise<void> => {
 /** A server that keeps samples, and answers as docs/history.md says. */
 function kept(samples: [number, unknown][], more: { busy?: number; refuses?: string; rows?: unknown[]; page_max?: number } = {}) {
   let { busy = 0 } = more;
-  const asked: object[] = [];
-  const fetched: string[] = [];
+  const asked: { [name: string]: unknown }[] = [];
   const pieces: PastPiece[] = [];
   const pasts = new Pasts({
     push: (_, payload): Promise<Reply> => {
-      asked.push(payload);
+      asked.push(payload as { [name: string]: unknown });
       if (busy-- > 0) return Promise.resolve({ ok: false, response: { reason: "busy" } });
       if (more.refuses !== undefined) return Promise.resolve({ ok: false, response: { reason: more.refuses } });
+      if ("step" in payload) return Promise.resolve({ ok: true, response: { points: more.rows ?? [], damaged: 1 } });
       const { before, have = 0, count } = payload as { before: number; have?: number; count: number };
       const ones = samples.filter(([t]) => t < before).concat(samples.filter(([t]) => t === before).slice(0, -have || undefined).slice(0, have === 0 ? 0 : undefined));
       const page = ones.slice(-Math.min(count, more.page_max ?? count));
       const older = page.length < ones.length ? { before: page[0]![0], have: page.filter(([t]) => t === page[0]![0]).length } : null;
       return Promise.resolve({ ok: true, response: { samples: page, older, damaged: 0 } });
     },
-    fetch: (path) => (fetched.push(path), Promise.resolve(new Response(JSON.stringify({ points: more.rows ?? [], damaged: 1 })))),
     wait: () => Promise.resolve(),
     say: (piece) => pieces.push(piece),
   });
-  return { pasts, asked, fetched, pieces };
+  return { pasts, asked, pieces };
 }
 /** A ramp: its value is its time. */
 const ramp = (from: number, to: number, step: number): [number, number][] => Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, k) => [from + k * step, from + k * step]);
@@ -67,20 +66,30 @@ describe("a span of the past", () => {
     }
   });
 
-  it("asks for what is wanted last, and for nothing that is wanted no more", async () => {
-    const { pasts, pieces } = kept(ramp(0, 5_000, 100));
+  it("asks for what is wanted last, and for nothing that is wanted no more: not to its end, and not for what is on its way already", async () => {
+    const of = ({ key }: PastPiece): string | undefined => key.split("\u0000")[0];
+    const { pasts, asked, pieces } = kept(ramp(0, 5_000, 100), { page_max: 7 });
     pasts.want([wish({ sensor_id: "a" }), wish({ sensor_id: "b" })]);
     pasts.want([wish({ sensor_id: "c" })]);
     await settle();
-    expect(pieces.map(({ key }) => key.split("\u0000")[0])).toEqual(["a", "c"]);
+    expect([pieces.map(of), asked.map(({ sensor_id }) => sensor_id)]).toEqual([["c"], ["a", "c", "c", "c", "c", "c"]]);
+    pasts.want([wish({ sensor_id: "a" })]);
+    pasts.want([wish({ sensor_id: "b" }), wish({ sensor_id: "a" })]);
+    await settle();
+    expect([pieces.map(of), asked.length]).toEqual([["c", "a", "b"], 16]);
+    // Another span of the same is another.
+    pasts.want([wish({ sensor_id: "a" })]);
+    pasts.want([wish({ sensor_id: "a", from_ms: 2_000 })]);
+    await settle();
+    expect([pieces.length, pieces[3]!.from_ms]).toEqual([4, 2_000]);
   });
 
   it("that is long is asked for in whole periods, and comes with lowest, highest and mean, lane by lane", async () => {
     const rows = [[0, "x", -1, 1, 0.5, 10], [0, "y", 5, 6, 5.5, 10], [1_000, "x", 2, 3, 2.5, 10], ["no"], [0, "z", 1, 2, 3, 4]];
-    const { pasts, fetched, pieces } = kept(ramp(0, 700_000, 1_000), { rows });
+    const { pasts, asked, pieces } = kept([], { rows });
     pasts.want([wish({ sensor_id: "a b", lanes: 2, names: ["x", "y"], window_ms: 600_000, columns: 900, from_ms: 1_234.5, to_ms: 601_234.5 })]);
     await settle();
-    expect(fetched).toEqual(["/api/sensors/a%20b/history?attribute=ecg&from=1000&to=602000&step=1000"]);
+    expect(asked).toEqual([{ sensor_id: "a b", attribute_id: "ecg", from: 1_000, to: 602_000, step: 1_000 }]);
     const [{ step_ms, times, low, high, mean, damaged }] = pieces as [PastPiece];
     expect([step_ms, [...times], [...low], [...high], [...mean], damaged]).toEqual([1_000, [0, 1_000], [-1, 5, 2, NaN], [1, 6, 3, NaN], [0.5, 5.5, 2.5, NaN], 1]);
     expect(periods_of([[0, "value", 1, 3, 2, 4], [0, "value", 0, 9, 8, 4]], [""], 1, 1_000)).toMatchObject({ low: Float32Array.of(0), high: Float32Array.of(9), mean: Float32Array.of(5) });
@@ -128,6 +137,48 @@ describe("what the page holds of the past", () => {
     shown = null;
     expect(rings.standing_of(key, 1)).toBe("here");
     expect(ring_from(piece({ step_ms: 1_000, mean: Float32Array.of(1, 9) })).mean?.[1]).toBe(9);
+  });
+});
+
+describe("what is held of the past", () => {
+  const drawn = { sensor_id: "ramp", attribute_id: "ecg", rate_hz: 0, lanes: 1, names: [""], columns: 100 };
+  const key = "ramp\u0000ecg";
+  const piece = (standing: PastPiece["standing"]): PastPiece => ({ key, standing, from_ms: 0, to_ms: 20_000, window_ms: 10_000, step_ms: 0, lanes: 1, damaged: 0, times: Float64Array.of(9_000), low: Float32Array.of(1), high: Float32Array.of(1), mean: new Float32Array() });
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("is what panels draw, and no more", () => {
+    const asked: PastWish[][] = [];
+    const shown: Shown = { at_ms: 15_000, window_ms: 10_000, newest_ms: 60_000 };
+    const rings = new PastRings((wishes) => asked.push(wishes), () => shown, () => null, () => 0);
+    rings.draw("waves", [drawn]);
+    rings.draw("tile", [drawn]);
+    vi.runAllTimers();
+    expect(asked.map((wishes) => wishes.length)).toEqual([1]);
+    rings.take(piece("kept"));
+    rings.draw("tile", []);
+    vi.runAllTimers();
+    expect([asked.at(-1), rings.standing_of(key, 0)]).toEqual([[], "kept"]);
+    rings.draw("waves", []);
+    vi.runAllTimers();
+    expect(rings.standing_of(key, 0)).toBe("asking");
+  });
+
+  it("that could not be fetched is asked for again by itself, and what is not kept is not", () => {
+    let now = 0;
+    const asked: PastWish[][] = [];
+    const shown: Shown = { at_ms: 15_000, window_ms: 10_000, newest_ms: 60_000 };
+    const rings = new PastRings((wishes) => asked.push(wishes), () => shown, () => null, () => now);
+    rings.draw("waves", [drawn]);
+    vi.runAllTimers();
+    rings.take(piece("failed"));
+    now = REFUSED_MS;
+    vi.runAllTimers();
+    expect(asked.map((wishes) => wishes.length)).toEqual([1, 1]);
+    rings.take(piece("not_kept"));
+    now = 10 * REFUSED_MS;
+    vi.runAllTimers();
+    expect(asked.length).toBe(2);
   });
 });
 

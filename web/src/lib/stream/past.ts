@@ -1,6 +1,6 @@
 /**
- * Spans of the past of streams, as far as it is kept (docs/history.md): where a span is short, its samples, page by page over the
- * viewer's own channel; where it is long, what was summed up of them, over HTTP. Fetched with the first span that is asked for.
+ * Spans of the past of streams, as far as it is kept (docs/history.md), over the viewer's own channel: where a span is short, its
+ * samples, page by page; where it is long, what was summed up of them.
  *
  * One question at a time. The page says all that it wants, and what it does not want any more is not asked for.
  */
@@ -26,8 +26,6 @@ const NOT_KEPT = new Set(["not_kept", "nothing_kept", "unknown_event"]);
 
 export interface Doors {
   push(event: string, payload: object): Promise<Reply>;
-  /** What was summed up, by its path and query. */
-  fetch(path: string): Promise<Response>;
   wait(ms: number): Promise<void>;
   say(piece: PastPiece): void;
 }
@@ -140,11 +138,24 @@ class Sums {
   }
 }
 
-type Page = { standing: "kept"; samples: [number, unknown][]; older: { before: number; have: number } | null; damaged: number } | { standing: "not_kept" | "not_shared" | "failed" };
+interface Kept {
+  standing: "kept";
+  damaged: number;
+}
+/** What was answered to one question, or why nothing was; `dropped`: it is not wanted any more. */
+type Answered = (Kept & { response: { [name: string]: unknown } }) | Without;
+interface Without {
+  standing: "not_kept" | "not_shared" | "failed" | "dropped";
+}
+
+const is_same = (a: PastWish, b: PastWish): boolean =>
+  a.sensor_id === b.sensor_id && a.attribute_id === b.attribute_id && a.from_ms === b.from_ms && a.to_ms === b.to_ms && a.window_ms === b.window_ms && a.columns === b.columns;
 
 export class Pasts {
   private doors: Doors;
   private wishes: PastWish[] = [];
+  /** What is fetched now, while it is wanted. */
+  private now: PastWish | null = null;
   private busy = false;
 
   constructor(doors: Doors) {
@@ -153,21 +164,28 @@ export class Pasts {
 
   /** From now on these, and no others. */
   want(wishes: PastWish[]): void {
-    this.wishes = [...wishes];
+    const { now } = this;
+    this.now = now !== null && wishes.some((wish) => is_same(wish, now)) ? now : null;
+    this.wishes = wishes.filter((wish) => this.now === null || !is_same(wish, this.now));
     if (!this.busy) void this.go();
   }
 
   private async go(): Promise<void> {
     this.busy = true;
     try {
-      for (let wish = this.wishes.shift(); wish !== undefined; wish = this.wishes.shift()) this.doors.say(await this.fetch(wish));
+      for (let wish = this.wishes.shift(); wish !== undefined; wish = this.wishes.shift()) {
+        this.now = wish;
+        const piece = await this.fetch(wish);
+        if (piece !== null && this.now === wish) this.doors.say(piece);
+        this.now = null;
+      }
     } finally {
       this.busy = false;
     }
   }
 
-  /** Whatever a server says that cannot be read has failed, and the next is asked for. */
-  private async fetch(wish: PastWish): Promise<PastPiece> {
+  /** null: it is not wanted any more. Whatever a server says that cannot be read has failed, and the next is asked for. */
+  private async fetch(wish: PastWish): Promise<PastPiece | null> {
     try {
       return await this.fetched(wish);
     } catch {
@@ -176,7 +194,7 @@ export class Pasts {
     }
   }
 
-  private async fetched(wish: PastWish): Promise<PastPiece> {
+  private async fetched(wish: PastWish): Promise<PastPiece | null> {
     const { sensor_id, attribute_id, window_ms, columns } = wish;
     const lanes = Math.min(LANES_MAX, wish.lanes);
     const key = key_of(sensor_id, attribute_id);
@@ -186,57 +204,52 @@ export class Pasts {
     const to_ms = step_ms === 0 ? Math.ceil(wish.to_ms) : Math.ceil(wish.to_ms / step_ms) * step_ms;
     const said = (standing: PastPiece["standing"], points: Points, damaged: number): PastPiece => ({ key, standing, from_ms, to_ms, lanes, damaged, window_ms, ...points });
     const found = step_ms === 0 ? await this.samples(wish, from_ms, to_ms) : await this.periods(wish, from_ms, to_ms, step_ms);
+    if (found.standing === "dropped") return null;
     if (found.standing !== "kept") return said(found.standing, none(), 0);
     const points = "rows" in found ? periods_of(found.rows, wish.names, lanes, step_ms) : points_of(found.samples, lanes, window_ms / Math.max(1, columns));
     return said("kept", points, found.damaged);
   }
 
   /** Those from `from_ms` on, before the first beyond `to_ms`. */
-  private async samples({ sensor_id, attribute_id, rate_hz }: PastWish, from_ms: number, to_ms: number): Promise<Page> {
+  private async samples(wish: PastWish, from_ms: number, to_ms: number): Promise<(Kept & { samples: [number, unknown][] }) | Without> {
+    const { sensor_id, attribute_id, rate_hz } = wish;
     const likely = rate_hz > 0 ? Math.ceil((rate_hz * (to_ms - from_ms)) / 1_000) + 16 : 1_000;
     const count = Math.min(PAGE_MAX, Math.max(PAGE_MIN, likely));
     const pages: [number, unknown][][] = [];
     let cursor = { before: to_ms + 1, have: 0 };
     let damaged = 0;
     for (let k = 0; k < PAGES_MAX; k++) {
-      const page = await this.page({ sensor_id, attribute_id, ...cursor, count });
-      if (page.standing !== "kept") return page;
-      damaged += page.damaged;
-      pages.unshift(page.samples.filter(([stamp]) => stamp >= from_ms));
-      const first = page.samples[0]?.[0];
-      if (page.older === null || first === undefined || first < from_ms) break;
-      cursor = page.older;
+      const answer = await this.ask(wish, { sensor_id, attribute_id, ...cursor, count });
+      if (answer.standing !== "kept") return answer;
+      const { samples, older } = answer.response;
+      if (!Array.isArray(samples)) return { standing: "failed" };
+      const page = samples as [number, unknown][];
+      damaged += answer.damaged;
+      pages.unshift(page.filter(([stamp]) => stamp >= from_ms));
+      const first = page[0]?.[0];
+      const { before, have } = (older ?? {}) as { before?: unknown; have?: unknown };
+      if (typeof before !== "number" || typeof have !== "number" || first === undefined || first < from_ms) break;
+      cursor = { before, have };
     }
-    return { standing: "kept", samples: pages.flat(), older: null, damaged };
+    return { standing: "kept", samples: pages.flat(), damaged };
   }
 
-  private async periods({ sensor_id, attribute_id }: PastWish, from_ms: number, to_ms: number, step_ms: number): Promise<{ standing: "kept"; rows: unknown[]; damaged: number } | { standing: "not_kept" | "not_shared" | "failed" }> {
-    // Whether there is any is asked on the channel first: there a no is an answer like others.
-    const page = await this.page({ sensor_id, attribute_id, before: to_ms, count: 1 });
-    if (page.standing !== "kept") return page;
-    const query = new URLSearchParams({ attribute: attribute_id, from: String(from_ms), to: String(to_ms), step: String(step_ms) });
-    try {
-      const response = await this.doors.fetch(`/api/sensors/${encodeURIComponent(sensor_id)}/history?${query}`);
-      // Whoever may look may still not be one who may ask over HTTP (docs/page.md): that is no privacy.
-      if (!response.ok) return { standing: response.status === 403 ? "not_shared" : "failed" };
-      const { points, damaged } = (await response.json()) as { points?: unknown; damaged?: unknown };
-      return Array.isArray(points) ? { standing: "kept", rows: points, damaged: Number(damaged) || 0 } : { standing: "failed" };
-    } catch {
-      return { standing: "failed" };
-    }
+  private async periods(wish: PastWish, from: number, to: number, step: number): Promise<(Kept & { rows: unknown[] }) | Without> {
+    const { sensor_id, attribute_id } = wish;
+    const answer = await this.ask(wish, { sensor_id, attribute_id, from, to, step });
+    if (answer.standing !== "kept") return answer;
+    const { points } = answer.response;
+    return Array.isArray(points) ? { standing: "kept", rows: points, damaged: answer.damaged } : { standing: "failed" };
   }
 
-  private async page(asked: object): Promise<Page> {
+  /** One question, again while the server has no time for it. */
+  private async ask(wish: PastWish, asked: object): Promise<Answered> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
+      if (this.now !== wish) return { standing: "dropped" };
       const { ok, response } = await this.doors.push("history", asked);
-      const given = (response ?? {}) as { samples?: unknown; older?: unknown; damaged?: unknown; reason?: unknown };
-      if (ok) {
-        if (!Array.isArray(given.samples)) return { standing: "failed" };
-        const { before, have } = (given.older ?? {}) as { before?: unknown; have?: unknown };
-        const older = typeof before === "number" && typeof have === "number" ? { before, have } : null;
-        return { standing: "kept", samples: given.samples as [number, unknown][], older, damaged: Number(given.damaged) || 0 };
-      }
-      const reason = String(given.reason ?? "");
+      const given = (response ?? {}) as { [name: string]: unknown };
+      if (ok) return { standing: "kept", response: given, damaged: Number(given["damaged"]) || 0 };
+      const reason = String(given["reason"] ?? "");
       if (NOT_KEPT.has(reason)) return { standing: "not_kept" };
       if (reason === "not_shared") return { standing: "not_shared" };
       if (!PASSING.has(reason)) return { standing: "failed" };

@@ -125,7 +125,6 @@ let pasts: Promise<Pasts> | null = null;
 function get_pasts(): Promise<Pasts> {
   pasts ??= import("./past").then(({ Pasts }) => new Pasts({
     push: (event, payload) => channel?.push(event, payload) ?? Promise.resolve({ ok: false, response: { reason: "not_joined" } }),
-    fetch: (path) => fetch(new URL(path, lens.viewers_url), { headers: bearer === null ? {} : { authorization: `Bearer ${bearer}` }, cache: "no-store" }),
     wait: (ms) => new Promise((done) => setTimeout(done, ms)),
     say: (piece) => say({ kind: "past", piece }, [piece.times.buffer, piece.low.buffer, piece.high.buffer, piece.mean.buffer]),
   }));
@@ -220,7 +219,8 @@ scope.onmessage = ({ data }) => {
       groups.want(data.wishes);
       break;
     case "past":
-      void get_pasts().then((them) => them.want(data.wishes));
+      // Whoever has never gone back has nothing to take back.
+      if (pasts !== null || data.wishes.length > 0) void get_pasts().then((them) => them.want(data.wishes));
       break;
     case "taken":
       ready = true;
