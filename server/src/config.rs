@@ -28,9 +28,10 @@ use crate::store::Place;
 use crate::viewer::VIEWER_COUNT_MAX;
 
 /// Every key, as in the file; in the environment in capitals behind `SENSOCTO_`.
-pub const KEYS: [&str; 42] = [
+pub const KEYS: [&str; 43] = [
     "listen",
     "data",
+    "take_over",
     "simulate",
     "simulate_room",
     "replay",
@@ -85,6 +86,9 @@ pub struct Config {
     /// Where the store is: in that folder if somebody has named it, else in memory. Whoever only
     /// tries this out leaves nothing behind.
     pub store: Place,
+    /// Whether the server that has that folder, if one does, is to end, and its listening socket to be
+    /// this one's.
+    pub take_over: bool,
     /// The scenarios that run within the server from the beginning.
     pub simulate: Vec<Scenario>,
     /// The room that they are for.
@@ -279,6 +283,15 @@ impl Given {
             mails_links: mode == Mode::Dev || self.last("mail").is_some(),
             ..PeopleConfig::default()
         };
+        let take_over = match self.last("take_over") {
+            Some(setting) if setting.boolean()? => match self.last("data") {
+                Some(_) => true,
+                None => {
+                    return Err(setting.error("it needs `data`: there one server finds another"));
+                }
+            },
+            _ => false,
+        };
         let data = PathBuf::from(self.last("data").map_or(Ok("data"), |setting| setting.text())?);
         let engine = EngineConfig::default();
         let intake_limits = IntakeLimits::default();
@@ -297,6 +310,7 @@ impl Given {
                 None => Place::Memory,
             },
             data,
+            take_over,
             auth,
             people,
             proxies: Proxies(

@@ -7,7 +7,7 @@ use components::fault::Faults;
 /// `store.commit` is in the middle of a transaction, `store.open` where its file is opened; those of tasks
 /// are where each begins, and in each round of `gauge` and `history`.
 #[cfg(feature = "faults")]
-const POINTS: [&str; 17] = [
+const POINTS: [&str; 18] = [
     "http.request",
     "intake.command",
     "intake.samples",
@@ -19,6 +19,7 @@ const POINTS: [&str; 17] = [
     "task.consent",
     "task.discovery",
     "task.gauge",
+    "task.hand_over",
     "task.history",
     "task.people",
     "task.residents",

@@ -1,7 +1,8 @@
 //! The whole server, put together from its rooms: what `main` runs, and what tests run too.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -24,12 +25,13 @@ use crate::device::DeviceDesk;
 use crate::directory::{Directory, Hearers};
 use crate::discovery::{self, Discovery};
 use crate::gauge::{Board, Gauge};
+use crate::hand_over::HandOver;
 use crate::health::Pulse;
 use crate::history::rooms::RoomPasts;
 use crate::history::{self, History, Tap};
 use crate::intake::Intake;
 use crate::legacy::{Folder, Left};
-use crate::listen::DoorCounts;
+use crate::listen::{DoorCounts, asked_to_end};
 use crate::people::{self, People};
 use crate::post::Post;
 use crate::pump::{NoticeSink, Pump, PumpParts, TICK_HZ_MAX, TICK_HZ_MIN, guard};
@@ -65,6 +67,8 @@ pub struct House {
     store: Store,
     history: Arc<History>,
     intake: Arc<Intake>,
+    /// Of a server that another can take over.
+    hand_over: Option<Arc<HandOver>>,
     /// Of a server that keeps something: let go of at the very end.
     folder: Option<Folder>,
 }
@@ -105,6 +109,12 @@ impl House {
         let (down, shutdown) = watch::channel(false);
         let faults = config.engine.faults.clone();
         let supervisor = Supervisor::new(faults.clone());
+        let hand_over = held.as_ref().filter(|folder| folder.is_held());
+        let hand_over = hand_over.and_then(|_| offer(&config.data, &listener));
+        if let Some(hand_over) = &hand_over {
+            let name = ("hand_over", "task.hand_over");
+            supervisor.keep(name, DOMAIN, &shutdown, hand_over, HandOver::keep_offering);
+        }
         let intake = Arc::new(Intake::new(config.intake_limits).with_faults(faults.clone()));
         let letters = Arc::new(DeadLetters::default());
         let clock = left.as_ref().map_or_else(Clock::system, time_goes_on);
@@ -388,6 +398,7 @@ impl House {
             store,
             history,
             intake,
+            hand_over,
             folder: held,
         })
     }
@@ -396,12 +407,23 @@ impl House {
         Arc::clone(&self.simulator)
     }
 
+    /// Waits until another server has taken over: then this one is to be closed.
+    pub async fn taken_over(&self) {
+        match &self.hand_over {
+            Some(hand_over) => asked_to_end(&mut hand_over.taken()).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Tells every client with 1012, waits for them a little and for made-up sensors to leave, and
     /// stops the engine; sessions and a recording are finished, and what is to be kept is on the disk.
     /// What the engine holds is left to the next server.
     pub async fn close(self) {
         // The server that had it when this one began may have gone.
         let folder = self.folder.and_then(|mut folder| folder.hold().ok()?.then_some(folder));
+        if let Some(hand_over) = &self.hand_over {
+            hand_over.end();
+        }
         if folder.is_some() {
             self.intake.hold_farewells();
         }
@@ -445,6 +467,13 @@ async fn take_folder(path: PathBuf, patience: Duration) -> Option<Folder> {
         }
         Err(_) => None,
     }
+}
+
+/// Without it another server cannot take over; whoever starts one hears that it listens already.
+fn offer(folder: &Path, listener: &TcpListener) -> Option<Arc<HandOver>> {
+    let offered = listener.as_fd().try_clone_to_owned();
+    let offered = offered.and_then(|socket| HandOver::new(folder, socket));
+    offered.inspect_err(|error| tracing::warn!(%error, "no other server can take over")).ok()
 }
 
 fn inherit(folder: &mut Folder) -> Option<Left> {

@@ -23,6 +23,7 @@ pub mod gate;
 pub mod gather;
 pub mod gauge;
 pub mod groups;
+pub mod hand_over;
 pub mod health;
 pub mod history;
 pub mod house;

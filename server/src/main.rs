@@ -67,6 +67,10 @@ struct Serve {
     /// whatever else a server remembers end with it.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// If a server has that data folder, have its listening socket and let it end: nobody is refused
+    /// in between. If none does, begin as usual.
+    #[arg(long)]
+    take_over: bool,
     /// Scenarios to simulate within the server, separated by commas: names, see `sensocto
     /// scenarios`, or files [default: few].
     #[arg(long, value_name = "SCENARIOS|none")]
@@ -124,6 +128,10 @@ impl Serve {
                 true => given.flag("allow_remote_unauthenticated", true),
                 false => Ok(()),
             })
+            .and_then(|()| match self.take_over {
+                true => given.flag("take_over", true),
+                false => Ok(()),
+            })
             .and_then(|()| given.check())
             .map_err(|error| error.to_string())
     }
@@ -175,9 +183,12 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
 
 fn serve(args: Serve) -> Result<(), String> {
     let config = args.config()?;
-    let inherited =
+    let mut inherited =
         server::listen::inherited().map_err(|error| format!("`LISTEN_FDS`: {error}"))?;
     log();
+    if config.take_over && inherited.is_none() {
+        inherited = server::hand_over::take(&config.data, config.listen)?;
+    }
     std::panic::set_hook(Box::new(server::complaints::log_panic));
     // The pump has a thread of its own; what is left is for sockets.
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1));
@@ -203,7 +214,10 @@ fn log() {
 async fn run(config: Config, inherited: Option<TcpListener>) -> Result<(), String> {
     let house = House::open_on(config, inherited).await?;
     announce(house.address);
-    asked_to_end().await;
+    tokio::select! {
+        () = asked_to_end() => {}
+        () = house.taken_over() => {}
+    }
     tracing::info!("shutting down");
     house.close().await;
     Ok(())

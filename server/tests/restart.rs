@@ -38,9 +38,9 @@ impl Drop for Folder {
     }
 }
 
-/// A listening socket that is held for servers, as systemd does, and where it is.
+/// Where servers listen, and the socket if it is held for them, as systemd does.
 struct Door {
-    socket: TcpListener,
+    socket: Option<TcpListener>,
     address: SocketAddr,
 }
 
@@ -48,12 +48,25 @@ impl Door {
     fn new() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        Self { socket, address }
+        Self { socket: Some(socket), address }
     }
 
-    /// The real binary, with the socket as its third file.
+    /// Of a server that has found a door of its own.
+    fn of(server: &mut Server) -> Self {
+        let mut line = String::new();
+        let said = server.0.stdout.as_mut().expect("it may speak");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut line).unwrap();
+        let address = line.trim().strip_prefix("http://").unwrap().parse().unwrap();
+        Self { socket: None, address }
+    }
+
+    /// The real binary, with the socket as its third file; or one that takes over where the socket is
+    /// another's.
     fn serve(&self, data: &Path) -> Server {
-        let socket = OwnedFd::from(self.socket.try_clone().unwrap());
+        let Some(socket) = &self.socket else {
+            return Server(over(&self.address.to_string(), data).spawn().unwrap());
+        };
+        let socket = OwnedFd::from(socket.try_clone().unwrap());
         let line = "exec env LISTEN_PID=$$ LISTEN_FDS=1 \"$@\" 3<&0 </dev/null";
         let child = Command::new("sh")
             .args(["-c", line, "sh", env!("CARGO_BIN_EXE_sensocto"), "serve"])
@@ -66,6 +79,12 @@ impl Door {
             .spawn()
             .unwrap();
         Server(child)
+    }
+
+    /// Once what is kept has been read.
+    async fn is_ready(&self) {
+        let asking = async { while self.ask("GET", "/health/ready", "").await.0 != 200 {} };
+        timeout(PATIENCE, asking).await.expect("it is ready");
     }
 
     async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
@@ -87,6 +106,19 @@ impl Door {
         };
         timeout(PATIENCE, asking).await.expect("an answer")
     }
+}
+
+/// The real binary, which takes over from the server that has the folder, if there is one.
+fn over(listen: &str, data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sensocto"));
+    command
+        .args(["serve", "--simulate", "none", "--take-over", "--listen", listen, "--data"])
+        .arg(data)
+        .env("RUST_LOG", "warn")
+        .env("SENSOCTO_LOAD", "normal")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
 }
 
 struct Server(Child);
@@ -381,8 +413,23 @@ impl Viewer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_loses_nothing_and_whoever_looks_sees_no_gap() {
     let data = Folder::new("restart");
-    let door = Arc::new(Door::new());
-    let mut server = door.serve(&data.0);
+    let door = Door::new();
+    let server = door.serve(&data.0);
+    three_restarts(&data, door, server, true).await;
+}
+
+/// Nobody but the servers has the socket.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_takes_over_from_another_and_nothing_is_lost() {
+    let data = Folder::new("over");
+    let mut server = Server(over("127.0.0.1:0", &data.0).spawn().unwrap());
+    let door = Door::of(&mut server);
+    three_restarts(&data, door, server, false).await;
+}
+
+/// Three servers, one after the other; `are_told`: the one before is asked to end.
+async fn three_restarts(data: &Folder, door: Door, mut server: Server, are_told: bool) {
+    let door = Arc::new(door);
     let mut device = Device::new();
     device.come(&door).await;
     keep(&door, &mut device).await;
@@ -401,7 +448,9 @@ async fn a_restart_loses_nothing_and_whoever_looks_sees_no_gap() {
         let before = device.next;
         // The next one is there before this one ends, and both have the door.
         let next = door.serve(&data.0);
-        server.tell("-TERM");
+        if are_told {
+            server.tell("-TERM");
+        }
         for _ in 0..20 {
             device.measure(&door).await;
         }
@@ -426,6 +475,45 @@ async fn a_restart_loses_nothing_and_whoever_looks_sees_no_gap() {
     assert!(server.wait());
     let modes = std::fs::metadata(data.0.join("world.left")).unwrap();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&modes.permissions()) & 0o777, 0o600);
+}
+
+/// Until the server has said why it does not begin.
+fn refused(mut command: Command) -> String {
+    let output = command.stderr(Stdio::piped()).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_take_over_leaves_everything_as_it_was() {
+    let data = Folder::new("not-over");
+    let mut server = Server(over("127.0.0.1:0", &data.0).spawn().unwrap());
+    let door = Door::of(&mut server);
+    let why = refused(over("127.0.0.1:9", &data.0));
+    assert!(why.contains(&format!("say `--listen {}`", door.address)), "{why}");
+    let mut nowhere = Command::new(env!("CARGO_BIN_EXE_sensocto"));
+    nowhere.args(["serve", "--take-over"]);
+    let why = refused(nowhere);
+    assert!(why.contains("`take_over`") && why.contains("it needs `data`"), "{why}");
+    // Who comes and says nothing, or nonsense, is not given way to; nobody else can come.
+    let path = data.0.join("hand-over");
+    let modes = std::fs::metadata(&path).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&modes.permissions()) & 0o777, 0o600);
+    for word in [&b""[..], b"x"] {
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        std::io::Write::write_all(&mut stream, word).unwrap();
+    }
+    door.is_ready().await;
+
+    // One that was killed leaves its socket lying about, and the next begins as usual.
+    server.tell("-KILL");
+    assert!(!server.wait());
+    let mut next = Server(over("127.0.0.1:0", &data.0).spawn().unwrap());
+    let door = Door::of(&mut next);
+    door.is_ready().await;
+    next.tell("-TERM");
+    assert!(next.wait());
+    assert!(!path.exists());
 }
 
 /// Rounds of kills: twenty here, and as many as `SENSOCTO_KILLS` says for who wants more (`docs/store.md` has
