@@ -555,12 +555,12 @@ async fn a_magic_link_is_said_in_the_log_and_opens_once() {
         let answer = ask_at(address, "POST", "/api/auth/magic-link", &[], &words).await;
         answers.push((answer.status, answer.body));
     }
-    assert_eq!(answers[0], (202, json!({ "ok": true, "expires_in": 600 })));
+    assert_eq!(answers[0], (202, json!({ "ok": true, "expires_in": 600, "by": "log" })));
     assert_eq!(answers[0], answers[1], "who has an account is not told");
     let log = std::io::BufReader::new(server.stderr.take().unwrap());
     let token = std::io::BufRead::lines(log).map(Result::unwrap).find_map(|line| {
         assert!(!line.contains("nobody@example.org"), "{line}");
-        let at = line.find("sm_")?;
+        let at = line.find("/#/enter/sm_")? + "/#/enter/".len();
         Some(line[at..at + 46].to_owned())
     });
     let words = json!({ "token": token.unwrap() }).to_string();

@@ -325,7 +325,7 @@ await it("whoever runs a room has what is measured there kept; who is there is t
 });
 
 if (process.env.SENSOCTO_BIN)
-  await it("a server without a folder says that it keeps nothing", async () => {
+  await it("a server without a folder says that it keeps nothing, and one without mail that it sends none", async () => {
     const bare = await start_server(process.env.SENSOCTO_BIN, { simulate: "none", keeps: false });
     const t = await open(bare.url);
     await register(t.page, "bare@example.org", "Tom");
@@ -334,6 +334,11 @@ if (process.env.SENSOCTO_BIN)
     await t.page.click("[data-act=keep_past]");
     await said(t.page, "[data-of=past] [role=alert]", "This server keeps nothing");
     await axe(t.page, "nothing is kept");
+    await at(t.page, "#/account");
+    await t.page.click("[data-act=sign_out]");
+    await t.page.fill("[name=email]", "bare@example.org");
+    await t.page.click("[data-act=link]");
+    await said(t.page, ".mailed", "This server sends no mail.");
     await t.close();
     await bare.stop();
   });

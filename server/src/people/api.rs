@@ -199,10 +199,13 @@ async fn magic_link(State(doors): Doorway, headers: HeaderMap, body: Body) -> Ou
         match &doors.post {
             Some(post) => post.send_link(email.trim(), &token, LINK_SECONDS / 60),
             // Who runs this for themselves reads it here.
-            None => tracing::info!(email, token, "whoever asked to sign in exchanges this, once"),
+            None => {
+                tracing::info!(email, page = %format!("/#/enter/{token}"), "who opens this is signed in, once");
+            }
         }
     }
-    let said = json!({ "ok": true, "expires_in": LINK_SECONDS });
+    let by = if doors.post.is_some() { "mail" } else { "log" };
+    let said = json!({ "ok": true, "expires_in": LINK_SECONDS, "by": by });
     Ok((StatusCode::ACCEPTED, Json(said)).into_response())
 }
 

@@ -4,7 +4,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::them::Them;
+use super::them::{Them, open_house};
 use super::*;
 
 /// A mail server that takes everything; what it took, each mail with its recipients before it.
@@ -74,6 +74,10 @@ async fn a_link_that_came_by_mail_signs_its_reader_in_once() {
     let unknown = ask_for_link(&house, "nobody@example.org").await;
     let known = ask_for_link(&house, " Anna@Example.org").await;
     assert_eq!((unknown.status, &unknown.body), (202, &known.body), "the same to both");
+    assert_eq!(known.text("by"), "mail");
+    let bare = open_house().await;
+    assert_eq!(ask_for_link(&bare, "nobody@example.org").await.text("by"), "log");
+    bare.close().await;
     let mail = timeout(PATIENCE, mails.recv()).await.expect("it comes").unwrap();
     assert!(mail.starts_with("RCPT TO:<Anna@Example.org>\n"), "{mail}");
     assert!(mail.contains("From: Sensocto <mail@example.org>"), "{mail}");

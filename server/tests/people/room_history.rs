@@ -107,7 +107,9 @@ async fn a_room_is_kept_while_its_sensors_are_in_it_and_deleted_with_the_order()
     let next = kept_house(&folder).await;
     until_sensors(&next, &anna, &path, json!(["hers", "third"])).await;
     assert_eq!(shown(&next, &bert, &room).await, kept_of(2));
-    let mut there = Client::of(&next, Some(&bert.socket)).await;
+    // A socket's token is of its server.
+    let again = post(&next, "/api/auth/exchange", json!({ "token": bert.access() })).await;
+    let mut there = Client::of(&next, Some(again.text("socket_token"))).await;
     there.join(&topic(&room)).await;
     assert_eq!(past(&next, "his").await.unwrap(), before);
     let mut hers = belt(&next, "hers", &anna).await;

@@ -29,6 +29,11 @@ interface Held extends Welcome {
   expires_ms: number;
 }
 
+function read_link(value: unknown): { minutes: number; by: "mail" | "log" } | null {
+  const given = fields(value);
+  const seconds = number(given?.["expires_in"]);
+  return seconds === null ? null : { minutes: seconds / 60, by: given?.["by"] === "log" ? "log" : "mail" };
+}
 const yes = (): true => true;
 
 class PeopleState {
@@ -77,10 +82,10 @@ class PeopleState {
   by_link(token: string): Promise<boolean> {
     return this.enter("by_link", "api/auth/exchange", { token });
   }
-  /** A link is mailed, if there is such an account: that is not told. For how many minutes it is good; null: none is. */
-  async mail_link(email: string): Promise<number | null> {
-    const answer = await this.act("link", () => app.server.ask("POST", "api/auth/magic-link", (value) => number(fields(value)?.["expires_in"]), { email }));
-    return answer.ok ? answer.value / 60 : null;
+  /** A link is mailed, or said in the server's log, if there is such an account: that is not told. For how many minutes it is good; null: none is. */
+  async mail_link(email: string): Promise<{ minutes: number; by: "mail" | "log" } | null> {
+    const answer = await this.act("link", () => app.server.ask("POST", "api/auth/magic-link", read_link, { email }));
+    return answer.ok ? answer.value : null;
   }
 
   async sign_out(): Promise<void> {

@@ -40,6 +40,7 @@ export const people: Whole<(typeof en)["people"]> = {
   signed_out_of: "{0, plural, one {# Sitzung ist} other {# Sitzungen sind}} beendet.",
   mail_link: "Link per E-Mail",
   link_mailed: "Gibt es ein solches Konto, ist ein Link unterwegs. Er gilt einmal, {0} Minuten lang.",
+  link_logged: "Dieser Server verschickt keine E-Mails. Gibt es ein solches Konto, findet, wer ihn betreibt, einen Link im Protokoll. Er gilt einmal, {0} Minuten lang.",
   link_view: "Mit einem Link anmelden",
   link_opening: "Einen Moment…",
   link_over: "Dieser Link gilt nicht mehr: Er ist für einmal, und für zehn Minuten. Lassen Sie sich einen neuen schicken.",

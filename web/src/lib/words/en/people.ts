@@ -37,6 +37,7 @@ export const people = {
   signed_out_of: "{0, plural, one {# session} other {# sessions}} ended.",
   mail_link: "Mail me a link",
   link_mailed: "If there is such an account, a link is on its way. It is good once, for {0} minutes.",
+  link_logged: "This server sends no mail. If there is such an account, whoever runs it finds a link in its log. It is good once, for {0} minutes.",
   link_view: "Signing in by a link",
   link_opening: "One moment…",
   link_over: "This link is no longer good: it is for once, and for ten minutes. Ask for another.",
