@@ -347,7 +347,7 @@ async fn a_viewer_goes_back_beyond_its_seed_and_has_every_sample_once() {
     let wish =
         json!({"sensor_id": "s", "attribute_id": "a", "from": 0, "to": 2_000, "step": 1_000});
     let summed = page(&mut viewer, &topic, wish).await.unwrap();
-    assert_eq!(summed["points"], json!([[0, "value", 0, 2_999, 1_499.5, 3_000]]), "{summed}");
+    assert_eq!(summed["points"], json!([[0, "", 0.0, 2_999.0, 1_499.5, 3_000.0]]), "{summed}");
     assert_eq!(summed["damaged"], 0);
     for (wish, why) in [
         (json!({"sensor_id": "t", "attribute_id": "a", "before": 9}), "invalid_payload"),

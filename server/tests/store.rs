@@ -319,7 +319,8 @@ fn a_copy_taken_from_a_running_server_makes_another_that_knows_its_viewers() {
     let names = std::fs::read_dir(&data.0).unwrap().map(|item| item.unwrap().file_name());
     let mut names: Vec<_> = names.collect();
     names.sort();
-    assert_eq!(names, ["first-run-token", "lock", "store.redb"], "nothing of the copy is left");
+    let there = ["first-run-token", "hand-over", "lock", "store.redb"];
+    assert_eq!(names, there, "nothing of the copy is left");
 }
 
 #[test]
