@@ -7,6 +7,7 @@
 
 pub mod api;
 mod encode;
+mod flow;
 mod numbers;
 pub(crate) mod pages;
 pub mod past;

@@ -36,8 +36,10 @@ await it("one sensor in full: every signal comes whole, with what was asked, all
   await until(page, () => [...document.querySelectorAll("main canvas")].some((canvas) => seen(canvas).lit > 200));
   // Digests were before it was looked at; a whole stream has intervals.
   await until(page, () => /\d/.test(document.querySelector("[data-attribute=ecg] dl > div:nth-child(5) dd").textContent));
-  const figures = await page.evaluate(() => [...document.querySelectorAll("[data-attribute=ecg] dd")].map((dd) => dd.textContent));
-  must(figures[1] === "high" && /^\d+\/s$/.test(figures[2]) && figures[7] === "0", figures.join(", "));
+  await until(page, () => {
+    const figures = [...document.querySelectorAll("[data-attribute=ecg] dd")].map((dd) => dd.textContent);
+    return figures[1] === "high" && /^\d+\/s$/.test(figures[2]) && figures[7] === "0";
+  });
   await until(page, () => document.querySelector("[data-attribute=ecg] pre").textContent.includes("payload"));
   // It is heard: a tone that follows it, and ends with the page.
   await page.click("[data-attribute=ecg] [data-act=listen]");

@@ -17,7 +17,8 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::encode::{self, Format, Told};
+use super::encode::{self, Format, Told, Writer};
+use super::flow::Flow;
 use super::past::Cursor;
 use super::{Figures, History, HistoryError, LOST_NAMES, ROW_COUNT_MAX, STEP_MS_MAX};
 use crate::channel::unix_now;
@@ -149,7 +150,14 @@ async fn look(
     let format = format.ok_or_else(|| bad(&format!("`format`: there are {}", Format::NAMES)))?;
     let answering =
         super::blocking(move || answer(&history, &sensor_id, &attribute_id, format, asked));
-    let pieces = answering.await??;
+    let pieces = match answering.await?? {
+        Answering::Whole(pieces) => pieces,
+        Answering::Flowing(flow, writer) => {
+            let headers =
+                [(header::CONTENT_TYPE, format.kind()), (header::CACHE_CONTROL, "no-store")];
+            return Ok((headers, Body::from_stream(flow.pieces(writer)?)).into_response());
+        }
+    };
     let bytes: usize = pieces.iter().map(Bytes::len).sum();
     let headers = [
         (header::CONTENT_TYPE, format.kind().to_owned()),
@@ -206,16 +214,28 @@ impl Asked {
     }
 }
 
+enum Answering {
+    Whole(Vec<Bytes>),
+    /// In pieces, as they are read.
+    Flowing(Flow, Writer),
+}
+
 fn answer(
     history: &History,
     sensor_id: &str,
     attribute_id: &str,
     format: Format,
     asked: Asked,
-) -> Result<Vec<Bytes>, HistoryError> {
+) -> Result<Answering, HistoryError> {
     let told = |damaged| Told { sensor_id, attribute_id, damaged };
-    match asked {
+    let whole = match asked {
         Asked::Samples(range) => {
+            if format.is_in_pieces()
+                && let Some(flow) = history.flow(sensor_id, attribute_id, &range)?
+                && let Some(writer) = flow.writer(sensor_id, attribute_id, format)
+            {
+                return Ok(Answering::Flowing(flow, writer));
+            }
             let past = history.samples(sensor_id, attribute_id, &range)?;
             encode::samples(told(past.damaged), format, &past, None)
         }
@@ -233,7 +253,8 @@ fn answer(
             let past = history.summed(sensor_id, attribute_id, &range, step_ms)?;
             encode::summed(told(past.damaged), format, step_ms, &past)
         }
-    }
+    };
+    whole.map(Answering::Whole)
 }
 
 fn about(history: &History, sensor_id: &str) -> Answer {

@@ -42,6 +42,11 @@ impl Format {
         }
     }
 
+    /// Whether parts of an answer can be written each by itself.
+    pub(super) fn is_in_pieces(self) -> bool {
+        matches!(self, Self::Json | Self::Arrow)
+    }
+
     /// As a content type.
     pub(super) fn kind(self) -> &'static str {
         match self {
@@ -118,6 +123,64 @@ fn json_samples(told: Told<'_>, past: &Past<Rows>, more: Option<(&str, Value)>) 
     pieces
 }
 
+/// Writes pieces of one answer with samples of one form, each by itself.
+pub(super) enum Writer {
+    Json { head: Bytes },
+    Arrow { schema: Arc<Schema>, names: Vec<String> },
+}
+
+impl Writer {
+    /// `None`: such an answer is not in pieces.
+    pub(super) fn new(told: Told<'_>, format: Format, shape: &Shape) -> Option<Self> {
+        match format {
+            Format::Json => {
+                let mut head = head(told);
+                head.extend_from_slice(b",\"samples\":[");
+                Some(Self::Json { head: head.into() })
+            }
+            Format::Arrow => {
+                let fields = fields(shape);
+                let names: Vec<String> = fields.iter().map(|field| column(field, "")).collect();
+                Some(Self::Arrow { schema: schema(told, &names), names })
+            }
+            Format::Csv | Format::Parquet => None,
+        }
+    }
+
+    /// What comes before all pieces, and behind them.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn ends(&self) -> Result<(Bytes, Bytes), HistoryError> {
+        match self {
+            Self::Json { head } => Ok((head.clone(), Bytes::from_static(b"]}"))),
+            Self::Arrow { schema, .. } => {
+                let (arrow_writer, head) = Arrow::begin(schema).map_err(arrow)?;
+                Ok((head, arrow_writer.finish().map_err(arrow)?))
+            }
+        }
+    }
+
+    /// A piece; of JSON, with a comma before each sample.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn write(&self, rows: &Rows) -> Result<Bytes, HistoryError> {
+        let Rows { shape, stamps, cells } = rows;
+        if stamps.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let (schema, names) = match self {
+            Self::Json { .. } => return Ok(json_batch(&Batch { shape, stamps, cells })),
+            Self::Arrow { schema, names } => (schema, names),
+        };
+        let places = names.iter().map(|name| names.iter().position(|other| other == name));
+        let columns = places.map(|place| numbers(cells, shape.width(), place)).collect();
+        let (mut writer, _) = Arrow::begin(schema).map_err(arrow)?;
+        writer.add(stamps, columns).map_err(arrow)
+    }
+}
+
 /// `,[stamp, payload]`, again and again.
 fn json_batch(batch: &Batch<'_>) -> Bytes {
     let Batch { shape, stamps, cells } = *batch;
@@ -150,17 +213,31 @@ fn arrow_samples(told: Told<'_>, past: &Past<Rows>) -> Result<Vec<Bytes>, ArrowE
         );
         by_form.push((shape, fields));
     }
-    let mut arrow = Arrow::begin(told, &names)?;
+    let (mut arrow, head) = Arrow::begin(&schema(told, &names))?;
+    let mut written = vec![head];
     for Batch { shape, stamps, cells } in batches(past) {
         let fields = by_form.iter().find(|(there, _)| *there == shape).map(|(_, fields)| fields);
         let columns = names.iter().map(|name| {
             let place = fields.and_then(|fields| fields.iter().position(|field| field == name));
-            let cells = cells.chunks_exact(shape.width().max(1));
-            cells.map(|row| place.and_then(|place| number(row[place]))).collect::<Float64Array>()
+            numbers(cells, shape.width(), place)
         });
-        arrow.add(stamps, columns.collect())?;
+        written.push(arrow.add(stamps, columns.collect())?);
     }
-    arrow.finish()
+    written.push(arrow.finish()?);
+    Ok(written)
+}
+
+/// The cells of a column; null where there is no such, or no number.
+fn numbers(cells: &[u64], width: usize, place: Option<usize>) -> Float64Array {
+    let rows = cells.chunks_exact(width.max(1));
+    let Some(place) = place else { return Float64Array::new_null(rows.len()) };
+    // Mostly there is one in each.
+    let mut all = Vec::with_capacity(rows.len());
+    all.extend(rows.clone().map_while(|row| number(row[place])));
+    if all.len() == rows.len() {
+        return all.into();
+    }
+    rows.map(|row| number(row[place])).collect()
 }
 
 fn number(cell: u64) -> Option<f64> {
@@ -182,41 +259,44 @@ fn column(field: &str, what: &str) -> String {
     }
 }
 
+/// Time, and a column for each of these.
+fn schema(told: Told<'_>, columns: &[String]) -> Arc<Schema> {
+    let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let mut fields = vec![Field::new("time", time, false)];
+    fields.extend(columns.iter().map(|name| Field::new(name, DataType::Float64, true)));
+    let said = HashMap::from([
+        ("sensor_id".to_owned(), told.sensor_id.to_owned()),
+        ("attribute_id".to_owned(), told.attribute_id.to_owned()),
+        ("damaged".to_owned(), told.damaged.to_string()),
+    ]);
+    Arc::new(Schema::new_with_metadata(fields, said))
+}
+
 /// A stream of batches, each taken out as soon as it is written.
 struct Arrow {
     schema: Arc<Schema>,
     writer: StreamWriter<Vec<u8>>,
-    written: Vec<Bytes>,
 }
 
 impl Arrow {
-    fn begin(told: Told<'_>, columns: &[String]) -> Result<Self, ArrowError> {
-        let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
-        let mut fields = vec![Field::new("time", time, false)];
-        fields.extend(columns.iter().map(|name| Field::new(name, DataType::Float64, true)));
-        let said = HashMap::from([
-            ("sensor_id".to_owned(), told.sensor_id.to_owned()),
-            ("attribute_id".to_owned(), told.attribute_id.to_owned()),
-            ("damaged".to_owned(), told.damaged.to_string()),
-        ]);
-        let schema = Arc::new(Schema::new_with_metadata(fields, said));
-        let writer = StreamWriter::try_new(Vec::new(), &schema)?;
-        Ok(Self { schema, writer, written: Vec::new() })
+    /// With the stream's head. Batches are the same whichever writer of the schema they come from.
+    fn begin(schema: &Arc<Schema>) -> Result<(Self, Bytes), ArrowError> {
+        let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
+        let head = std::mem::take(writer.get_mut()).into();
+        Ok((Self { schema: Arc::clone(schema), writer }, head))
     }
 
-    fn add(&mut self, stamps: &[i64], columns: Vec<Float64Array>) -> Result<(), ArrowError> {
+    fn add(&mut self, stamps: &[i64], columns: Vec<Float64Array>) -> Result<Bytes, ArrowError> {
         let time = TimestampMillisecondArray::from(stamps.to_vec()).with_timezone("UTC");
         let mut all: Vec<ArrayRef> = vec![Arc::new(time)];
         all.extend(columns.into_iter().map(|column| Arc::new(column) as ArrayRef));
         self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), all)?)?;
-        self.written.push(std::mem::take(self.writer.get_mut()).into());
-        Ok(())
+        Ok(std::mem::take(self.writer.get_mut()).into())
     }
 
-    fn finish(mut self) -> Result<Vec<Bytes>, ArrowError> {
+    fn finish(mut self) -> Result<Bytes, ArrowError> {
         self.writer.finish()?;
-        self.written.push(std::mem::take(self.writer.get_mut()).into());
-        Ok(self.written)
+        Ok(std::mem::take(self.writer.get_mut()).into())
     }
 }
 
@@ -294,7 +374,8 @@ fn arrow_summed(told: Told<'_>, past: &Past<Summed>) -> Result<Vec<Bytes>, Arrow
     }
     let columns: Vec<String> =
         names.iter().flat_map(|field| SUMS.map(|(what, _)| column(field, what))).collect();
-    let mut arrow = Arrow::begin(told, &columns)?;
+    let (mut arrow, head) = Arrow::begin(&schema(told, &columns))?;
+    let mut written = vec![head];
     let (starts, periods): (Vec<i64>, Vec<_>) = periods.into_iter().unzip();
     for (starts, periods) in starts.chunks(BATCH_ROW_COUNT).zip(periods.chunks(BATCH_ROW_COUNT)) {
         let columns = names.iter().flat_map(|field| {
@@ -303,9 +384,10 @@ fn arrow_summed(told: Told<'_>, past: &Past<Summed>) -> Result<Vec<Bytes>, Arrow
                 sums.map(|sum| sum.filter(|sum| sum.count > 0.0).map(of)).collect::<Float64Array>()
             })
         });
-        arrow.add(starts, columns.collect())?;
+        written.push(arrow.add(starts, columns.collect())?);
     }
-    arrow.finish()
+    written.push(arrow.finish()?);
+    Ok(written)
 }
 
 fn head(told: Told<'_>) -> Vec<u8> {

@@ -16,7 +16,7 @@ use super::shelf::{Found, reader};
 use super::{History, HistoryError, ROW_COUNT_MAX, SensorKey, lock};
 
 /// Rows from which on it pays to unpack them on several threads, and threads at most.
-const SHARED_ROW_COUNT: u64 = 1 << 16;
+pub(super) const SHARED_ROW_COUNT: u64 = 1 << 16;
 const THREAD_COUNT_MAX: usize = 4;
 
 /// Samples or sums, by form; and damaged segments that were left out. A form's samples are in the order
@@ -44,7 +44,7 @@ impl<T> Past<T> {
 type Reader<'a> = dyn FnMut(u64, &mut [u8]) -> std::io::Result<()> + 'a;
 
 impl History {
-    fn find(
+    pub(super) fn find(
         &self,
         sensor_id: &str,
         attribute_id: &str,
@@ -179,7 +179,7 @@ pub fn read(found: Found, threads: usize, range: &Range<i64>) -> Past<Rows> {
 }
 
 /// What is in these segments, by form.
-fn unpack(places: &[(Arc<Path>, Place)], range: &Range<i64>) -> Past<Rows> {
+pub(super) fn unpack(places: &[(Arc<Path>, Place)], range: &Range<i64>) -> Past<Rows> {
     let mut forms = Vec::new();
     let mut scratch = Scratch::default();
     let damaged = each(places, |nth, place, read| {
@@ -195,7 +195,7 @@ fn unpack(places: &[(Arc<Path>, Place)], range: &Range<i64>) -> Past<Rows> {
 }
 
 /// Each segment with its number here, its file opened once; of those that are damaged, how many.
-fn each(
+pub(super) fn each(
     places: &[(Arc<Path>, Place)],
     mut visit: impl FnMut(usize, &Place, &mut Reader<'_>) -> Result<(), Damaged>,
 ) -> u64 {
@@ -305,7 +305,7 @@ fn put_in_order(pieces: &mut Vec<(Arc<Shape>, Rows)>) {
     *pieces = forms;
 }
 
-fn sort(rows: &mut Rows) {
+pub(super) fn sort(rows: &mut Rows) {
     if rows.stamps.is_sorted() {
         return;
     }

@@ -281,6 +281,35 @@ pub fn place_at(
 }
 
 impl Place {
+    /// Reads a tier's part, and holds it against its checksum.
+    fn load(
+        &self,
+        tier: Tier,
+        read: &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
+        pack: &mut Vec<u8>,
+    ) -> Result<(), Damaged> {
+        let (begins, Part { bytes, sum, .. }) = self.parts[tier as usize];
+        pack.resize(bytes as usize, 0);
+        read(begins, pack).map_err(|error| Damaged(error.to_string()))?;
+        if xxh3_64(pack) != sum {
+            return Err(Damaged(format!("the part at byte {begins} is damaged")));
+        }
+        Ok(())
+    }
+
+    /// Whether a tier's part is what was written.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn verify(
+        &self,
+        tier: Tier,
+        read: &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        self.load(tier, read, &mut scratch.pack)
+    }
+
     /// Puts rows of a tier behind those that are there.
     fn part(
         &self,
@@ -289,12 +318,8 @@ impl Place {
         (pack, unpacker): (&mut Vec<u8>, &mut Unpacker),
         (stamps, cells): (&mut Vec<i64>, &mut Vec<u64>),
     ) -> Result<(), Damaged> {
-        let (begins, Part { rows, bytes, sum }) = self.parts[tier as usize];
-        pack.resize(bytes as usize, 0);
-        read(begins, pack).map_err(|error| Damaged(error.to_string()))?;
-        if xxh3_64(pack) != sum {
-            return Err(Damaged(format!("the part at byte {begins} is damaged")));
-        }
+        self.load(tier, read, pack)?;
+        let (_, Part { rows, .. }) = self.parts[tier as usize];
         let width = self.shape.width() * if tier == Tier::Samples { 1 } else { SUMMED };
         Ok(unpacker.unpack(pack, rows as usize, width, stamps, cells)?)
     }

@@ -3,10 +3,14 @@
 use std::fs;
 use std::ops::Range;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, TimestampMillisecondType};
 use components::cell::Cell;
 use components::sample::Timestamp;
+use futures_util::StreamExt;
 
-use super::segment::Summed;
+use super::encode::{Format, Told};
+use super::segment::{Summed, Tier};
 use super::*;
 use crate::clock::Now;
 use crate::store::{Place, Readiness, StoreConfig, sections};
@@ -165,6 +169,74 @@ fn a_long_range_is_read_by_several_and_late_ones_are_in_their_place() {
     archive.pass(shelf::SEAL_SLOW_MS as u64);
     sent.insert(2, (250, 7.5));
     assert_eq!(archive.samples("a", "ecg", 0..i64::MAX), sent);
+}
+
+impl Archive {
+    /// The answer as it is written whole, and in pieces if it is.
+    fn answers(&self, format: Format, range: &Range<i64>) -> (Vec<u8>, Option<Vec<u8>>) {
+        let past = self.history.samples("a", "ecg", range).unwrap();
+        let told = Told { sensor_id: "a", attribute_id: "ecg", damaged: past.damaged };
+        let whole = encode::samples(told, format, &past, None).unwrap().concat();
+        let flow = self.history.flow("a", "ecg", range).unwrap();
+        let pieces = flow.map(|flow| {
+            let writer = flow.writer("a", "ecg", format).unwrap();
+            let written = async { flow.pieces(writer).unwrap().collect::<Vec<_>>().await };
+            let written = self.block_on(written).into_iter();
+            written.map(Result::unwrap).collect::<Vec<_>>().concat()
+        });
+        (whole, pieces)
+    }
+}
+
+/// The schema's metadata and all rows.
+fn read_arrow(bytes: &[u8]) -> (String, Vec<(i64, f64)>) {
+    let reader = arrow_ipc::reader::StreamReader::try_new(bytes, None).unwrap();
+    let damaged = reader.schema().metadata()["damaged"].clone();
+    let rows = reader.flat_map(|batch| {
+        let batch = batch.unwrap();
+        let times = batch.column(0).as_primitive::<TimestampMillisecondType>();
+        let values = batch.column(1).as_primitive::<Float64Type>();
+        times.values().iter().copied().zip(values.values().iter().copied()).collect::<Vec<_>>()
+    });
+    (damaged, rows.collect())
+}
+
+#[test]
+fn a_long_answer_in_pieces_is_the_same_as_whole_and_tells_what_is_damaged() {
+    let archive = Archive::new("pieces");
+    archive.keep("a");
+    // The last thousands are in no file yet.
+    let sent = wave(150_000);
+    archive.offer("a", "ecg", &sent);
+    archive.work();
+    for range in [0..i64::MAX, 250..sent[149_998].0, 0..sent[70_000].0] {
+        let (whole, pieces) = archive.answers(Format::Json, &range);
+        assert!(pieces.as_ref() == Some(&whole), "{range:?}");
+        let (whole, pieces) = archive.answers(Format::Arrow, &range);
+        let (damaged, rows) = read_arrow(&pieces.unwrap());
+        assert!(rows == archive.samples("a", "ecg", range.clone()), "{range:?}");
+        assert_eq!((damaged.as_str(), rows.len()), ("0", read_arrow(&whole).1.len()));
+    }
+    assert!(archive.answers(Format::Json, &(0..250_000)).1.is_none(), "a short one is whole");
+
+    let found = lock(&archive.history.shelves)[&SensorKey::of("a")].find("ecg", &(0..i64::MAX));
+    let (path, place) = found.places[7].clone();
+    let of_samples = place.end - Tier::ALL.map(|tier| place.weight(tier).0).iter().sum::<u64>();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[of_samples as usize + 9] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let (whole, pieces) = archive.answers(Format::Json, &(0..i64::MAX));
+    assert!(pieces == Some(whole));
+    let (damaged, rows) = read_arrow(&archive.answers(Format::Arrow, &(0..i64::MAX)).1.unwrap());
+    assert_eq!(
+        (damaged.as_str(), rows.len()),
+        ("1", 150_000 - place.weight(Tier::Samples).1 as usize)
+    );
+
+    // One that came late lies in another segment, and in its place all the same.
+    archive.offer("a", "ecg", &[(250, 7.5)]);
+    archive.pass(shelf::SEAL_SLOW_MS as u64);
+    assert!(archive.answers(Format::Json, &(0..i64::MAX)).1.is_none());
 }
 
 /// As a viewer goes back beyond what its ring gave it.
