@@ -190,6 +190,11 @@ export function chat_refusal_text(reason: string, retry_ms: number): string {
   return known(chat_strings.reasons, reason) ?? chat_strings.other(reason.replaceAll("_", " "));
 }
 
+/** Why a moment, or a span, of a stream is not there to be shown; empty where it is. */
+export function past_text(standing: "here" | "kept" | keyof Words["room"]["past"]): string {
+  return known(room_strings.past, standing) ?? "";
+}
+
 export function unit_of(attribute_type: string): string {
   return known(words.units, attribute_type) ?? "";
 }
@@ -235,8 +240,9 @@ export function number_text(value: number, attribute_type = ""): string {
   return fixed(value, WHOLE.has(attribute_type) || size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
+/** `–` where it is not known, as of then it is not. */
 export function count_text(value: number): string {
-  return value > 0 && value < 0.95 ? fixed(value, 1) : whole.format(Math.max(0, value));
+  return Number.isNaN(value) ? "–" : value > 0 && value < 0.95 ? fixed(value, 1) : whole.format(Math.max(0, value));
 }
 
 /** Samples per second: `13,055`, `6.8`, `0.05`. */

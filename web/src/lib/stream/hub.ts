@@ -176,6 +176,10 @@ export class Hub {
     for (const [key, { ring }] of this.by_key) if (ring !== null) copies.set(key, ring.copy());
     return copies;
   }
+  /** Of every stream, drawn or not, what is newest of it, by `key_of`. */
+  copy_newest(): Map<string, { last_ms: number; value: number; text: string }> {
+    return new Map([...this.by_key].map(([key, { last_ms, value, text }]) => [key, { last_ms, value, text }]));
+  }
   each_ring(act: (ring: Ring) => void): void {
     for (const { ring } of this.by_key.values()) if (ring !== null) act(ring);
   }

@@ -96,8 +96,10 @@ export interface DetailRow {
   payload: string;
 }
 
-/** A span of a stream's past, as far as it is kept, for a window that is drawn on so many columns. */
+/** A span of a stream's past, as far as it is kept: for a window that is drawn on so many columns, or for a moment and what led to it. */
 export interface PastWish {
+  /** Its own among all that are wished for. */
+  id: string;
   sensor_id: string;
   attribute_id: string;
   rate_hz: number;
@@ -106,13 +108,14 @@ export interface PastWish {
   from_ms: number;
   to_ms: number;
   window_ms: number;
+  /** 0: for a moment. Samples one by one, with all their cells, and of those before the span the last. */
   columns: number;
 }
 
 /** The same as it was found. Each point stands for `step_ms` from its time on; 0: they are samples, and there are no means. */
 export interface PastPiece {
-  /** By `key_of`. */
-  key: string;
+  /** That of the wish. */
+  id: string;
   standing: "kept" | "not_kept" | "not_shared" | "failed";
   from_ms: number;
   to_ms: number;

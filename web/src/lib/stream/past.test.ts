@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ring_from, PastRings, REFUSED_MS, type Shown } from "../room/past";
+import { lead_ms, moment, MOMENTS_MAX, ring_from, PastRings, REFUSED_MS, type Shown } from "../room/past";
 import { grid_s_for, reach_for, reaches_beyond, step_ms_for } from "../room/reach";
 import type { PastPiece, PastWish } from "./messages";
-import { Pasts, periods_of, points_of, step_for, take_cells } from "./past";
+import { MOMENT_CELLS_MAX, Pasts, periods_of, points_of, step_for, take_cells } from "./past";
 import type { Reply } from "./phoenix";
 import { Ring } from "./ring";
 
-const wish = (more: Partial<PastWish> = {}): PastWish => ({ sensor_id: "ramp", attribute_id: "ecg", rate_hz: 10, lanes: 1, names: [""], from_ms: 1_000, to_ms: 4_000, window_ms: 3_000, columns: 1_000, ...more });
+const wish = (more: Partial<PastWish> = {}): PastWish => ({ id: more.sensor_id ?? "ramp", sensor_id: "ramp", attribute_id: "ecg", rate_hz: 10, lanes: 1, names: [""], from_ms: 1_000, to_ms: 4_000, window_ms: 3_000, columns: 1_000, ...more });
 const settle = async (): Promise<void> => {
   for (let k = 0; k < 200; k++) await Promise.resolve();
 };
@@ -67,7 +67,7 @@ describe("a span of the past", () => {
   });
 
   it("asks for what is wanted last, and for nothing that is wanted no more: not to its end, and not for what is on its way already", async () => {
-    const of = ({ key }: PastPiece): string | undefined => key.split("\u0000")[0];
+    const of = ({ id }: PastPiece): string => id;
     const { pasts, asked, pieces } = kept(ramp(0, 5_000, 100), { page_max: 7 });
     pasts.want([wish({ sensor_id: "a" }), wish({ sensor_id: "b" })]);
     pasts.want([wish({ sensor_id: "c" })]);
@@ -114,9 +114,58 @@ describe("a span of the past", () => {
   });
 });
 
+describe("a moment of the past", () => {
+  const of_moment = (more: Partial<PastWish> = {}): PastWish => wish({ window_ms: 600_000, columns: 0, ...more });
+
+  it("comes sample by sample however long a window is, and with the last one before its span", async () => {
+    const { pasts, asked, pieces } = kept([[100, 7], [400, 8], ...ramp(2_000, 4_000, 1_000)]);
+    pasts.want([of_moment()]);
+    await settle();
+    expect([pieces[0]!.step_ms, [...pieces[0]!.times], [...pieces[0]!.low]]).toEqual([0, [400, 2_000, 3_000, 4_000], [8, 2_000, 3_000, 4_000]]);
+    expect([asked.length, "step" in asked[0]!]).toEqual([1, false]);
+    // Of a stream that says little, the last there is, however long ago.
+    const slow = kept([[100, 7], [400, 8]]);
+    slow.pasts.want([of_moment({ rate_hz: 0 })]);
+    await settle();
+    expect([[...slow.pieces[0]!.times], slow.asked[0]!["count"]]).toEqual([[400], 50]);
+    // It may stand at the end of another page.
+    const paged = kept([[100, 7], [400, 8], ...ramp(1_000, 4_000, 100)], { page_max: 31 });
+    paged.pasts.want([of_moment()]);
+    await settle();
+    expect([paged.pieces[0]!.times.length, paged.pieces[0]!.times[0], paged.asked.length]).toEqual([32, 400, 2]);
+  });
+
+  it("has all cells of a body, where a line has six, and is never folded", async () => {
+    const cells = Array.from({ length: 99 }, (_, k) => k);
+    const { pasts, pieces } = kept([[2_000, cells], [3_000, cells]]);
+    pasts.want([of_moment({ lanes: 99 }), wish({ id: "line", lanes: 99 })]);
+    await settle();
+    expect([pieces[0]!.lanes, pieces[0]!.low.length, pieces[0]!.low[99 + 98], pieces[1]!.lanes, pieces[1]!.low.length]).toEqual([99, 198, 98, 6, 12]);
+    const dense = kept(ramp(1_000, 4_000, 1));
+    dense.pasts.want([of_moment({ rate_hz: 1_000, window_ms: 3_000 })]);
+    await settle();
+    expect([dense.pieces[0]!.step_ms, dense.pieces[0]!.times.length]).toEqual([0, 3_001]);
+  });
+
+  it("is bounded: of more than that, what is newest", async () => {
+    const { pasts, pieces, asked } = kept(ramp(0, 20_000, 1));
+    pasts.want([of_moment({ lanes: 255, from_ms: 0, to_ms: 20_000 })]);
+    await settle();
+    expect([pieces[0]!.times.length, pieces[0]!.times.at(-1), asked.length]).toEqual([2_160, 20_000, 10]);
+    expect([9 * 216 * 255 < MOMENT_CELLS_MAX, 10 * 216 * 255 >= MOMENT_CELLS_MAX]).toEqual([true, true]);
+  });
+
+  it("is told by the wish it is for, beside the line of the same stream", async () => {
+    const { pasts, pieces } = kept(ramp(0, 5_000, 100));
+    pasts.want([wish({ id: "line" }), of_moment({ id: "moment" })]);
+    await settle();
+    expect(pieces.map(({ id, window_ms }) => [id, window_ms])).toEqual([["line", 3_000], ["moment", 600_000]]);
+  });
+});
+
 describe("what the page holds of the past", () => {
   const key = "ramp\u0000ecg";
-  const piece = (more: Partial<PastPiece> = {}): PastPiece => ({ key, standing: "kept", from_ms: 0, to_ms: 20_000, window_ms: 10_000, step_ms: 0, lanes: 1, damaged: 0, times: Float64Array.of(1_000, 9_000), low: Float32Array.of(1, 9), high: Float32Array.of(1, 9), mean: new Float32Array(), ...more });
+  const piece = (more: Partial<PastPiece> = {}): PastPiece => ({ id: key, standing: "kept", from_ms: 0, to_ms: 20_000, window_ms: 10_000, step_ms: 0, lanes: 1, damaged: 0, times: Float64Array.of(1_000, 9_000), low: Float32Array.of(1, 9), high: Float32Array.of(1, 9), mean: new Float32Array(), ...more });
 
   it("is a ring like others, and is drawn only where what is here does not reach", () => {
     let shown: Shown | null = { at_ms: 12_000, window_ms: 10_000, newest_ms: 60_000 };
@@ -143,7 +192,7 @@ describe("what the page holds of the past", () => {
 describe("what is held of the past", () => {
   const drawn = { sensor_id: "ramp", attribute_id: "ecg", rate_hz: 0, lanes: 1, names: [""], columns: 100 };
   const key = "ramp\u0000ecg";
-  const piece = (standing: PastPiece["standing"]): PastPiece => ({ key, standing, from_ms: 0, to_ms: 20_000, window_ms: 10_000, step_ms: 0, lanes: 1, damaged: 0, times: Float64Array.of(9_000), low: Float32Array.of(1), high: Float32Array.of(1), mean: new Float32Array() });
+  const piece = (standing: PastPiece["standing"]): PastPiece => ({ id: key, standing, from_ms: 0, to_ms: 20_000, window_ms: 10_000, step_ms: 0, lanes: 1, damaged: 0, times: Float64Array.of(9_000), low: Float32Array.of(1), high: Float32Array.of(1), mean: new Float32Array() });
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
@@ -179,6 +228,104 @@ describe("what is held of the past", () => {
     now = 10 * REFUSED_MS;
     vi.runAllTimers();
     expect(asked.length).toBe(2);
+  });
+});
+
+describe("what is held of a moment", () => {
+  const figure = moment("ramp", "ecg", 1);
+  const key = "ramp\u0000ecg";
+  const id = `${key}\u0000moment`;
+  const piece = (more: Partial<PastPiece> = {}): PastPiece => ({ id, standing: "kept", from_ms: 0, to_ms: 60_000, window_ms: 60_000, step_ms: 0, lanes: 1, damaged: 0, times: Float64Array.of(10_000, 20_000, 30_000), low: Float32Array.of(1, 2, 3), high: Float32Array.of(1, 2, 3), mean: new Float32Array(), ...more });
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+  function rings_at(shown: Shown, here: Ring | null = null, knows = false) {
+    const asked: PastWish[][] = [];
+    const rings = new PastRings((wishes) => asked.push(wishes), () => shown, () => here, () => 0, () => knows);
+    return { rings, asked, said: (span_ms = 0, lanes = 1): [string, number | undefined] => { const { ring, standing } = rings.moment_of(key, 1, lanes, span_ms); const i = ring?.last_at(shown.at_ms) ?? -1; return [standing, i < 0 ? undefined : ring!.value_at(i)]; } };
+  }
+
+  it("is asked for with what leads to it, of a figure a minute and as much again around, of what is quick less, and what comes beside it is the line's", () => {
+    const shown: Shown = { at_ms: 500_000, window_ms: 600_000, newest_ms: 520_000 };
+    const { rings, asked } = rings_at(shown);
+    rings.draw("values", [figure]);
+    rings.draw("waves", [{ ...figure, columns: 700, names: ["bpm"] }]);
+    vi.runAllTimers();
+    expect(asked.at(-1)!.map(({ id: of, from_ms, to_ms, window_ms, columns }) => [of === id, from_ms, to_ms, window_ms, columns])).toEqual([[true, 410_000, 520_000, 60_000, 0], [false, -400_000, 520_000, 600_000, 700]]);
+    rings.take({ ...piece(), id: key, window_ms: 600_000, from_ms: -400_000, to_ms: 520_000, low: Float32Array.of(7, 8, 9) });
+    rings.take(piece({ from_ms: 410_000, to_ms: 520_000, times: Float64Array.of(499_000), low: Float32Array.of(4), high: Float32Array.of(4) }));
+    expect([rings.ring_of(key, 1)?.low_at(0), rings.moment_of(key, 1, 1, 0).ring?.low_at(0)]).toEqual([7, 4]);
+    vi.runAllTimers();
+    expect([[1, 1], [5, 1], [25, 1], [1_000, 1], [15, 99], [0, 1]].map(([hz, lanes]) => Math.round(lead_ms(hz!, lanes!)))).toEqual([60_000, 60_000, 12_000, 1_000, 1_212, 60_000]);
+  });
+
+  it("is the last at or before it, and why there is none is said", () => {
+    const shown: Shown = { at_ms: 20_000, window_ms: 10_000, newest_ms: 90_000 };
+    const { rings, said } = rings_at(shown);
+    expect(said()).toEqual(["asking", undefined]);
+    rings.take(piece());
+    expect(said()).toEqual(["kept", 2]);
+    shown.at_ms = 29_999;
+    expect(said()).toEqual(["kept", 2]);
+    shown.at_ms = 9_999;
+    expect(said()).toEqual(["empty", undefined]);
+    shown.at_ms = 60_001;
+    expect(said()).toEqual(["asking", undefined]);
+    // More before it, or more of its cells, than were fetched.
+    shown.at_ms = 20_000;
+    expect([said(20_000), said(20_001), said(0, 2)]).toEqual([["kept", 2], ["asking", undefined], ["asking", undefined]]);
+    for (const standing of ["not_kept", "not_shared", "failed"] as const) {
+      rings.take(piece({ standing, times: new Float64Array(), low: new Float32Array(), high: new Float32Array() }));
+      expect(said()).toEqual([standing, undefined]);
+    }
+  });
+
+  it("is what the page held itself, as far as that goes, and then nothing is asked", () => {
+    const here = new Ring(10);
+    here.push(15_000, [5], 0);
+    here.push(16_000, [6], 0);
+    const shown: Shown = { at_ms: 15_500, window_ms: 10_000, newest_ms: 90_000 };
+    const { rings, asked, said } = rings_at(shown, here);
+    rings.draw("values", [figure]);
+    vi.runAllTimers();
+    expect([asked.at(-1), said()]).toEqual([[], ["here", 5]]);
+    // Of what leads to it a part is here: it is shown until the rest has come.
+    rings.draw("map", [moment("ramp", "ecg", 1, 1, 60_000)]);
+    vi.runAllTimers();
+    expect([asked.at(-1)!.length, said(60_000)]).toEqual([1, ["here", 5]]);
+    rings.take(piece({ from_ms: -90_000, to_ms: 45_000, times: Float64Array.of(-1_000, 15_200) , low: Float32Array.of(8, 9), high: Float32Array.of(8, 9) }));
+    expect(said(60_000)).toEqual(["kept", 9]);
+    // Before all that is here.
+    shown.at_ms = 14_999;
+    expect(said()).toEqual(["kept", 8]);
+  });
+
+  it("is not asked for where it is known without a ring, if a figure is all that is wanted", () => {
+    const { rings, asked } = rings_at({ at_ms: 15_500, window_ms: 10_000, newest_ms: 90_000 }, null, true);
+    rings.draw("tile", [figure]);
+    vi.runAllTimers();
+    rings.draw("pose", [moment("camera", "pose", 15, 99)]);
+    vi.runAllTimers();
+    expect(asked.map((wishes) => wishes.map(({ lanes }) => lanes))).toEqual([[], [99]]);
+  });
+
+  it("is one for all panels that want it, with all that any of them needs", () => {
+    const { rings, asked } = rings_at({ at_ms: 500_000, window_ms: 10_000, newest_ms: 900_000 });
+    rings.draw("raw", [moment("camera", "pose", 15)]);
+    rings.draw("pose", [moment("camera", "pose", 15, 99)]);
+    rings.draw("gaze", [moment("camera", "pose", 15, 3, 20_000)]);
+    vi.runAllTimers();
+    expect(asked.at(-1)!.map(({ lanes, from_ms }) => [lanes, from_ms])).toEqual([[99, 470_000]]);
+  });
+
+  it("is of so many at most: of others it could not be fetched", () => {
+    const { rings, asked } = rings_at({ at_ms: 500_000, window_ms: 10_000, newest_ms: 900_000 });
+    const of = (k: number): string => `s${k}`;
+    rings.draw("raw", Array.from({ length: MOMENTS_MAX + 1 }, (_, k) => moment(of(k), "a", 1)));
+    vi.runAllTimers();
+    expect([asked.at(-1)!.length, rings.moment_of(`${of(0)}\u0000a`, 1, 1, 0).standing, rings.moment_of(`${of(MOMENTS_MAX)}\u0000a`, 1, 1, 0).standing]).toEqual([MOMENTS_MAX, "asking", "failed"]);
+    rings.draw("raw", []);
+    vi.runAllTimers();
+    expect(rings.moment_of(`${of(MOMENTS_MAX)}\u0000a`, 1, 1, 0).standing).toBe("asking");
   });
 });
 

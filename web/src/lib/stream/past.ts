@@ -1,13 +1,13 @@
 /**
  * Spans of the past of streams, as far as it is kept (docs/history.md), over the viewer's own channel: where a span is short, its
- * samples, page by page; where it is long, what was summed up of them.
+ * samples, page by page; where it is long, what was summed up of them. Of a moment, samples whatever is shown around it.
  *
  * One question at a time. The page says all that it wants, and what it does not want any more is not asked for.
  */
 
-import { key_of, type PastPiece, type PastWish } from "./messages";
+import type { PastPiece, PastWish } from "./messages";
 import type { Reply } from "./phoenix";
-import { LANES_MAX } from "./ring";
+import { LANES_MAX, WIDE_MAX } from "./ring";
 
 /** Of a longer window samples are not fetched one by one. */
 export const SAMPLES_WINDOW_MS_MAX = 60_000;
@@ -17,6 +17,11 @@ const PAGE_MAX = 5_000;
 const PAGE_MIN = 200;
 /** So many pages of one span: a minute at 1,000 Hz, and as much again around it. */
 const PAGES_MAX = 32;
+/** Of a stream that does not say how fast it is. */
+const UNKNOWN_COUNT = 1_000;
+const MOMENT_UNKNOWN_COUNT = 50;
+/** Numbers of a moment and what led to it, 4 MB as a ring: of more, what is newest. */
+export const MOMENT_CELLS_MAX = 500_000;
 const AGAIN_MS = 250;
 const TRIES_MAX = 40;
 /** These pass. */
@@ -32,7 +37,7 @@ export interface Doors {
 
 /** How long a period of what is summed up is, for so many columns; 0: samples, one by one. Of whole seconds, or minutes: those were summed up as samples came. */
 export function step_for(window_ms: number, columns: number): number {
-  if (window_ms <= SAMPLES_WINDOW_MS_MAX) return 0;
+  if (columns === 0 || window_ms <= SAMPLES_WINDOW_MS_MAX) return 0;
   const least = window_ms / Math.max(1, columns);
   const unit = least > 30_000 ? 60_000 : 1_000;
   return Math.max(1, Math.ceil(least / unit)) * unit;
@@ -149,7 +154,7 @@ interface Without {
 }
 
 const is_same = (a: PastWish, b: PastWish): boolean =>
-  a.sensor_id === b.sensor_id && a.attribute_id === b.attribute_id && a.from_ms === b.from_ms && a.to_ms === b.to_ms && a.window_ms === b.window_ms && a.columns === b.columns;
+  a.id === b.id && a.lanes === b.lanes && a.from_ms === b.from_ms && a.to_ms === b.to_ms && a.window_ms === b.window_ms && a.columns === b.columns;
 
 export class Pasts {
   private doors: Doors;
@@ -189,32 +194,34 @@ export class Pasts {
     try {
       return await this.fetched(wish);
     } catch {
-      const { sensor_id, attribute_id, from_ms, to_ms, window_ms } = wish;
-      return { key: key_of(sensor_id, attribute_id), standing: "failed", from_ms, to_ms, lanes: 1, damaged: 0, window_ms, ...none() };
+      const { id, from_ms, to_ms, window_ms } = wish;
+      return { id, standing: "failed", from_ms, to_ms, lanes: 1, damaged: 0, window_ms, ...none() };
     }
   }
 
   private async fetched(wish: PastWish): Promise<PastPiece | null> {
-    const { sensor_id, attribute_id, window_ms, columns } = wish;
-    const lanes = Math.min(LANES_MAX, wish.lanes);
-    const key = key_of(sensor_id, attribute_id);
+    const { id, window_ms, columns } = wish;
+    const lanes = Math.min(columns === 0 ? WIDE_MAX : LANES_MAX, wish.lanes);
     const step_ms = step_for(window_ms, columns);
     // What was summed up is of whole periods.
     const from_ms = step_ms === 0 ? Math.floor(wish.from_ms) : Math.floor(wish.from_ms / step_ms) * step_ms;
     const to_ms = step_ms === 0 ? Math.ceil(wish.to_ms) : Math.ceil(wish.to_ms / step_ms) * step_ms;
-    const said = (standing: PastPiece["standing"], points: Points, damaged: number): PastPiece => ({ key, standing, from_ms, to_ms, lanes, damaged, window_ms, ...points });
+    const said = (standing: PastPiece["standing"], points: Points, damaged: number): PastPiece => ({ id, standing, from_ms, to_ms, lanes, damaged, window_ms, ...points });
     const found = step_ms === 0 ? await this.samples(wish, from_ms, to_ms) : await this.periods(wish, from_ms, to_ms, step_ms);
     if (found.standing === "dropped") return null;
     if (found.standing !== "kept") return said(found.standing, none(), 0);
-    const points = "rows" in found ? periods_of(found.rows, wish.names, lanes, step_ms) : points_of(found.samples, lanes, window_ms / Math.max(1, columns));
+    const points = "rows" in found ? periods_of(found.rows, wish.names, lanes, step_ms) : points_of(found.samples, lanes, columns === 0 ? 0 : window_ms / columns);
     return said("kept", points, found.damaged);
   }
 
-  /** Those from `from_ms` on, before the first beyond `to_ms`. */
+  /** Those from `from_ms` on, before the first beyond `to_ms`; for a moment the last one before them, too, which held until they came. */
   private async samples(wish: PastWish, from_ms: number, to_ms: number): Promise<(Kept & { samples: [number, unknown][] }) | Without> {
     const { sensor_id, attribute_id, rate_hz } = wish;
-    const likely = rate_hz > 0 ? Math.ceil((rate_hz * (to_ms - from_ms)) / 1_000) + 16 : 1_000;
-    const count = Math.min(PAGE_MAX, Math.max(PAGE_MIN, likely));
+    const of_moment = wish.columns === 0;
+    const likely = rate_hz > 0 ? Math.ceil((rate_hz * (to_ms - from_ms)) / 1_000) + 16 : of_moment ? MOMENT_UNKNOWN_COUNT : UNKNOWN_COUNT;
+    const count = Math.min(PAGE_MAX, Math.max(of_moment ? 1 : PAGE_MIN, likely));
+    const most = of_moment ? MOMENT_CELLS_MAX / Math.max(1, wish.lanes) : Infinity;
+    let held = 0;
     const pages: [number, unknown][][] = [];
     let cursor = { before: to_ms + 1, have: 0 };
     let damaged = 0;
@@ -225,10 +232,13 @@ export class Pasts {
       if (!Array.isArray(samples)) return { standing: "failed" };
       const page = samples as [number, unknown][];
       damaged += answer.damaged;
-      pages.unshift(page.filter(([stamp]) => stamp >= from_ms));
+      const begin = page.findIndex(([stamp]) => stamp >= from_ms);
+      const from = begin < 0 ? page.length : begin;
+      pages.unshift(page.slice(of_moment ? Math.max(0, from - 1) : from));
+      held += pages[0]!.length;
       const first = page[0]?.[0];
       const { before, have } = (older ?? {}) as { before?: unknown; have?: unknown };
-      if (typeof before !== "number" || typeof have !== "number" || first === undefined || first < from_ms) break;
+      if (typeof before !== "number" || typeof have !== "number" || first === undefined || first < from_ms || held >= most) break;
       cursor = { before, have };
     }
     return { standing: "kept", samples: pages.flat(), damaged };

@@ -13,7 +13,7 @@ export const RING_POINTS_MAX = 65_536;
 /** No one looks at more than this many lines in one strip. */
 export const LANES_MAX = 6;
 /** The server's own bound: a stream's width is a byte. */
-const WIDE_MAX = 255;
+export const WIDE_MAX = 255;
 
 /** How many cells of a sample are kept: of a body all, for it is drawn whole. */
 export function lanes_of(attribute_type: string, width: number): number {
@@ -74,6 +74,18 @@ export class Ring {
   }
   high_at(i: number, lane = 0): number {
     return this.high[(i % this.capacity) * this.lanes + lane]!;
+  }
+
+  /** One number for a point: its sample, its mean, or the middle of what is known of it. */
+  value_at(i: number, lane = 0): number {
+    const cell = (i % this.capacity) * this.lanes + lane;
+    return this.mean === null ? (this.low[cell]! + this.high[cell]!) / 2 : this.mean[cell]!;
+  }
+  /** The last point at or before `t`; -1 when there is none. */
+  last_at(t: number): number {
+    let i = this.lower_bound(t);
+    while (i < this.total && this.time(i) <= t) i++;
+    return i > this.first ? i - 1 : -1;
   }
 
   /** One sample, its cells at `at` of `cells`. */
