@@ -27,5 +27,8 @@ export const LOADS: Record<PanelKind, () => Promise<{ default: Component<PanelPr
   system: () => import("./system/Panel.svelte"),
 };
 
+/** What they show is of now, and says so while the room's time stands; all others show that moment. */
+export const OF_NOW: ReadonlySet<PanelKind> = new Set<PanelKind>(["graph", "group", "hrv", "system"]);
+
 /** These are a table by themselves, or of tiles that are read. */
 export const HAS_TABLE: ReadonlySet<PanelKind> = new Set<PanelKind>(["waves", "values", "graph", "map", "motion", "pose", "gaze", "group", "hrv"]);

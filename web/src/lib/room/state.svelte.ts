@@ -5,13 +5,14 @@ import { keep, keep_among, kept } from "../kept";
 import { in_order, matches } from "../roster";
 import { hash_of, query_of, type Place } from "../route";
 import type { Stream } from "../stream/hub";
-import { key_of } from "../stream/messages";
-import { RING_SPAN_S, type Ring } from "../stream/ring";
+import { key_of, type RosterSensor } from "../stream/messages";
+import { LANES_MAX, RING_SPAN_S, type Ring } from "../stream/ring";
 import { all_of, moved, preset, read_layout, resized, with_options, with_panel, without, type Layout, type Options, type PanelKind, type Preset, type Way } from "./layout";
 import { decode_view, encode_view, RUNNING_S_MAX, WINDOWS_S, type WindowS } from "./link";
 import { read_markers, with_marker, type Marker } from "./markers";
 import { PastRings, type Drawn, type Standing } from "./past";
 import { reach_for, type ReachS } from "./reach";
+import { said_now, said_then, type Newest, type Said } from "./said";
 
 const LAYOUT_KEY = "sensocto.layout";
 const MARKERS_KEY = "sensocto.markers";
@@ -39,6 +40,8 @@ class RoomState {
   alone = $state<string | null>(null);
   /** What rings held when time was stopped: they run on, this stays. */
   private frozen: Map<string, Ring> | null = null;
+  /** What was newest then, of streams that nobody drew, too. */
+  private newest: ReadonlyMap<string, Newest> = new Map();
   /** When time was stopped, by the server's clock. */
   private stopped_ms = 0;
   /** How far back the axis goes, in seconds; 0: as far as the page holds. */
@@ -50,7 +53,10 @@ class RoomState {
     () => (this.at_ms === null ? null : { at_ms: this.at_ms, window_ms: this.window_s * 1_000, newest_ms: Math.max(this.stopped_ms, this.at_ms) }),
     (key) => this.here(key),
     () => app.now_ms(),
+    (key, at_ms) => at_ms >= Math.min(this.newest.get(key)?.last_ms ?? NaN, this.stopped_ms),
   );
+  /** Streams of which a panel says what they said, looked at while time stands: so what was held of them by the worker comes here. */
+  private looked_at = new Map<string, (() => void)[]>();
   private place: Place = { view: "lobby", name: "" };
   private writing: ReturnType<typeof setTimeout> | null = null;
 
@@ -176,6 +182,7 @@ class RoomState {
       this.window_s = this.window_s > RUNNING_S_MAX ? RUNNING_S_MAX : this.window_s;
     } else if (this.frozen === null) {
       this.frozen = app.hub.copy_rings();
+      this.newest = app.hub.copy_newest();
       this.stopped_ms = app.hub.server_ms();
     }
     this.at_ms = at_ms;
@@ -187,12 +194,43 @@ class RoomState {
   /** Another room is another past, and now is none. */
   private leave_past(): void {
     this.frozen = null;
+    this.newest = new Map();
     this.pasts.forget();
   }
 
-  /** What this panel draws of streams, so that their past is fetched while time stands; none when it is closed. */
+  /** The moment that is shown. */
+  shown_ms(): number {
+    return this.at_ms ?? app.hub.server_ms();
+  }
+
+  /** What this panel draws of streams, or says of their moment, so that their past is fetched while time stands; none when it is closed, or time runs. */
   draws(by: string, drawn: Drawn[]): void {
+    const before = this.looked_at.get(by) ?? [];
+    // A wide one is not held unless it is drawn whole, and whoever draws it looks at it.
+    const moments = drawn.filter(({ columns, sensor_id, attribute_id }) => columns === 0 && (app.hub.stream(sensor_id, attribute_id)?.card.lanes ?? 1) <= LANES_MAX);
+    if (moments.length === 0) this.looked_at.delete(by);
+    else this.looked_at.set(by, moments.map(({ sensor_id, attribute_id }) => app.hub.watch(sensor_id, attribute_id)));
+    for (const release of before) release();
     this.pasts.draw(by, drawn);
+  }
+
+  /**
+   * What a stream says at the moment that is shown, and its ring as far as `span_ms` before it. While time stands only of a stream that
+   * was said to be drawn, with as many cells.
+   */
+  said_of(sensor_id: string, attribute_id: string, { rate_hz = 0, lanes = 1, span_ms = 0 } = {}): Said {
+    const stream = app.hub.stream(sensor_id, attribute_id);
+    if (this.at_ms === null) return said_now(stream);
+    const key = key_of(sensor_id, attribute_id);
+    const rate = stream?.card.rate_hz ?? rate_hz;
+    // What has no numbers is kept by nobody.
+    const found = stream?.card.lanes === 0 ? { ring: null, standing: "not_kept" as const } : this.pasts.moment_of(key, rate, lanes, span_ms);
+    // Of what was newest then only a figure is known.
+    return said_then(this.at_ms, this.stopped_ms, lanes === 1 && span_ms === 0 ? this.newest.get(key) : undefined, found, rate);
+  }
+  /** The same of all signals of a sensor. */
+  said_by({ sensor_id, attributes }: RosterSensor): Said[] {
+    return attributes.map(({ attribute_id, sampling_rate }) => this.said_of(sensor_id, attribute_id, { rate_hz: sampling_rate ?? 0 }));
   }
   /** Whether what is shown of a stream is here, was fetched, or why not. */
   standing_of(sensor_id: string, attribute_id: string): Standing {
@@ -201,14 +239,18 @@ class RoomState {
     return this.pasts.standing_of(key, app.hub.stream_by(key)?.card.rate_hz ?? 0);
   }
   private here(key: string): Ring | null {
-    return this.frozen?.get(key) ?? app.hub.stream_by(key)?.ring ?? null;
+    const held = this.frozen?.get(key);
+    if (held !== undefined) return held;
+    const ring = app.hub.stream_by(key)?.ring ?? null;
+    // Looked at since, and all until time was stopped has come: it would run on, and lose it.
+    if (this.frozen === null || ring === null || !(ring.last_ms >= this.stopped_ms)) return ring;
+    const copy = ring.copy();
+    copy.truncate_from(this.stopped_ms + 1);
+    this.frozen.set(key, copy);
+    return copy;
   }
 
-  /** What the page holds of a stream: what runs, or what stood when time was stopped. */
-  ring_of(stream: Stream | undefined): Ring | null {
-    return stream === undefined ? null : this.here(stream.key);
-  }
-  /** The ring to draw as a line: the same, or what was fetched of before, which may be summed up. */
+  /** The ring to draw as a line: what runs, what stood when time was stopped, or what was fetched of before, which may be summed up. */
   line_of(stream: Stream | undefined): Ring | null {
     if (stream === undefined) return null;
     return this.pasts.ring_of(stream.key, stream.card.rate_hz) ?? this.here(stream.key);

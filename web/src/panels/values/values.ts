@@ -27,13 +27,15 @@ export interface Valued {
   id: string;
   attribute_id: string;
   name: string;
+  /** As it says; 0 where it does not. */
+  rate_hz: number;
 }
 
 /** Of one person with several of a kind, each. */
 export function valued(sensors: readonly RosterSensor[], kind: string): Valued[] {
   return sensors.flatMap(({ sensor_id, sensor_name, attributes }) =>
     attributes.filter(({ attribute_type }) => attribute_type === kind)
-      .map(({ attribute_id }) => ({ key: `${sensor_id} ${attribute_id}`, id: sensor_id, attribute_id, name: sensor_name })));
+      .map(({ attribute_id, sampling_rate }) => ({ key: `${sensor_id} ${attribute_id}`, id: sensor_id, attribute_id, name: sensor_name, rate_hz: sampling_rate ?? 0 })));
 }
 
 /** A scale that every value fits on and that does not change with each of them. */

@@ -45,6 +45,9 @@ export const room: Whole<(typeof en)["room"]> = {
   reach_hint: "Weiter zurück, als die Seite behält, wird geholt, was aufbewahrt ist",
   days: "{0, plural, one {# Tag} other {# Tage}}",
   past: { asking: "wird geholt …", empty: "von da nichts aufbewahrt", not_kept: "nicht aufbewahrt", not_shared: "wird Ihnen nicht gezeigt", failed: "war nicht zu holen" },
+  past_is: "{0}: {1}",
+  past_missing: "{0, plural, one {# ist} other {# sind}} nicht gezeichnet: {1}.",
+  shows_now: "zeigt jetzt",
   past_samples: "jeder Wert",
   past_summed: "Tiefster, höchster, mittlerer je {0}",
   past_unkept: "{0, plural, one {Nur die letzten {1} sind hier: die Vergangenheit dieses Sensors wird nicht aufbewahrt.} other {Nur die letzten {1} sind hier: die Vergangenheit von # Sensoren wird nicht aufbewahrt.}}",
@@ -67,6 +70,7 @@ export const room: Whole<(typeof en)["room"]> = {
   none_yet: "{0}: noch nichts",
   values_summary: "{0} von {1, number}: im Mittel {2}, von {3} bis {4} {5}",
   timeline_label: "{0} von {1, plural, one {# Person} other {# Personen}} in den letzten Minuten",
+  timeline_then: "{0} von {1, plural, one {# Person} other {# Personen}} von {2} bis {3}",
   minutes_ago: "vor {0, number} min",
   remarks: { low: "niedrig", very_low: "fast leer" },
   columns: {

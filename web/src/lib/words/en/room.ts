@@ -42,6 +42,9 @@ export const room = {
   reach_hint: "Further back than the page holds, what is kept is fetched",
   days: "{0, plural, one {# day} other {# days}}",
   past: { asking: "fetching…", empty: "nothing kept of then", not_kept: "not kept", not_shared: "not shown to you", failed: "could not be fetched" },
+  past_is: "{0}: {1}",
+  past_missing: "{0, plural, one {# is} other {# are}} not drawn: {1}.",
+  shows_now: "shows now",
   past_samples: "every sample",
   past_summed: "lowest, highest, mean of {0}",
   past_unkept: "{0, plural, one {Only the last {1} are here: this sensor's past is not kept.} other {Only the last {1} are here: the past of # sensors is not kept.}}",
@@ -64,6 +67,7 @@ export const room = {
   none_yet: "{0}: nothing yet",
   values_summary: "{0} of {1, number}: mean {2}, from {3} to {4} {5}",
   timeline_label: "{0} of {1, plural, one {# person} other {# people}} over the last minutes",
+  timeline_then: "{0} of {1, plural, one {# person} other {# people}} from {2} to {3}",
   minutes_ago: "{0, number} min ago",
   remarks: { low: "low", very_low: "nearly empty" },
   columns: {
