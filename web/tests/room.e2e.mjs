@@ -9,7 +9,7 @@ import { WAIT_MS, axe, dist, finish, it, must, open, shots, until } from "./brow
 import { live, said } from "./person.mjs";
 import { MockGroup } from "./mock-group.mjs";
 import { start_mock } from "./mock-server.mjs";
-import { RAMP_HZ, ramp, value_at } from "./ramp.mjs";
+import { RAMP_HZ, figure_at, minute_at, ramp, value_at } from "./ramp.mjs";
 import { start_server } from "./server.mjs";
 
 async function start() {
@@ -362,6 +362,223 @@ if (process.env.SENSOCTO_BIN)
     }
     kept.close();
     gone.close();
+    await bare.stop();
+  });
+
+/** What is said of a sensor in a tile, in Values and among all figures: its figure, and how old it is or why it is not known. */
+const figures_of = (page, id) => page.evaluate((sensor) => {
+  const text = (where) => document.querySelector(where)?.textContent.trim() ?? null;
+  const row = [...document.querySelectorAll("[data-panel=raw] tbody tr")].find(({ dataset }) => dataset.key.startsWith(`${sensor}\u0000`));
+  return {
+    tile: text(`[data-panel=grid] article[data-sensor=${sensor}] .value span`), age: text(`[data-panel=grid] article[data-sensor=${sensor}] .age`), per_s: text(`[data-panel=grid] article[data-sensor=${sensor}] .rate`),
+    pill: text(`[data-panel=values] button[data-sensor=${sensor}] strong`), remark: text(`[data-panel=values] button[data-sensor=${sensor}] .remark`),
+    raw: row?.children[2].textContent.trim() ?? null, raw_per_s: row?.children[3].textContent.trim() ?? null, raw_age: row?.children[5].textContent.trim() ?? null,
+  };
+}, id);
+async function figures_are(page, id, is) {
+  const late = performance.now() + WAIT_MS;
+  let found;
+  do {
+    found = await figures_of(page, id);
+    if (is(found)) return found;
+    await new Promise((done) => setTimeout(done, 100));
+  } while (performance.now() < late);
+  throw new Error(`never: ${is} of ${id}, but ${JSON.stringify(found)}`);
+}
+const all_are = (figure) => ({ tile, pill, raw }) => tile === figure && pill === figure && raw === `${figure} bpm`;
+async function back_to(page, reach_s) {
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("Space");
+  await until(page, () => __sensocto.room.at_ms !== null);
+  const stopped = await page.evaluate(() => __sensocto.room.at_ms);
+  await page.selectOption(".axis select", String(reach_s));
+  await page.focus(".axis input");
+  await page.keyboard.press("Home");
+  await until(page, ([was, s]) => Math.abs(__sensocto.room.at_ms - (was - s * 1000)) < 5_000, [stopped, reach_s]);
+  return page.evaluate(() => __sensocto.room.at_ms);
+}
+const keep = async (url, id) => {
+  const order = await fetch(`${url}api/sensors/${id}/history`, { method: "PUT", headers: { "content-type": "application/json" }, body: "{}" });
+  must(order.ok, `it is not kept: ${order.status}`);
+};
+
+if (process.env.SENSOCTO_BIN)
+  await it("a pause stands in tiles, values and all figures while more comes, what is of now says so, and all goes on when time does", async () => {
+    const bare = await start_server(process.env.SENSOCTO_BIN, { simulate: "none" });
+    const pulse = await ramp(bare.url, "pulse", "Pulse", "heartrate");
+    await pulse.send(120);
+    const t = await open(bare.url);
+    const { page } = t;
+    await live(page);
+    for (const panel of ["values", "raw", "graph"]) await add(page, panel);
+    await figures_are(page, "pulse", all_are("60"));
+    must((await page.locator(".of-now").count()) === 0, "while time runs, all is of now");
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.keyboard.press("Space");
+    await until(page, () => __sensocto.room.at_ms !== null);
+    await pulse.say(99);
+    await until(page, () => __sensocto.streams("pulse")[0].value === 99);
+    const drawn = await page.evaluate(() => __sensocto.frames.frames);
+    await until(page, (n) => __sensocto.frames.frames > n + 60, drawn);
+    const stood = await figures_are(page, "pulse", all_are("60"));
+    must(stood.per_s === "" && stood.raw_per_s === "–", `how much came in a second is not known of then: ${JSON.stringify(stood)}`);
+    must((await page.locator(".of-now").allTextContents()).join() === "shows now" && (await page.locator("[data-panel=graph] .of-now").count()) === 1, "the graph says that it is of now, and no other panel does");
+    // A minute before, which the page holds itself.
+    await page.focus(".axis input");
+    const window_s = await page.evaluate(() => __sensocto.room.window_s);
+    for (let k = 0; k < 70 / window_s; k++) await page.keyboard.press("PageDown");
+    await figures_are(page, "pulse", all_are("61"));
+    await axe(page, "a room that stands");
+    await page.screenshot({ path: join(shots, "stands-figures-dark-wide.png") });
+    await page.click("[data-act=live]");
+    await figures_are(page, "pulse", all_are("99"));
+    must((await page.locator(".of-now").count()) === 0, "it is now again");
+    must(t.account.complaints.length === 0 && t.account.foreign.length === 0, [...t.account.complaints, ...t.account.foreign].join("\n"));
+    await t.close();
+    pulse.close();
+    await bare.stop();
+  });
+
+if (process.env.SENSOCTO_BIN)
+  await it("an hour ago is told in figures where it is kept; where it is not, that is said, and nothing of now is", async () => {
+    const bare = await start_server(process.env.SENSOCTO_BIN, { simulate: "none" });
+    const [pulse, mute] = [await ramp(bare.url, "pulse", "Pulse", "heartrate"), await ramp(bare.url, "mute", "Mute", "heartrate")];
+    await keep(bare.url, "pulse");
+    const end = await pulse.send(3_700);
+    await mute.send(3_700);
+    const t = await open(bare.url);
+    const { page } = t;
+    await live(page);
+    for (const panel of ["values", "waves", "raw"]) await add(page, panel);
+    for (const id of ["pulse", "mute"]) await figures_are(page, id, all_are("60"));
+    const at = await back_to(page, 3_600);
+    const then = String(figure_at(Math.floor(at / 1000) * 1000, end));
+    must(Number(then) > 117, `an hour ago: ${then}`);
+    await figures_are(page, "pulse", all_are(then));
+    const unknown = await figures_are(page, "mute", ({ age, remark, raw_age }) => [age, remark, raw_age].every((text) => text === "not kept"));
+    must(unknown.tile === "–" && unknown.pill === "–" && unknown.raw === "– bpm", `nothing of now: ${JSON.stringify(unknown)}`);
+    await said(page, "[data-panel=values] .summary", `Heart rate of 1: mean ${then}, from ${then} to ${then}`);
+    await until(page, () => seen(document.querySelector("[data-panel=grid] article[data-sensor=pulse] canvas")).lit > 100);
+    await axe(page, "an hour ago");
+    await page.screenshot({ path: join(shots, "stands-hour-dark-wide.png") });
+    // One closely: its figure of then, and no payload of now.
+    await page.click("[data-panel=values] button[data-sensor=pulse]");
+    await until(page, (figure) => document.querySelector("aside .value span")?.textContent === figure, then);
+    must((await page.locator("aside pre").count()) === 0, "the newest payload is of now");
+    await page.keyboard.press("Escape");
+
+    // Over time: the room's window, by the second, from moment to moment.
+    await page.click('[data-panel=values] .segments button:has-text("Over time")');
+    await page.click(".axis .segments button:nth-child(5)");
+    await until(page, () => { const { standing, step_ms, times } = __sensocto.past("pulse", "heartrate"); return standing === "kept" && step_ms > 0 && times.length > 90; });
+    const clock = (ms) => page.evaluate((of) => new Date(of).toLocaleTimeString("en-GB"), ms);
+    const [from, to] = [await clock(at - 600_000), await clock(at)];
+    await until(page, (ends) => document.querySelector("[data-panel=values] canvas").getAttribute("aria-label").endsWith(ends), `from ${from} to ${to}`);
+    await said(page, "[data-panel=values] [role=status]", "1 is not drawn: not kept.");
+    // Half a window on, ten minutes are kept: the figure falls by one each minute, from edge to edge.
+    await page.focus(".axis input");
+    for (let k = 0; k < 2; k++) await page.keyboard.press("PageUp");
+    await until(page, (was) => __sensocto.room.at_ms - was > 1_199_000 && __sensocto.past("pulse", "heartrate").times.at(-1) > was + 1_190_000, at);
+    const later = await page.evaluate(() => __sensocto.room.at_ms);
+    const lines = () => page.evaluate(([low, high, end, ago]) => {
+      const canvas = document.querySelector("[data-panel=values] canvas");
+      const [left, w, h, margin] = [48, canvas.width - 58, canvas.height - 24, 4];
+      const [middle, span] = [(low + high) / 2, (high - low) * 1.15];
+      return [0.08, 0.33, 0.61, 0.93].map((part) => {
+        const x = left + Math.round(part * w);
+        const { data } = canvas.getContext("2d").getImageData(x, 0, 1, canvas.height);
+        const ys = [];
+        for (let y = 0; y < canvas.height; y++) if (data[4 * y + 3] > 60 && Math.max(data[4 * y], data[4 * y + 1], data[4 * y + 2]) - Math.min(data[4 * y], data[4 * y + 1], data[4 * y + 2]) > 60) ys.push(y);
+        const t = ago - 600_000 + ((x + 0.5 - left) / w) * 600_000;
+        const wanted = [t - 3_000, t + 3_000].map((one) => 4 + h - margin - ((60 + Math.floor((end - one) / 60_000) - (middle - span / 2)) / span) * (h - 2 * margin));
+        return ys.length === 0 ? NaN : Math.min(...wanted.map((y) => Math.abs((ys[0] + ys.at(-1)) / 2 + 0.5 - y)));
+      });
+    }, [figure_at(later, end), figure_at(later - 600_000 + 1_000, end), end, later]);
+    const late = performance.now() + WAIT_MS;
+    let offs;
+    do offs = await lines();
+    while (!offs.every((one) => one < 4) && performance.now() < late);
+    must(offs.every((one) => one < 4), `over time: ${offs} pixels off`);
+    await axe(page, "over time, an hour ago");
+    await page.screenshot({ path: join(shots, "stands-timeline-dark-wide.png") });
+    const link = await page.evaluate(() => __sensocto.room.link);
+    await page.click("[data-act=live]");
+    await until(page, () => document.querySelector("[data-panel=values] canvas").getAttribute("aria-label").endsWith("over the last minutes"));
+    must((await page.locator("[data-panel=values] [role=status]").count()) === 0, "of now nothing is missing");
+
+    // A link to then, opened where nothing was ever drawn, on a phone and in other languages.
+    const figure = String(figure_at(Math.floor(later / 1000) * 1000, end));
+    for (const [locale, words] of [["en-US", "not kept"], ["de-DE", "nicht aufbewahrt"], ["ar", "غير محفوظ"]]) {
+      const other = await open(bare.url, { hash: link, size: [390, 844], theme: "light", locale });
+      await until(other.page, ([figure, words]) => document.querySelector("article[data-sensor=pulse] .value span")?.textContent === figure && document.querySelector("article[data-sensor=mute] .age")?.textContent === words, [figure, words]);
+      await axe(other.page, `then, on a phone, ${locale}`);
+      must(await other.page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), "runs out of the page");
+      await other.page.screenshot({ path: join(shots, `stands-grid-light-narrow-${locale}.png`) });
+      must(other.account.complaints.length === 0 && other.account.foreign.length === 0, [...other.account.complaints, ...other.account.foreign].join("\n"));
+      await other.close();
+    }
+    must(t.account.complaints.length === 0 && t.account.foreign.length === 0, [...t.account.complaints, ...t.account.foreign].join("\n"));
+    await t.close();
+    pulse.close();
+    mute.close();
+    await bare.stop();
+  });
+
+if (process.env.SENSOCTO_BIN)
+  await it("ten minutes ago bodies, eyes and places are where they were, and where that is not kept, that is said", async () => {
+    const bare = await start_server(process.env.SENSOCTO_BIN, { simulate: "none" });
+    const devices = [];
+    let end = 0;
+    for (const type of ["geolocation", "skeleton", "eye_gaze"]) {
+      for (const id of ["kept", "gone"]) {
+        const device = await ramp(bare.url, `${id}_${type}`, `${id} ${type}`, type);
+        if (id === "kept") await keep(bare.url, `${id}_${type}`);
+        end = await device.send(720);
+        devices.push(device);
+      }
+    }
+    const t = await open(bare.url);
+    const { page } = t;
+    await live(page);
+    await page.click('[data-panel=grid] button[popovertarget]');
+    await page.click("[data-panel=grid] [data-act=remove]");
+    for (const panel of ["map", "pose", "gaze"]) await add(page, panel);
+    const who = (name) => page.selectOption("[data-panel=gaze] select", { label: name });
+    await who("kept eye_gaze");
+    await until(page, () => document.querySelector("[data-panel=gaze] .panel-bar").textContent.includes("rested"));
+    const at = await back_to(page, 600);
+    const minute = minute_at(Math.floor(at / 1000) * 1000, end);
+    must(minute >= 8, `ten minutes ago: ${minute}`);
+    await said(page, "[data-panel=map] .panel-bar", "1 place is known.");
+    await said(page, "[data-panel=gaze] .panel-bar", "eyes rested");
+    await axe(page, "bodies, eyes and places of then");
+    await page.screenshot({ path: join(shots, "stands-bodies-dark-wide.png") });
+    await who("gone eye_gaze");
+    await said(page, "[data-panel=gaze] .panel-bar", "gone eye_gaze: not kept");
+    await who("kept eye_gaze");
+    for (const panel of ["map", "pose", "gaze"]) await page.click(`[data-panel=${panel}] [aria-label$='as a table']`);
+    const cells = (panel) => page.evaluate((of) => [...document.querySelectorAll(`[data-panel=${of}] tbody tr`)].map((row) => [...row.children].map((cell) => cell.textContent.trim())), panel);
+    const table = async (panel, is) => {
+      const late = performance.now() + WAIT_MS;
+      let rows;
+      do if (is((rows = await cells(panel)))) return rows;
+      while (performance.now() < late);
+      throw new Error(`${panel}: ${JSON.stringify(rows)}`);
+    };
+    await table("map", (rows) => rows.some(([name, latitude, , , age]) => name.startsWith("kept") && Math.abs(parseFloat(latitude) - 47 - minute / 100) < 1e-4 && /s$/.test(age)));
+    await table("map", (rows) => rows.some(([name, latitude, , , age]) => name.startsWith("gone") && latitude === "–" && age === "not kept"));
+    await table("pose", (rows) => rows.filter(([name]) => name.startsWith("kept")).length === 9 && rows.every(([name, , x]) => (name.startsWith("kept") ? Math.abs(parseFloat(x) - minute) < 0.06 : x === "–")));
+    await table("gaze", (rows) => rows.length >= 1 && Math.abs(parseFloat(rows.at(-1)[1]) - minute) <= 1.06);
+    // Ten minutes as a whole: where they came from by its means, and eyes in its last minute.
+    await page.click("[data-panel=map] [aria-label$='as a table']");
+    await page.click(".axis .segments button:nth-child(5)");
+    await until(page, () => __sensocto.past("kept_geolocation", "geolocation").step_ms > 0);
+    await said(page, "[data-panel=gaze] .panel-bar", "in 60 s");
+    await page.click("[data-act=live]");
+    await said(page, "[data-panel=map] .panel-bar", "2 places are known.");
+    must(t.account.complaints.length === 0 && t.account.foreign.length === 0, [...t.account.complaints, ...t.account.foreign].join("\n"));
+    await t.close();
+    for (const device of devices) device.close();
     await bare.stop();
   });
 
