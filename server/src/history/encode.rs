@@ -165,17 +165,19 @@ impl Writer {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn write(&self, rows: &Rows) -> Result<Bytes, HistoryError> {
+    pub(super) fn write(&self, rows: Rows) -> Result<Bytes, HistoryError> {
         let Rows { shape, stamps, cells } = rows;
         if stamps.is_empty() {
             return Ok(Bytes::new());
         }
         let (schema, names) = match self {
-            Self::Json { .. } => return Ok(json_batch(&Batch { shape, stamps, cells })),
+            Self::Json { .. } => {
+                return Ok(json_batch(&Batch { shape: &shape, stamps: &stamps, cells: &cells }));
+            }
             Self::Arrow { schema, names } => (schema, names),
         };
         let places = names.iter().map(|name| names.iter().position(|other| other == name));
-        let columns = places.map(|place| numbers(cells, shape.width(), place)).collect();
+        let columns = places.map(|place| numbers(&cells, shape.width(), place)).collect();
         let (mut writer, _) = Arrow::begin(schema).map_err(arrow)?;
         writer.add(stamps, columns).map_err(arrow)
     }
@@ -221,7 +223,7 @@ fn arrow_samples(told: Told<'_>, past: &Past<Rows>) -> Result<Vec<Bytes>, ArrowE
             let place = fields.and_then(|fields| fields.iter().position(|field| field == name));
             numbers(cells, shape.width(), place)
         });
-        written.push(arrow.add(stamps, columns.collect())?);
+        written.push(arrow.add(stamps.to_vec(), columns.collect())?);
     }
     written.push(arrow.finish()?);
     Ok(written)
@@ -232,9 +234,11 @@ fn numbers(cells: &[u64], width: usize, place: Option<usize>) -> Float64Array {
     let rows = cells.chunks_exact(width.max(1));
     let Some(place) = place else { return Float64Array::new_null(rows.len()) };
     // Mostly there is one in each.
-    let mut all = Vec::with_capacity(rows.len());
-    all.extend(rows.clone().map_while(|row| number(row[place])));
-    if all.len() == rows.len() {
+    let mut all = vec![0.0; rows.len()];
+    let is_there = |(value, row): (&mut f64, &[u64])| {
+        number(row[place]).map(|number| *value = number).is_some()
+    };
+    if all.iter_mut().zip(rows.clone()).all(is_there) {
         return all.into();
     }
     rows.map(|row| number(row[place])).collect()
@@ -286,8 +290,15 @@ impl Arrow {
         Ok((Self { schema: Arc::clone(schema), writer }, head))
     }
 
-    fn add(&mut self, stamps: &[i64], columns: Vec<Float64Array>) -> Result<Bytes, ArrowError> {
-        let time = TimestampMillisecondArray::from(stamps.to_vec()).with_timezone("UTC");
+    fn add(
+        &mut self,
+        stamps: impl Into<TimestampMillisecondArray>,
+        columns: Vec<Float64Array>,
+    ) -> Result<Bytes, ArrowError> {
+        let time = stamps.into().with_timezone("UTC");
+        // All of it, and what is said of it.
+        let bytes = 8 * time.len() * (1 + columns.len()) + 1024;
+        self.writer.get_mut().reserve_exact(bytes);
         let mut all: Vec<ArrayRef> = vec![Arc::new(time)];
         all.extend(columns.into_iter().map(|column| Arc::new(column) as ArrayRef));
         self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), all)?)?;
@@ -384,7 +395,7 @@ fn arrow_summed(told: Told<'_>, past: &Past<Summed>) -> Result<Vec<Bytes>, Arrow
                 sums.map(|sum| sum.filter(|sum| sum.count > 0.0).map(of)).collect::<Float64Array>()
             })
         });
-        written.push(arrow.add(starts, columns.collect())?);
+        written.push(arrow.add(starts.to_vec(), columns.collect())?);
     }
     written.push(arrow.finish()?);
     Ok(written)

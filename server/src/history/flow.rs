@@ -106,7 +106,7 @@ impl Flow {
         writer: Writer,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>, HistoryError> {
         let (head, end) = writer.ends()?;
-        let last = writer.write(&self.rows)?;
+        let last = writer.write(self.rows.clone())?;
         // The first sample of JSON has no comma before it.
         let mut comma = usize::from(matches!(writer, Writer::Json { .. }));
         let writer = Arc::new(writer);
@@ -120,7 +120,7 @@ impl Flow {
                 tokio::task::spawn_blocking(move || {
                     for nth in (first..count).step_by(threads) {
                         let piece = flow.stretch(nth).and_then(|rows| {
-                            writer.write(&rows).map_err(|error| io::Error::other(error.to_string()))
+                            writer.write(rows).map_err(|error| io::Error::other(error.to_string()))
                         });
                         // Nobody hears any more, or nothing more can be said.
                         if piece.is_err() | send.try_send(piece).is_err() {

@@ -77,6 +77,15 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// Passes over the zeros that come next, each the varint of 0; how many of at most `max`.
+    pub(super) fn zeros(&mut self, max: usize) -> usize {
+        let rest = self.rest.get(..max).unwrap_or(self.rest);
+        let count = rest.iter().position(|byte| *byte != 0).unwrap_or(rest.len());
+        self.rest = &self.rest[count..];
+        count
+    }
+
+    #[inline]
     pub(super) fn varint(&mut self) -> Parsed<u64> {
         // Most are short.
         match *self.rest {
@@ -90,6 +99,11 @@ impl<'a> Cursor<'a> {
             }
             _ => {}
         }
+        self.long_varint()
+    }
+
+    #[cold]
+    fn long_varint(&mut self) -> Parsed<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -105,6 +119,7 @@ impl<'a> Cursor<'a> {
         Err(Malformed("has a number of more than 64 bits"))
     }
 
+    #[inline]
     pub(super) fn signed(&mut self) -> Parsed<i64> {
         self.varint().map(unzigzag)
     }

@@ -94,10 +94,20 @@ impl Unpacker {
         let bad = |malformed: super::bytes::Malformed| BadPack(format!("it {}", malformed.0));
         stamps.reserve(count);
         let (mut stamp, mut pace) = (0i64, 0i64);
-        for _ in 0..count {
-            pace = pace.wrapping_add(cursor.signed().map_err(bad)?);
-            stamp = stamp.wrapping_add(pace);
-            stamps.push(stamp);
+        let mut left = count;
+        while left > 0 {
+            // As long as the pace stays as it is.
+            let steady = cursor.zeros(left);
+            let from = stamp;
+            stamps.extend((1..=steady as i64).map(|n| from.wrapping_add(pace.wrapping_mul(n))));
+            stamp = from.wrapping_add(pace.wrapping_mul(steady as i64));
+            left -= steady;
+            if left > 0 {
+                pace = pace.wrapping_add(cursor.signed().map_err(bad)?);
+                stamp = stamp.wrapping_add(pace);
+                stamps.push(stamp);
+                left -= 1;
+            }
         }
         let from = cells.len();
         cells.resize(from + count * width, 0);

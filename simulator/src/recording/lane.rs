@@ -170,7 +170,8 @@ pub(super) fn decode(
 ) -> Parsed<()> {
     let places = out.iter_mut().step_by(stride).take(count);
     debug_assert_eq!(places.len(), count, "room for all");
-    match cursor.u8()? {
+    let lane = cursor.u8()?;
+    match lane {
         lane @ 0..=DECIMALS_MAX => {
             let power = POWERS[usize::from(lane)];
             let mut number = 0i64;
@@ -202,6 +203,9 @@ pub(super) fn decode(
         }
         MIXED => decode_mixed(cursor, count, places)?,
         _ => return Err(Malformed("has a lane of a kind that there is not")),
+    }
+    if lane <= DECIMALS_MAX || lane == INTEGERS {
+        return Ok(());
     }
     // A text has its own place; a reference to one here would lead nowhere.
     let text = out.iter().step_by(stride).take(count).any(|&cell| Cell(cell).is_text());
