@@ -17,6 +17,9 @@ const FLAGS =
 /** This machine by a name that no browser takes for it: what came from there came over a line that is not protected. */
 export const LAN = "lan.test";
 
+/** Against a server that is one, and not a mock. */
+export const real = process.env.SENSOCTO_URL !== undefined || process.env.SENSOCTO_BIN !== undefined;
+
 const results = [];
 const opened = new Set();
 /** ONLY names the tests to run, as a regular expression. A test that fails leaves no page behind. */
@@ -116,6 +119,18 @@ export async function until(page, test, arg) {
     }
     if (performance.now() > deadline) throw new Error(`never: ${String(test).replace(/\s+/g, " ").slice(0, 240)} (${trouble})`);
     await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+/** Asks until the answer is as it should be; the answer. For what is not in a page: there `until` is. */
+export async function reaches(what, ask, test) {
+  const deadline = performance.now() + WAIT_MS;
+  for (;;) {
+    const last = await ask();
+    if (test(last)) return last;
+    if (performance.now() > deadline) throw new Error(`${what}: ${JSON.stringify(last)}`);
+    // Others in this process have their turn, too.
+    await new Promise((done) => setTimeout(done, 50));
   }
 }
 

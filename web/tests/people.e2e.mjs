@@ -5,7 +5,7 @@
 
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { axe, finish, it, LAN, must, open, shots, until, WAIT_MS } from "./browser.mjs";
+import { axe, finish, it, LAN, must, open, reaches, shots, until } from "./browser.mjs";
 import { at, code_of, complaints, guest, live, make_room, PASSWORD, register, said, signed_in } from "./person.mjs";
 import { free_port, start_server } from "./server.mjs";
 
@@ -35,17 +35,6 @@ async function delivered_rate() {
     passed = performance.now() - begun;
   }
   return (1000 * ((await metric("sensocto_lens_delivered_total")) - before)) / passed;
-}
-async function reaches(what, figure, test) {
-  const late = performance.now() + WAIT_MS;
-  let last;
-  do {
-    last = await figure();
-    if (test(last)) return last;
-    // Others in this process have their turn, too.
-    await new Promise((done) => setTimeout(done, 20));
-  } while (performance.now() < late);
-  throw new Error(`${what}: ${last}`);
 }
 
 await it("an account is made, is there after a reload and in another tab, and is signed out of everywhere", async () => {

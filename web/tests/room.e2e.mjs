@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { WAIT_MS, axe, dist, finish, it, must, open, shots, until } from "./browser.mjs";
+import { WAIT_MS, axe, dist, finish, it, must, open, reaches, shots, until } from "./browser.mjs";
 import { live, said } from "./person.mjs";
 import { MockGroup } from "./mock-group.mjs";
 import { start_mock } from "./mock-server.mjs";
@@ -375,16 +375,7 @@ const figures_of = (page, id) => page.evaluate((sensor) => {
     raw: row?.children[2].textContent.trim() ?? null, raw_per_s: row?.children[3].textContent.trim() ?? null, raw_age: row?.children[5].textContent.trim() ?? null,
   };
 }, id);
-async function figures_are(page, id, is) {
-  const late = performance.now() + WAIT_MS;
-  let found;
-  do {
-    found = await figures_of(page, id);
-    if (is(found)) return found;
-    await new Promise((done) => setTimeout(done, 100));
-  } while (performance.now() < late);
-  throw new Error(`never: ${is} of ${id}, but ${JSON.stringify(found)}`);
-}
+const figures_are = (page, id, is) => reaches(`figures of ${id}`, () => figures_of(page, id), is);
 const all_are = (figure) => ({ tile, pill, raw }) => tile === figure && pill === figure && raw === `${figure} bpm`;
 async function back_to(page, reach_s) {
   await page.evaluate(() => document.activeElement?.blur());

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { axe, dist, finish, it, must, open, shots } from "./browser.mjs";
+import { axe, dist, finish, it, must, open, reaches, real, shots } from "./browser.mjs";
 import { in_step, MockGroup, strangers } from "./mock-group.mjs";
 import { start_mock } from "./mock-server.mjs";
 import { start_server } from "./server.mjs";
@@ -16,7 +16,6 @@ const SOON_MS = 15_000;
 const MEASURED_MS = 60_000;
 /** A minute in common, and a little. */
 const PAIRS_MS = 120_000;
-const real = process.env.SENSOCTO_URL !== undefined || process.env.SENSOCTO_BIN !== undefined;
 const mocked = (more = {}) => start_mock({ dist, others: 40, ...more });
 
 async function start() {
@@ -104,12 +103,7 @@ function furnish() {
   sessions.kept.set("cut", { name: "cut", state: "broken", why: "report.json: unexpected end of file" });
 }
 /** Until so many groups are watched. */
-async function watched(n, of = group) {
-  for (let tries = 0; of.names.length !== n; tries++) {
-    must(tries < 300, of.names.join());
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
+const watched = (n, of = group) => reaches(`${n} groups are watched`, () => of.names, (names) => names.length === n);
 const asked = () => mock.heard.filter(({ event }) => event === "watch_group").at(-1).payload;
 
 await it("people in step are together more than strangers are; strangers are not told apart", async () => {
@@ -463,15 +457,12 @@ await it("whoever leaves is not told any more", async () => {
   else must(server.group.names.join() === name, server.group.names.join());
   await page.click('nav button:has-text("System")');
   if (real) {
-    // Until its count stands still for a second.
-    let count = -1;
-    for (let tries = 0; ; tries++) {
-      must(tries < 15, "the group is read on");
-      const now = await read_times(server.url, name);
-      if (now === count) break;
-      count = now;
+    const read_in_a_second = async () => {
+      const before = await read_times(server.url, name);
       await new Promise((done) => setTimeout(done, 1_000));
-    }
+      return (await read_times(server.url, name)) - before;
+    };
+    await reaches("the group is read on", read_in_a_second, (count) => count === 0);
   } else await watched(0, server.group);
   await page.goBack();
   await page.waitForSelector("#verdict");
